@@ -1,0 +1,221 @@
+//! What can go wrong, shaped by operation: one clause each, the cause in `source()`, the next step in [`Error::hint`].
+//!
+//! A message never repeats its cause and never holds a password. Printing, exit codes and the server's detail and
+//! hint are the caller's.
+
+use std::time::Duration;
+
+use crate::layer::Layer;
+
+/// The result of the library's operations.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What can go wrong.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The connection string cannot be read. The text says why and holds nothing of the string itself.
+    #[error("the database URL is not valid: {0}")]
+    InvalidTarget(String),
+
+    /// The server could not be reached or refused the connection.
+    #[error("cannot connect to {target}")]
+    Connect {
+        /// The server and database, without the password.
+        target: String,
+        /// What libpq said, with every secret scrubbed.
+        source: Message,
+    },
+
+    /// The pool had no connection within its time limit.
+    #[error("no connection from the pool")]
+    Pool {
+        /// What the pool said.
+        source: Message,
+    },
+
+    /// Somebody else holds the migration lock.
+    #[error("another run holds the migration lock: gave up after {} s", .waited.as_secs())]
+    Locked {
+        /// How long this run waited.
+        waited: Duration,
+        /// Who holds the lock, as far as the server tells.
+        holder: Option<String>,
+    },
+
+    /// A migration failed; its transaction was rolled back.
+    #[error("migration {name} failed and was rolled back")]
+    Migration {
+        /// Full name of the migration.
+        name: String,
+        /// What the server said.
+        source: diesel::result::Error,
+    },
+
+    /// No migration has this version.
+    #[error("no migration is called '{0}'")]
+    UnknownVersion(String),
+
+    /// The database holds migrations that this binary does not know.
+    #[error("the database is ahead of this binary: it does not know {}", .unknown.join(", "))]
+    Ahead {
+        /// The versions that this binary does not know.
+        unknown: Vec<String>,
+    },
+
+    /// The database lacks migrations that this binary needs.
+    #[error("the database is behind this binary: {} pending ({})", plural(.pending.len(), "migration"), .pending.join(", "))]
+    Behind {
+        /// Names of the pending migrations.
+        pending: Vec<String>,
+    },
+
+    /// Objects with the names of ours exist although no migration has been applied.
+    #[error("the database already has {}, but no record of a migration", list(.0, "table"))]
+    Occupied(Vec<String>),
+
+    /// The rows that a layer's seed builds on are not there.
+    #[error("seed {layer} needs {what}")]
+    MissingPrerequisite {
+        /// The layer that was to be seeded.
+        layer: Layer,
+        /// What is missing, in words.
+        what: String,
+        /// The layers that provide it.
+        provided_by: Vec<Layer>,
+    },
+
+    /// Rows that the seed does not own stand on rows that it would remove.
+    #[error("rows that the seed does not own depend on rows that would be removed: {}", .0.join(", "))]
+    SeedInUse(Vec<String>),
+
+    /// The private local cluster could not be used.
+    #[error("the local cluster cannot be used: {message}")]
+    Local {
+        /// What is wrong.
+        message: String,
+        /// What to do about it.
+        hint: Option<String>,
+        /// The cause, where there is one.
+        source: Option<std::io::Error>,
+    },
+
+    /// A query failed.
+    #[error("could not {doing}")]
+    Query {
+        /// What the query was for, as an infinitive without "to".
+        doing: String,
+        /// What Diesel or the server said.
+        source: diesel::result::Error,
+    },
+
+    /// A transaction could not be begun, committed or rolled back.
+    #[error("the transaction did not complete")]
+    Transaction(#[from] diesel::result::Error),
+}
+
+/// A cause of which only the text is left, because the original might hold a secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Message(pub String);
+
+impl Error {
+    /// The next thing to do, often a command to type.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::InvalidTarget(_) => Some(
+                "write it as postgresql://USER:PASSWORD@HOST:PORT/DATABASE, special characters percent-encoded".into(),
+            ),
+            Self::Connect { source, .. } => Some(connect_hint(&source.0).into()),
+            Self::Locked { .. } => Some("wait for the other run to end, or raise --lock-wait".into()),
+            Self::Migration { source, .. } => migration_hint(source),
+            Self::UnknownVersion(_) => Some("`optiinfra-dbctl migrate status` lists the versions".into()),
+            Self::Ahead { .. } => Some("run a newer optiinfra-dbctl, or revert with the one that applied them".into()),
+            Self::Behind { .. } => Some("run `optiinfra-dbctl migrate`".into()),
+            Self::Occupied(_) => Some(
+                "use an empty database or schema; `optiinfra-dbctl verify` shows how these tables differ from ours"
+                    .into(),
+            ),
+            Self::MissingPrerequisite { provided_by, .. } => Some(seed_hint(provided_by)),
+            Self::SeedInUse(_) => {
+                Some("name the layers that hold these rows too, use --all, or remove the rows first".into())
+            }
+            Self::Local { hint, .. } => hint.clone(),
+            Self::Query { source, .. } | Self::Transaction(source) => query_hint(source),
+            Self::Pool { .. } => None,
+        }
+    }
+}
+
+/// Says what a query was for when it fails.
+pub(crate) trait Doing<T> {
+    /// Wraps the error; `what` completes "could not ...".
+    fn doing(self, what: impl Into<String>) -> Result<T>;
+}
+
+impl<T> Doing<T> for diesel::QueryResult<T> {
+    fn doing(self, what: impl Into<String>) -> Result<T> {
+        self.map_err(|source| Error::Query { doing: what.into(), source })
+    }
+}
+
+/// A number with its noun: `1 table`, `2 tables`.
+pub(crate) fn plural(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+fn list(names: &[String], noun: &str) -> String {
+    format!("the {noun}{} {}", if names.len() == 1 { "" } else { "s" }, names.join(", "))
+}
+
+fn seed_hint(layers: &[Layer]) -> String {
+    let words: Vec<_> = layers.iter().map(|layer| layer.as_str()).collect();
+    format!("run `optiinfra-dbctl seed {}` first, or `optiinfra-dbctl seed --all`", words.join(" "))
+}
+
+/// libpq and the server tell these cases apart only in words.
+fn connect_hint(message: &str) -> &'static str {
+    if message.contains("password authentication failed") || message.contains("no password supplied") {
+        return "check the user and the password: DATABASE_URL, PGPASSWORD or ~/.pgpass";
+    }
+    if message.contains("database") && message.contains("does not exist") {
+        return "create the database first: `createdb NAME`";
+    }
+    if message.contains("role") && message.contains("does not exist") {
+        return "check the user name, or create the role: `createuser NAME`";
+    }
+    if message.contains("could not translate host name") {
+        return "check the host name in the database URL";
+    }
+    "check that the server runs there: `pg_isready -h HOST -p PORT`; for a private one on this machine pass --local"
+}
+
+fn migration_hint(source: &diesel::result::Error) -> Option<String> {
+    let text = source.to_string();
+    if text.contains("permission denied") || text.contains("must be owner") {
+        return Some("connect as a role that owns the tables and may CREATE in the schema".into());
+    }
+    if text.contains("lock timeout") {
+        return Some(
+            "another session holds one of the tables: run `optiinfra-dbctl migrate` again when it is done".into(),
+        );
+    }
+    if text.contains("already exists") {
+        return Some("an object of that name is not ours: use an empty database or schema, or rename it".into());
+    }
+    Some("nothing of it remains: mend the cause and run `optiinfra-dbctl migrate` again".into())
+}
+
+fn query_hint(source: &diesel::result::Error) -> Option<String> {
+    let text = source.to_string();
+    if text.contains("does not exist") {
+        return Some("run `optiinfra-dbctl migrate`, then `optiinfra-dbctl verify`".into());
+    }
+    if text.contains("violates foreign key constraint") {
+        return Some("`optiinfra-dbctl migrate status` shows the schema's version; `optiinfra-dbctl seed --all` provides the rows".into());
+    }
+    if text.contains("permission denied") {
+        return Some("connect as a role that has this right, or ask the owner of the table for it".into());
+    }
+    None
+}

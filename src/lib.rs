@@ -1,0 +1,7 @@
+pub mod enums;
+pub mod layer;
+pub mod models;
+#[rustfmt::skip]
+pub mod schema;
+pub mod error;
+pub use error::{Error, Result};

@@ -1,0 +1,336 @@
+//! The agent_state layer: settings, state, capabilities and metrics of the agents.
+//!
+//! `agent_states.current_workflow_id` refers to the workflow_history layer, whose migration adds it.
+
+use bon::Builder;
+use chrono::{DateTime, Utc};
+use diesel::pg::Pg;
+use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::enums::{AgentStatusDetail, ConfigType, MetricType};
+use crate::models::{Agent, WorkflowExecution};
+use crate::schema::{agent_capabilities, agent_configs, agent_metrics, agent_states};
+
+/// One row of `agent_configs`. Settings of an agent, one row a key.
+#[derive(Debug, Clone, PartialEq, HasQuery, Identifiable, Associations, Serialize, Deserialize)]
+#[diesel(table_name = agent_configs, check_for_backend(Pg))]
+#[diesel(belongs_to(Agent, foreign_key = agent_id))]
+pub struct AgentConfig {
+    /// Primary key.
+    pub id: Uuid,
+    /// Agent that the setting belongs to.
+    pub agent_id: Uuid,
+    /// Name of the setting, unique within the agent.
+    pub config_key: String,
+    /// Value as text; config_type says how to read it.
+    pub config_value: String,
+    /// How to read the value.
+    pub config_type: ConfigType,
+    /// What the setting does.
+    pub description: Option<String>,
+    /// When the row was written, UTC.
+    pub created_at: DateTime<Utc>,
+    /// When the row was last changed, UTC; kept by the trigger set_updated_at.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// A row to insert into `agent_configs`. What is left out takes the default of its column.
+#[derive(Debug, Clone, PartialEq, Insertable, Builder, Deserialize)]
+#[builder(on(String, into))]
+#[diesel(table_name = agent_configs, check_for_backend(Pg))]
+pub struct NewAgentConfig {
+    /// Primary key.
+    pub id: Option<Uuid>,
+    /// Agent that the setting belongs to.
+    pub agent_id: Uuid,
+    /// Name of the setting, unique within the agent.
+    pub config_key: String,
+    /// Value as text; config_type says how to read it.
+    pub config_value: String,
+    /// How to read the value.
+    pub config_type: Option<ConfigType>,
+    /// What the setting does.
+    pub description: Option<String>,
+    /// When the row was written, UTC.
+    pub created_at: Option<DateTime<Utc>>,
+    /// When the row was last changed, UTC; kept by the trigger set_updated_at.
+    pub updated_at: Option<DateTime<Utc>>,
+}
+
+/// Changes to a row of `agent_configs`: `None` leaves a column as it is, `Some(None)` sets it to null.
+#[derive(Debug, Clone, Default, PartialEq, AsChangeset)]
+#[diesel(table_name = agent_configs, check_for_backend(Pg))]
+pub struct AgentConfigChanges {
+    /// Name of the setting, unique within the agent.
+    pub config_key: Option<String>,
+    /// Value as text; config_type says how to read it.
+    pub config_value: Option<String>,
+    /// How to read the value.
+    pub config_type: Option<ConfigType>,
+    /// What the setting does.
+    pub description: Option<Option<String>>,
+}
+
+/// One row of `agent_states`. What each agent is doing now; at most one row an agent.
+#[derive(Debug, Clone, PartialEq, HasQuery, Identifiable, Associations, Serialize, Deserialize)]
+#[diesel(table_name = agent_states, check_for_backend(Pg))]
+#[diesel(belongs_to(Agent, foreign_key = agent_id))]
+#[diesel(belongs_to(WorkflowExecution, foreign_key = current_workflow_id))]
+pub struct AgentState {
+    /// Primary key.
+    pub id: Uuid,
+    /// Agent whose state this is; unique.
+    pub agent_id: Uuid,
+    /// What the agent is doing.
+    pub current_status: AgentStatusDetail,
+    /// JSON array of the names of workflows in hand.
+    pub active_workflows: Value,
+    /// JSON object of the resources that the agent holds.
+    pub locks: Value,
+    /// When the agent last did something, UTC.
+    pub last_activity: DateTime<Utc>,
+    /// What the agent process itself uses: cpu in percent, memory in MB.
+    pub resource_usage: Option<Value>,
+    /// Free-form facts.
+    pub metadata: Option<Value>,
+    /// When the row was written, UTC.
+    pub created_at: DateTime<Utc>,
+    /// When the row was last changed, UTC; kept by the trigger set_updated_at.
+    pub updated_at: DateTime<Utc>,
+    /// Workflow in hand; added by the workflow_history layer, the one reference to a later layer.
+    pub current_workflow_id: Option<Uuid>,
+}
+
+/// A row to insert into `agent_states`. What is left out takes the default of its column.
+#[derive(Debug, Clone, PartialEq, Insertable, Builder, Deserialize)]
+#[builder(on(String, into))]
+#[diesel(table_name = agent_states, check_for_backend(Pg))]
+pub struct NewAgentState {
+    /// Primary key.
+    pub id: Option<Uuid>,
+    /// Agent whose state this is; unique.
+    pub agent_id: Uuid,
+    /// What the agent is doing.
+    pub current_status: Option<AgentStatusDetail>,
+    /// JSON array of the names of workflows in hand.
+    pub active_workflows: Option<Value>,
+    /// JSON object of the resources that the agent holds.
+    pub locks: Option<Value>,
+    /// When the agent last did something, UTC.
+    pub last_activity: Option<DateTime<Utc>>,
+    /// What the agent process itself uses: cpu in percent, memory in MB.
+    pub resource_usage: Option<Value>,
+    /// Free-form facts.
+    pub metadata: Option<Value>,
+    /// When the row was written, UTC.
+    pub created_at: Option<DateTime<Utc>>,
+    /// When the row was last changed, UTC; kept by the trigger set_updated_at.
+    pub updated_at: Option<DateTime<Utc>>,
+    /// Workflow in hand; added by the workflow_history layer, the one reference to a later layer.
+    pub current_workflow_id: Option<Uuid>,
+}
+
+/// Changes to a row of `agent_states`: `None` leaves a column as it is, `Some(None)` sets it to null.
+#[derive(Debug, Clone, Default, PartialEq, AsChangeset)]
+#[diesel(table_name = agent_states, check_for_backend(Pg))]
+pub struct AgentStateChanges {
+    /// What the agent is doing.
+    pub current_status: Option<AgentStatusDetail>,
+    /// JSON array of the names of workflows in hand.
+    pub active_workflows: Option<Value>,
+    /// JSON object of the resources that the agent holds.
+    pub locks: Option<Value>,
+    /// When the agent last did something, UTC.
+    pub last_activity: Option<DateTime<Utc>>,
+    /// What the agent process itself uses: cpu in percent, memory in MB.
+    pub resource_usage: Option<Option<Value>>,
+    /// Free-form facts.
+    pub metadata: Option<Option<Value>>,
+    /// Workflow in hand; added by the workflow_history layer, the one reference to a later layer.
+    pub current_workflow_id: Option<Option<Uuid>>,
+}
+
+/// One row of `agent_capabilities`. What an agent can do, with a switch for each capability.
+#[derive(Debug, Clone, PartialEq, HasQuery, Identifiable, Associations, Serialize, Deserialize)]
+#[diesel(table_name = agent_capabilities, check_for_backend(Pg))]
+#[diesel(belongs_to(Agent, foreign_key = agent_id))]
+pub struct AgentCapability {
+    /// Primary key.
+    pub id: Uuid,
+    /// Agent that has the capability.
+    pub agent_id: Uuid,
+    /// Name of the capability, unique within the agent.
+    pub capability_name: String,
+    /// Semantic version of the capability.
+    pub capability_version: String,
+    /// Whether the agent may use it.
+    pub enabled: bool,
+    /// Settings of the capability.
+    pub config: Option<Value>,
+    /// What the capability does.
+    pub description: Option<String>,
+    /// When the row was written, UTC.
+    pub created_at: DateTime<Utc>,
+    /// When the row was last changed, UTC; kept by the trigger set_updated_at.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// A row to insert into `agent_capabilities`. What is left out takes the default of its column.
+#[derive(Debug, Clone, PartialEq, Insertable, Builder, Deserialize)]
+#[builder(on(String, into))]
+#[diesel(table_name = agent_capabilities, check_for_backend(Pg))]
+pub struct NewAgentCapability {
+    /// Primary key.
+    pub id: Option<Uuid>,
+    /// Agent that has the capability.
+    pub agent_id: Uuid,
+    /// Name of the capability, unique within the agent.
+    pub capability_name: String,
+    /// Semantic version of the capability.
+    pub capability_version: Option<String>,
+    /// Whether the agent may use it.
+    pub enabled: Option<bool>,
+    /// Settings of the capability.
+    pub config: Option<Value>,
+    /// What the capability does.
+    pub description: Option<String>,
+    /// When the row was written, UTC.
+    pub created_at: Option<DateTime<Utc>>,
+    /// When the row was last changed, UTC; kept by the trigger set_updated_at.
+    pub updated_at: Option<DateTime<Utc>>,
+}
+
+/// Changes to a row of `agent_capabilities`: `None` leaves a column as it is, `Some(None)` sets it to null.
+#[derive(Debug, Clone, Default, PartialEq, AsChangeset)]
+#[diesel(table_name = agent_capabilities, check_for_backend(Pg))]
+pub struct AgentCapabilityChanges {
+    /// Name of the capability, unique within the agent.
+    pub capability_name: Option<String>,
+    /// Semantic version of the capability.
+    pub capability_version: Option<String>,
+    /// Whether the agent may use it.
+    pub enabled: Option<bool>,
+    /// Settings of the capability.
+    pub config: Option<Option<Value>>,
+    /// What the capability does.
+    pub description: Option<Option<String>>,
+}
+
+/// One row of `agent_metrics`. Samples that agents take of their own work. A hot table: no foreign key may point at it.
+#[derive(Debug, Clone, PartialEq, HasQuery, Identifiable, Associations, Serialize, Deserialize)]
+#[diesel(table_name = agent_metrics, check_for_backend(Pg))]
+#[diesel(belongs_to(Agent, foreign_key = agent_id))]
+pub struct AgentMetric {
+    /// Primary key.
+    pub id: Uuid,
+    /// Agent that took the sample.
+    pub agent_id: Uuid,
+    /// Name of the metric; its suffix names the unit, such as _percent or _usd.
+    pub metric_name: String,
+    /// The sample.
+    pub metric_value: f64,
+    /// How the samples behave over time.
+    pub metric_type: MetricType,
+    /// Labels of the sample.
+    pub tags: Option<Value>,
+    /// When the sample was taken, UTC.
+    pub recorded_at: DateTime<Utc>,
+}
+
+/// A row to insert into `agent_metrics`. What is left out takes the default of its column.
+#[derive(Debug, Clone, PartialEq, Insertable, Builder, Deserialize)]
+#[builder(on(String, into))]
+#[diesel(table_name = agent_metrics, check_for_backend(Pg))]
+pub struct NewAgentMetric {
+    /// Primary key.
+    pub id: Option<Uuid>,
+    /// Agent that took the sample.
+    pub agent_id: Uuid,
+    /// Name of the metric; its suffix names the unit, such as _percent or _usd.
+    pub metric_name: String,
+    /// The sample.
+    pub metric_value: f64,
+    /// How the samples behave over time.
+    pub metric_type: Option<MetricType>,
+    /// Labels of the sample.
+    pub tags: Option<Value>,
+    /// When the sample was taken, UTC.
+    pub recorded_at: Option<DateTime<Utc>>,
+}
+
+relations! {
+    AgentConfig.agent_id of agent_configs => Agent as agent;
+    AgentState.agent_id of agent_states => Agent as agent;
+    AgentState.current_workflow_id of agent_states => WorkflowExecution as current_workflow, nullable;
+    AgentCapability.agent_id of agent_capabilities => Agent as agent;
+    AgentMetric.agent_id of agent_metrics => Agent as agent;
+}
+
+impl AgentConfig {
+    /// Sets a key of an agent: inserts it, or replaces value and type where the key exists. A description that is
+    /// left out keeps the old one. (0.2b)
+    ///
+    /// # Errors
+    ///
+    /// Fails when the query does, for instance because the agent does not exist.
+    pub fn set(conn: &mut PgConnection, config: &NewAgentConfig) -> QueryResult<Self> {
+        diesel::insert_into(agent_configs::table)
+            .values(config)
+            .on_conflict((agent_configs::agent_id, agent_configs::config_key))
+            .do_update()
+            .set((
+                agent_configs::config_value.eq(&config.config_value),
+                agent_configs::config_type.eq(config.config_type.unwrap_or(ConfigType::String)),
+                config.description.as_ref().map(|text| agent_configs::description.eq(text)),
+            ))
+            .returning(Self::as_returning())
+            .get_result(conn)
+    }
+}
+
+impl AgentState {
+    /// Writes the state of an agent: inserts it, or replaces the row that the agent has, for there is one state per
+    /// agent. What is left out keeps its value on a row that exists. (0.2b)
+    ///
+    /// # Errors
+    ///
+    /// Fails when the query does, for instance because the agent does not exist.
+    pub fn put(conn: &mut PgConnection, state: &NewAgentState) -> QueryResult<Self> {
+        let changes = AgentStateChanges {
+            current_status: state.current_status,
+            active_workflows: state.active_workflows.clone(),
+            locks: state.locks.clone(),
+            last_activity: Some(state.last_activity.unwrap_or_else(Utc::now)),
+            resource_usage: state.resource_usage.clone().map(Some),
+            metadata: state.metadata.clone().map(Some),
+            current_workflow_id: state.current_workflow_id.map(Some),
+        };
+        diesel::insert_into(agent_states::table)
+            .values(state)
+            .on_conflict(agent_states::agent_id)
+            .do_update()
+            .set(&changes)
+            .returning(Self::as_returning())
+            .get_result(conn)
+    }
+}
+
+impl AgentCapability {
+    /// Switches a capability of an agent on or off. (0.2b)
+    ///
+    /// # Errors
+    ///
+    /// Fails when the query does, and with `NotFound` when the agent has no such capability.
+    pub fn set_enabled(conn: &mut PgConnection, agent_id: Uuid, name: &str, enabled: bool) -> QueryResult<Self> {
+        let capability = agent_capabilities::table
+            .filter(agent_capabilities::agent_id.eq(agent_id))
+            .filter(agent_capabilities::capability_name.eq(name));
+        diesel::update(capability)
+            .set(agent_capabilities::enabled.eq(enabled))
+            .returning(Self::as_returning())
+            .get_result(conn)
+    }
+}

@@ -1,0 +1,393 @@
+//! The application layer: quality of single answers, baselines, and regressions against them.
+//!
+//! `quality_metrics` is a hot table: its questions take the customer where one is known.
+
+use bon::Builder;
+use chrono::{DateTime, Utc};
+use diesel::pg::Pg;
+use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::enums::{BaselineType, RegressionAction, RegressionSeverity, RegressionType};
+use crate::models::{Agent, Customer, Rows, WorkflowExecution, seconds_between};
+use crate::schema::{quality_baselines, quality_metrics, quality_regressions};
+
+/// One row of `quality_metrics`. Quality of single LLM answers; scores run from 0 to 1. A hot table: no foreign key may point at it.
+#[derive(Debug, Clone, PartialEq, HasQuery, Identifiable, Associations, Serialize, Deserialize)]
+#[diesel(table_name = quality_metrics, check_for_backend(Pg))]
+#[diesel(belongs_to(Agent, foreign_key = agent_id))]
+#[diesel(belongs_to(Customer, foreign_key = customer_id))]
+pub struct QualityMetric {
+    /// Primary key.
+    pub id: Uuid,
+    /// Agent that judged the answer.
+    pub agent_id: Uuid,
+    /// Customer whose request it was.
+    pub customer_id: Uuid,
+    /// Request that was judged; unique.
+    pub request_id: String,
+    /// Model that answered.
+    pub model_name: String,
+    /// Version of the model.
+    pub model_version: String,
+    /// Tokens in the prompt.
+    pub prompt_tokens: Option<i32>,
+    /// Tokens in the answer.
+    pub completion_tokens: Option<i32>,
+    /// Time to the complete answer in milliseconds.
+    pub latency_ms: Option<f64>,
+    /// How much the answer is about the question, 0 to 1.
+    pub relevance_score: Option<f64>,
+    /// How well the answer holds together, 0 to 1.
+    pub coherence_score: Option<f64>,
+    /// How true the answer is, 0 to 1.
+    pub factuality_score: Option<f64>,
+    /// Whether the answer states something made up.
+    pub hallucination_detected: bool,
+    /// How offensive the answer is, 0 to 1; lower is better.
+    pub toxicity_score: Option<f64>,
+    /// Overall judgement, 0 to 1.
+    pub overall_quality_score: f64,
+    /// When the answer was given, UTC.
+    pub timestamp: DateTime<Utc>,
+    /// Free-form facts: user, session, endpoint.
+    pub metadata: Value,
+    /// When the row was written, UTC.
+    pub created_at: DateTime<Utc>,
+}
+
+/// A row to insert into `quality_metrics`. What is left out takes the default of its column.
+#[derive(Debug, Clone, PartialEq, Insertable, Builder, Deserialize)]
+#[builder(on(String, into))]
+#[diesel(table_name = quality_metrics, check_for_backend(Pg))]
+pub struct NewQualityMetric {
+    /// Primary key.
+    pub id: Option<Uuid>,
+    /// Agent that judged the answer.
+    pub agent_id: Uuid,
+    /// Customer whose request it was.
+    pub customer_id: Uuid,
+    /// Request that was judged; unique.
+    pub request_id: String,
+    /// Model that answered.
+    pub model_name: String,
+    /// Version of the model.
+    pub model_version: String,
+    /// Tokens in the prompt.
+    pub prompt_tokens: Option<i32>,
+    /// Tokens in the answer.
+    pub completion_tokens: Option<i32>,
+    /// Time to the complete answer in milliseconds.
+    pub latency_ms: Option<f64>,
+    /// How much the answer is about the question, 0 to 1.
+    pub relevance_score: Option<f64>,
+    /// How well the answer holds together, 0 to 1.
+    pub coherence_score: Option<f64>,
+    /// How true the answer is, 0 to 1.
+    pub factuality_score: Option<f64>,
+    /// Whether the answer states something made up.
+    pub hallucination_detected: Option<bool>,
+    /// How offensive the answer is, 0 to 1; lower is better.
+    pub toxicity_score: Option<f64>,
+    /// Overall judgement, 0 to 1.
+    pub overall_quality_score: f64,
+    /// When the answer was given, UTC.
+    pub timestamp: DateTime<Utc>,
+    /// Free-form facts: user, session, endpoint.
+    pub metadata: Option<Value>,
+    /// When the row was written, UTC.
+    pub created_at: Option<DateTime<Utc>>,
+}
+
+/// One row of `quality_baselines`. What quality to expect of a model for a customer; regressions are measured against it.
+#[derive(Debug, Clone, PartialEq, HasQuery, Identifiable, Associations, Serialize, Deserialize)]
+#[diesel(table_name = quality_baselines, check_for_backend(Pg))]
+#[diesel(belongs_to(Agent, foreign_key = agent_id))]
+#[diesel(belongs_to(Customer, foreign_key = customer_id))]
+pub struct QualityBaseline {
+    /// Primary key.
+    pub id: Uuid,
+    /// Agent that established the baseline.
+    pub agent_id: Uuid,
+    /// Customer for whom it holds.
+    pub customer_id: Uuid,
+    /// Model that it describes.
+    pub model_name: String,
+    /// Version of the model.
+    pub model_version: String,
+    /// Why it was established.
+    pub baseline_type: BaselineType,
+    /// Number of answers that it rests on.
+    pub sample_size: i32,
+    /// Average relevance, 0 to 1.
+    pub avg_relevance_score: Option<f64>,
+    /// Average coherence, 0 to 1.
+    pub avg_coherence_score: Option<f64>,
+    /// Average factuality, 0 to 1.
+    pub avg_factuality_score: Option<f64>,
+    /// Average overall quality, 0 to 1.
+    pub avg_overall_score: f64,
+    /// 95th percentile of the latency in milliseconds.
+    pub p95_latency_ms: Option<f64>,
+    /// When it was established, UTC.
+    pub established_at: DateTime<Utc>,
+    /// When it stops to hold, UTC; null while it holds.
+    pub valid_until: Option<DateTime<Utc>>,
+    /// Free-form facts.
+    pub metadata: Value,
+    /// When the row was written, UTC.
+    pub created_at: DateTime<Utc>,
+}
+
+/// A row to insert into `quality_baselines`. What is left out takes the default of its column.
+#[derive(Debug, Clone, PartialEq, Insertable, Builder, Deserialize)]
+#[builder(on(String, into))]
+#[diesel(table_name = quality_baselines, check_for_backend(Pg))]
+pub struct NewQualityBaseline {
+    /// Primary key.
+    pub id: Option<Uuid>,
+    /// Agent that established the baseline.
+    pub agent_id: Uuid,
+    /// Customer for whom it holds.
+    pub customer_id: Uuid,
+    /// Model that it describes.
+    pub model_name: String,
+    /// Version of the model.
+    pub model_version: String,
+    /// Why it was established.
+    pub baseline_type: BaselineType,
+    /// Number of answers that it rests on.
+    pub sample_size: i32,
+    /// Average relevance, 0 to 1.
+    pub avg_relevance_score: Option<f64>,
+    /// Average coherence, 0 to 1.
+    pub avg_coherence_score: Option<f64>,
+    /// Average factuality, 0 to 1.
+    pub avg_factuality_score: Option<f64>,
+    /// Average overall quality, 0 to 1.
+    pub avg_overall_score: f64,
+    /// 95th percentile of the latency in milliseconds.
+    pub p95_latency_ms: Option<f64>,
+    /// When it was established, UTC.
+    pub established_at: DateTime<Utc>,
+    /// When it stops to hold, UTC; null while it holds.
+    pub valid_until: Option<DateTime<Utc>>,
+    /// Free-form facts.
+    pub metadata: Option<Value>,
+    /// When the row was written, UTC.
+    pub created_at: Option<DateTime<Utc>>,
+}
+
+/// Changes to a row of `quality_baselines`: `None` leaves a column as it is, `Some(None)` sets it to null.
+#[derive(Debug, Clone, Default, PartialEq, AsChangeset)]
+#[diesel(table_name = quality_baselines, check_for_backend(Pg))]
+pub struct QualityBaselineChanges {
+    /// Model that it describes.
+    pub model_name: Option<String>,
+    /// Version of the model.
+    pub model_version: Option<String>,
+    /// Why it was established.
+    pub baseline_type: Option<BaselineType>,
+    /// Number of answers that it rests on.
+    pub sample_size: Option<i32>,
+    /// Average relevance, 0 to 1.
+    pub avg_relevance_score: Option<Option<f64>>,
+    /// Average coherence, 0 to 1.
+    pub avg_coherence_score: Option<Option<f64>>,
+    /// Average factuality, 0 to 1.
+    pub avg_factuality_score: Option<Option<f64>>,
+    /// Average overall quality, 0 to 1.
+    pub avg_overall_score: Option<f64>,
+    /// 95th percentile of the latency in milliseconds.
+    pub p95_latency_ms: Option<Option<f64>>,
+    /// When it was established, UTC.
+    pub established_at: Option<DateTime<Utc>>,
+    /// When it stops to hold, UTC; null while it holds.
+    pub valid_until: Option<Option<DateTime<Utc>>>,
+    /// Free-form facts.
+    pub metadata: Option<Value>,
+}
+
+/// One row of `quality_regressions`. Times when the quality of a model fell below its baseline, and what was done.
+#[derive(Debug, Clone, PartialEq, HasQuery, Identifiable, Associations, Serialize, Deserialize)]
+#[diesel(table_name = quality_regressions, check_for_backend(Pg))]
+#[diesel(belongs_to(Agent, foreign_key = agent_id))]
+#[diesel(belongs_to(Customer, foreign_key = customer_id))]
+#[diesel(belongs_to(QualityBaseline, foreign_key = baseline_id))]
+#[diesel(belongs_to(WorkflowExecution, foreign_key = workflow_execution_id))]
+pub struct QualityRegression {
+    /// Primary key.
+    pub id: Uuid,
+    /// Agent that detected the regression.
+    pub agent_id: Uuid,
+    /// Customer whose answers got worse.
+    pub customer_id: Uuid,
+    /// Baseline that it is measured against.
+    pub baseline_id: Uuid,
+    /// Workflow that caused it or mended it, if one did.
+    pub workflow_execution_id: Option<Uuid>,
+    /// Which aspect got worse.
+    pub regression_type: RegressionType,
+    /// How serious it is.
+    pub severity: RegressionSeverity,
+    /// When it was detected, UTC.
+    pub detected_at: DateTime<Utc>,
+    /// Metric that fell, such as overall_quality_score.
+    pub metric_name: String,
+    /// Value of the metric in the baseline.
+    pub baseline_value: f64,
+    /// Value of the metric when detected.
+    pub current_value: f64,
+    /// Change against the baseline in percent; negative is a fall.
+    pub delta_percent: f64,
+    /// Number of answers that the current value rests on.
+    pub sample_size: i32,
+    /// What was done about it.
+    pub action_taken: RegressionAction,
+    /// When it was resolved, UTC; null while it is open.
+    pub resolved_at: Option<DateTime<Utc>>,
+    /// How it was resolved, for a person to read.
+    pub resolution_notes: Option<String>,
+    /// Free-form facts.
+    pub metadata: Value,
+    /// When the row was written, UTC.
+    pub created_at: DateTime<Utc>,
+    /// When the row was last changed, UTC; kept by the trigger set_updated_at.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// A row to insert into `quality_regressions`. What is left out takes the default of its column.
+#[derive(Debug, Clone, PartialEq, Insertable, Builder, Deserialize)]
+#[builder(on(String, into))]
+#[diesel(table_name = quality_regressions, check_for_backend(Pg))]
+pub struct NewQualityRegression {
+    /// Primary key.
+    pub id: Option<Uuid>,
+    /// Agent that detected the regression.
+    pub agent_id: Uuid,
+    /// Customer whose answers got worse.
+    pub customer_id: Uuid,
+    /// Baseline that it is measured against.
+    pub baseline_id: Uuid,
+    /// Workflow that caused it or mended it, if one did.
+    pub workflow_execution_id: Option<Uuid>,
+    /// Which aspect got worse.
+    pub regression_type: RegressionType,
+    /// How serious it is.
+    pub severity: RegressionSeverity,
+    /// When it was detected, UTC.
+    pub detected_at: DateTime<Utc>,
+    /// Metric that fell, such as overall_quality_score.
+    pub metric_name: String,
+    /// Value of the metric in the baseline.
+    pub baseline_value: f64,
+    /// Value of the metric when detected.
+    pub current_value: f64,
+    /// Change against the baseline in percent; negative is a fall.
+    pub delta_percent: f64,
+    /// Number of answers that the current value rests on.
+    pub sample_size: i32,
+    /// What was done about it.
+    pub action_taken: RegressionAction,
+    /// When it was resolved, UTC; null while it is open.
+    pub resolved_at: Option<DateTime<Utc>>,
+    /// How it was resolved, for a person to read.
+    pub resolution_notes: Option<String>,
+    /// Free-form facts.
+    pub metadata: Option<Value>,
+    /// When the row was written, UTC.
+    pub created_at: Option<DateTime<Utc>>,
+    /// When the row was last changed, UTC; kept by the trigger set_updated_at.
+    pub updated_at: Option<DateTime<Utc>>,
+}
+
+/// Changes to a row of `quality_regressions`: `None` leaves a column as it is, `Some(None)` sets it to null.
+#[derive(Debug, Clone, Default, PartialEq, AsChangeset)]
+#[diesel(table_name = quality_regressions, check_for_backend(Pg))]
+pub struct QualityRegressionChanges {
+    /// Workflow that caused it or mended it, if one did.
+    pub workflow_execution_id: Option<Option<Uuid>>,
+    /// Which aspect got worse.
+    pub regression_type: Option<RegressionType>,
+    /// How serious it is.
+    pub severity: Option<RegressionSeverity>,
+    /// When it was detected, UTC.
+    pub detected_at: Option<DateTime<Utc>>,
+    /// Metric that fell, such as overall_quality_score.
+    pub metric_name: Option<String>,
+    /// Value of the metric in the baseline.
+    pub baseline_value: Option<f64>,
+    /// Value of the metric when detected.
+    pub current_value: Option<f64>,
+    /// Change against the baseline in percent; negative is a fall.
+    pub delta_percent: Option<f64>,
+    /// Number of answers that the current value rests on.
+    pub sample_size: Option<i32>,
+    /// What was done about it.
+    pub action_taken: Option<RegressionAction>,
+    /// When it was resolved, UTC; null while it is open.
+    pub resolved_at: Option<Option<DateTime<Utc>>>,
+    /// How it was resolved, for a person to read.
+    pub resolution_notes: Option<Option<String>>,
+    /// Free-form facts.
+    pub metadata: Option<Value>,
+}
+
+relations! {
+    QualityMetric.agent_id of quality_metrics => Agent as agent;
+    QualityMetric.customer_id of quality_metrics => Customer as customer;
+    QualityBaseline.agent_id of quality_baselines => Agent as agent;
+    QualityBaseline.customer_id of quality_baselines => Customer as customer;
+    QualityRegression.agent_id of quality_regressions => Agent as agent;
+    QualityRegression.customer_id of quality_regressions => Customer as customer;
+    QualityRegression.baseline_id of quality_regressions => QualityBaseline as baseline;
+    QualityRegression.workflow_execution_id of quality_regressions => WorkflowExecution as workflow_execution, nullable;
+}
+
+impl QualityMetric {
+    /// The answers of a customer in which something was made up, newest first. (0.2e)
+    pub fn hallucinations(customer_id: Uuid) -> Rows<quality_metrics::table, Self> {
+        Self::query()
+            .filter(quality_metrics::customer_id.eq(customer_id))
+            .filter(quality_metrics::hallucination_detected)
+            .order(quality_metrics::timestamp.desc())
+            .into_boxed()
+    }
+}
+
+impl QualityRegression {
+    /// The regressions that are still open, oldest first. (0.2e)
+    pub fn unresolved() -> Rows<quality_regressions::table, Self> {
+        Self::query()
+            .filter(quality_regressions::resolved_at.is_null())
+            .order(quality_regressions::detected_at.asc())
+            .into_boxed()
+    }
+
+    /// Whether the regression is resolved. (0.2e)
+    pub const fn is_resolved(&self) -> bool {
+        self.resolved_at.is_some()
+    }
+
+    /// Minutes from detection to resolution; `None` while it is open. (0.2e)
+    pub fn time_to_resolve_minutes(&self) -> Option<f64> {
+        self.resolved_at.map(|end| seconds_between(self.detected_at, end) / 60.0)
+    }
+
+    /// Closes the regression now. (0.2e)
+    ///
+    /// # Errors
+    ///
+    /// Fails when the query does, and with `NotFound` when the row is gone by now.
+    pub fn resolve(&self, conn: &mut PgConnection, notes: &str) -> QueryResult<Self> {
+        diesel::update(self)
+            .set((
+                quality_regressions::resolved_at.eq(diesel::dsl::now),
+                quality_regressions::resolution_notes.eq(notes),
+            ))
+            .returning(Self::as_returning())
+            .get_result(conn)
+    }
+}

@@ -1,0 +1,101 @@
+//! Rows of the 18 tables: what is read (`Customer`), what is inserted (`NewCustomer`), what is changed
+//! (`CustomerChanges`), the relations between them and the questions that one table answers.
+//!
+//! A file per layer, fields in column order, and column types as `schema.rs` has them. Nothing here decides when
+//! to read or write: that is the caller's. Functions return Diesel's own result, so that they compose inside a
+//! transaction; every time is UTC.
+//!
+//! # Relations
+//!
+//! Each of the 31 foreign keys can be walked from both ends. From the child, a method named like the parent loads
+//! it. From the parent, a method named like the child's table gives a query, to be narrowed before it is loaded:
+//!
+//! ```no_run
+//! # use diesel::prelude::*;
+//! # use optiinfra_db::models::{Agent, ResourceMetric};
+//! # use optiinfra_db::schema::resource_metrics;
+//! # fn f(conn: &mut PgConnection, agent: Agent) -> QueryResult<()> {
+//! let samples = agent.resource_metrics().order(resource_metrics::timestamp.desc()).limit(10).load(conn)?;
+//! for sample in &samples {
+//!     assert_eq!(sample.agent(conn)?.id, agent.id);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! `belonging_to` and `grouped_by` of Diesel work too.
+
+use diesel::dsl::{AsSelect, IntoBoxed, Select};
+use diesel::pg::Pg;
+
+/// A query for the rows of one table, to be narrowed, ordered and loaded.
+pub type Rows<Table, Row> = IntoBoxed<'static, Select<Table, AsSelect<Row, Pg>>, Pg>;
+
+/// Declares foreign keys, so that each can be walked from both ends. `nullable` marks a column that may be null.
+macro_rules! relations {
+    ($($child:ident . $column:ident of $table:ident => $parent:ident as $one:ident $(, $nullable:ident)?;)+) => {
+        $(
+            impl $child {
+                relations!(@one $parent, $column, $one $($nullable)?);
+            }
+
+            impl $parent {
+                #[doc = concat!("The rows of `", stringify!($table), "` whose `", stringify!($column), "` is this row.")]
+                pub fn $table(&self) -> $crate::models::Rows<$table::table, $child> {
+                    $child::query().filter($table::$column.eq(self.id)).into_boxed()
+                }
+            }
+        )+
+    };
+    (@one $parent:ident, $column:ident, $one:ident) => {
+        #[doc = concat!("Loads the [`", stringify!($parent), "`] that `", stringify!($column), "` refers to.")]
+        ///
+        /// # Errors
+        ///
+        /// Fails when the query does, and with `NotFound` when the row is gone by now.
+        pub fn $one(&self, conn: &mut PgConnection) -> QueryResult<$parent> {
+            $parent::query().find(self.$column).first(conn)
+        }
+    };
+    (@one $parent:ident, $column:ident, $one:ident nullable) => {
+        #[doc = concat!("Loads the [`", stringify!($parent), "`] that `", stringify!($column), "` refers to, if it refers to one.")]
+        ///
+        /// # Errors
+        ///
+        /// Fails when the query does.
+        pub fn $one(&self, conn: &mut PgConnection) -> QueryResult<Option<$parent>> {
+            let Some(id) = self.$column else { return Ok(None) };
+            $parent::query().find(id).first(conn).optional()
+        }
+    };
+}
+
+mod agent_state;
+mod application;
+mod core;
+mod resource;
+mod workflow_history;
+
+pub use self::agent_state::{
+    AgentCapability, AgentCapabilityChanges, AgentConfig, AgentConfigChanges, AgentMetric, AgentState,
+    AgentStateChanges, NewAgentCapability, NewAgentConfig, NewAgentMetric, NewAgentState,
+};
+pub use self::application::{
+    NewQualityBaseline, NewQualityMetric, NewQualityRegression, QualityBaseline, QualityBaselineChanges, QualityMetric,
+    QualityRegression, QualityRegressionChanges,
+};
+pub use self::core::{
+    Agent, AgentChanges, ApiKey, Approval, ApprovalChanges, Customer, CustomerChanges, Event, NewAgent, NewApproval,
+    NewCustomer, NewEvent, NewOptimization, NewRecommendation, Optimization, OptimizationChanges, Recommendation,
+    RecommendationChanges,
+};
+pub use self::resource::{NewResourceMetric, NewScalingEvent, ResourceMetric, ScalingEvent, ScalingEventChanges};
+pub use self::workflow_history::{
+    NewWorkflowArtifact, NewWorkflowExecution, NewWorkflowStep, WorkflowArtifact, WorkflowArtifactChanges,
+    WorkflowExecution, WorkflowExecutionChanges, WorkflowStep, WorkflowStepChanges,
+};
+
+/// Seconds from one time to another, to the microsecond that PostgreSQL stores.
+fn seconds_between(start: chrono::DateTime<chrono::Utc>, end: chrono::DateTime<chrono::Utc>) -> f64 {
+    (end - start).as_seconds_f64()
+}
