@@ -4,4 +4,5 @@ pub mod models;
 #[rustfmt::skip]
 pub mod schema;
 pub mod error;
+pub mod seed;
 pub use error::{Error, Result};
