@@ -246,7 +246,8 @@ impl Cluster {
         let new = private_dir(parent, ".optiinfra-", owner)?;
         match fs::rename(new.path(), &self.dir) {
             Ok(()) => {
-                new.keep();
+                // It has moved: there is nothing left to remove at its old place.
+                let _moved = new.keep();
                 Ok(())
             }
             Err(_) if self.dir.join(MARKER).exists() => Ok(()),
