@@ -1,5 +1,8 @@
+pub mod connection;
 pub mod enums;
 pub mod layer;
+pub mod local;
+pub mod migrate;
 pub mod models;
 #[rustfmt::skip]
 pub mod schema;

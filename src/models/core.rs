@@ -48,7 +48,7 @@ pub struct Customer {
 
 /// A row to insert into `customers`. What is left out takes the default of its column.
 #[derive(Debug, Clone, PartialEq, Insertable, Builder, Deserialize)]
-#[builder(on(String, into), on(ApiKey, into))]
+#[builder(on(String, into))]
 #[diesel(table_name = customers, check_for_backend(Pg))]
 pub struct NewCustomer {
     /// Primary key.
@@ -58,6 +58,7 @@ pub struct NewCustomer {
     /// Contact address; unique.
     pub email: String,
     /// Secret with which the customer calls the platform; unique. Never show it.
+    #[builder(into)]
     pub api_key: ApiKey,
     /// Subscription plan.
     pub plan: Option<CustomerPlan>,

@@ -1,0 +1,46 @@
+//! Embeds the migrations with their SQL, so that the binary needs no file at run time.
+//!
+//! `embed_migrations!` does the same but keeps the SQL to itself, and does not notice a new folder.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+fn main() -> Result<()> {
+    println!("cargo::rerun-if-changed=migrations");
+    let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("migrations");
+    let mut folders: Vec<PathBuf> = Vec::new();
+    for entry in fs::read_dir(&root)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            folders.push(path);
+        }
+    }
+    folders.sort();
+
+    let mut code = String::from("&[\n");
+    for folder in &folders {
+        write_migration(&mut code, folder)?;
+    }
+    code.push(']');
+    fs::write(PathBuf::from(env::var("OUT_DIR")?).join("migrations.rs"), code)?;
+    Ok(())
+}
+
+fn write_migration(code: &mut String, folder: &Path) -> Result<()> {
+    let name = folder.file_name().and_then(|name| name.to_str()).ok_or("a folder's name is not UTF-8")?;
+    let digits = name.split('_').next().unwrap_or_default().replace('-', "");
+    if digits.len() != 14 || !digits.chars().all(|c| c.is_ascii_digit()) {
+        // Diesel orders versions as text, which is right only while all have the same length.
+        return Err(format!("{name}: a migration's folder is called YYYY-MM-DD-HHMMSS_name").into());
+    }
+    writeln!(
+        code,
+        "    Migration {{ version: {digits:?}, name: {name:?}, up: include_str!({up:?}), down: include_str!({down:?}) }},",
+        up = folder.join("up.sql"),
+        down = folder.join("down.sql"),
+    )?;
+    Ok(())
+}

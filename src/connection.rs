@@ -1,0 +1,373 @@
+//! Where the database is and how to connect to it, alone or through a pool.
+//!
+//! A [`Target`] holds a secret: it is parsed here and not by libpq, because libpq repeats parts of a malformed
+//! string in its messages; it prints itself without the password, and what libpq says about a refused connection
+//! is scrubbed of it. Nothing here decides which database to use: that is the caller's.
+
+use std::fmt;
+use std::time::Duration;
+
+use diesel::pg::PgConnection;
+use diesel::prelude::*;
+use diesel::r2d2::ConnectionManager;
+
+use crate::error::{Error, Message, Result};
+
+/// A pool of connections, as [`pool`] makes it.
+pub type Pool = r2d2::Pool<ConnectionManager<PgConnection>>;
+
+/// How long [`pool`] waits for a connection before it gives up.
+pub const POOL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A server and database to connect to, as libpq's parameters in their order.
+///
+/// What is left out, libpq takes from the `PG*` variables, the service file and the password file.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Target {
+    parameters: Vec<(String, String)>,
+}
+
+impl Target {
+    /// Reads `postgresql://USER:PASSWORD@HOST:PORT/DATABASE?OPTION=VALUE` or libpq's `key=value` form.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidTarget`] when the text is neither. Its message never holds a part of the text.
+    pub fn parse(text: &str) -> Result<Self> {
+        let parameters = match text.trim().split_once("://") {
+            Some(("postgres" | "postgresql", rest)) => parse_url(rest),
+            Some(_) => Err("the scheme is neither postgresql:// nor postgres://".to_owned()),
+            None if text.contains('=') => parse_keywords(text.trim()),
+            None => Err("it does not begin with postgresql://".to_owned()),
+        };
+        let parameters = parameters.map_err(Error::InvalidTarget)?;
+        if parameters.iter().any(|(_, value)| value.contains('\0')) {
+            return Err(Error::InvalidTarget("it contains a zero byte".to_owned()));
+        }
+        Ok(Self { parameters })
+    }
+
+    /// A target that leaves everything to the `PG*` variables.
+    pub fn from_libpq_variables() -> Self {
+        Self::default()
+    }
+
+    /// Adds a libpq parameter where the target does not name it yet.
+    #[must_use]
+    pub fn or(mut self, key: &str, value: &str) -> Self {
+        if self.get(key).is_none() {
+            self.parameters.push((key.to_owned(), value.to_owned()));
+        }
+        self
+    }
+
+    /// Sets a libpq parameter, whatever the target said before.
+    #[must_use]
+    pub fn with(mut self, key: &str, value: &str) -> Self {
+        self.parameters.retain(|(name, _)| name != key);
+        self.or(key, value)
+    }
+
+    /// The value of a libpq parameter, if the target names it.
+    fn get(&self, key: &str) -> Option<&str> {
+        self.parameters.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
+    }
+
+    /// The `key='value'` form that libpq reads. It holds the password.
+    fn conninfo(&self) -> String {
+        let quoted = |value: &str| value.replace('\\', "\\\\").replace('\'', "\\'");
+        let pairs: Vec<_> = self.parameters.iter().map(|(key, value)| format!("{key}='{}'", quoted(value))).collect();
+        pairs.join(" ")
+    }
+
+    /// Takes every secret of this target out of a text.
+    fn scrub(&self, text: &str) -> Message {
+        let mut secrets: Vec<String> = ["password", "sslpassword"]
+            .into_iter()
+            .filter_map(|key| self.get(key).map(str::to_owned))
+            .chain(std::env::var("PGPASSWORD"))
+            .filter(|secret| !secret.is_empty())
+            .collect();
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        let mut scrubbed = text.trim().to_owned();
+        for secret in &secrets {
+            if secret.len() < 4 && scrubbed.contains(secret.as_str()) {
+                return Message("the server's message is withheld, because it may contain the password".to_owned());
+            }
+            scrubbed = scrubbed.replace(secret.as_str(), "***");
+        }
+        Message(scrubbed)
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let setting =
+            |key: &str, variable: &str| self.get(key).map(str::to_owned).or_else(|| std::env::var(variable).ok());
+        f.write_str("postgresql://")?;
+        if let Some(user) = setting("user", "PGUSER") {
+            write!(f, "{user}@")?;
+        }
+        f.write_str(&setting("host", "PGHOST").unwrap_or_default())?;
+        if let Some(port) = setting("port", "PGPORT") {
+            write!(f, ":{port}")?;
+        }
+        write!(f, "/{}", setting("dbname", "PGDATABASE").unwrap_or_default())
+    }
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Target({self})")
+    }
+}
+
+/// Opens one connection. `application` is the name that the server's administrator sees.
+///
+/// # Errors
+///
+/// [`Error::Connect`] when the server cannot be reached or refuses, within 10 seconds unless the target says
+/// otherwise.
+pub fn connect(target: &Target, application: &str) -> Result<PgConnection> {
+    let target = target.clone().or("application_name", application).or("connect_timeout", "10");
+    PgConnection::establish(&target.conninfo())
+        .map_err(|error| Error::Connect { target: target.to_string(), source: target.scrub(&error.to_string()) })
+}
+
+/// Makes a pool of at most `size` connections, the first of which is opened now.
+///
+/// A connection is waited for at most [`POOL_TIMEOUT`]; none is kept open without need.
+///
+/// # Errors
+///
+/// [`Error::Connect`] when the server cannot be reached or refuses, and [`Error::Pool`] when the pool cannot be made.
+pub fn pool(target: &Target, size: u32, application: &str) -> Result<Pool> {
+    let target = target.clone().or("application_name", application).or("connect_timeout", "5");
+    // Opened outside the pool, because the pool would retry a refused connection until its time is up.
+    drop(connect(&target, application)?);
+    r2d2::Pool::builder()
+        .max_size(size)
+        .min_idle(Some(0))
+        .connection_timeout(POOL_TIMEOUT)
+        .error_handler(Box::new(LogScrubbed(target.clone())))
+        .build(ConnectionManager::new(target.conninfo()))
+        .map_err(|error| Error::Pool { source: target.scrub(&error.to_string()) })
+}
+
+/// Logs what goes wrong in the pool, without the secrets that libpq's text may hold.
+#[derive(Debug)]
+struct LogScrubbed(Target);
+
+impl<E: std::error::Error> r2d2::HandleError<E> for LogScrubbed {
+    fn handle_error(&self, error: E) {
+        tracing::warn!(target = %self.0, error = %self.0.scrub(&error.to_string()), "a pooled connection failed");
+    }
+}
+
+type Parameters = Result<Vec<(String, String)>, String>;
+
+/// Reads what follows `postgresql://`, by libpq's grammar but without its lenience towards a stray `@`.
+fn parse_url(rest: &str) -> Parameters {
+    let mut parameters = Vec::new();
+    let mut add = |key: &str, value: &str| -> Result<(), String> {
+        if !value.is_empty() {
+            parameters.push((key.to_owned(), percent_decode(value)?));
+        }
+        Ok(())
+    };
+    let before_path = rest.split('/').next().unwrap_or_default();
+    let (user_info, rest) = match before_path.find('@') {
+        Some(at) => (&rest[..at], &rest[at + 1..]),
+        None => ("", rest),
+    };
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let (hosts, database) = rest.split_once('/').unwrap_or((rest, ""));
+    if rest.contains('@') {
+        return Err("it has more than one @ or a / in the password: write %40 and %2F".to_owned());
+    }
+    let (user, password) = user_info.split_once(':').unwrap_or((user_info, ""));
+    add("user", user)?;
+    add("password", password)?;
+    let (names, ports) = split_hosts(hosts)?;
+    add("host", &names)?;
+    add("port", &ports)?;
+    add("dbname", database)?;
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        match pair.split_once('=') {
+            Some(("ssl", "true")) => add("sslmode", "require")?,
+            Some((key, value)) if is_keyword(key) => add(key, value)?,
+            _ => return Err("after the ? it must read OPTION=VALUE&OPTION=VALUE".to_owned()),
+        }
+    }
+    Ok(parameters)
+}
+
+/// Splits `a:1,b:2` into libpq's two lists, `a,b` and `1,2`; an address in brackets loses them.
+fn split_hosts(hosts: &str) -> Result<(String, String), String> {
+    let mut names = Vec::new();
+    let mut ports = Vec::new();
+    for host in hosts.split(',') {
+        let (name, port) = match host.strip_prefix('[').and_then(|address| address.split_once(']')) {
+            Some((address, port)) => (address, port.strip_prefix(':').unwrap_or(port)),
+            None => host.split_once(':').unwrap_or((host, "")),
+        };
+        if !port.chars().all(|digit| digit.is_ascii_digit()) {
+            return Err("the port is not a number; a : or / in the password must be written %3A or %2F".to_owned());
+        }
+        names.push(name);
+        ports.push(port);
+    }
+    let ports = if ports.iter().all(|port| port.is_empty()) { String::new() } else { ports.join(",") };
+    Ok((names.join(","), ports))
+}
+
+/// Reads libpq's `key=value key='quoted value'` form.
+fn parse_keywords(text: &str) -> Parameters {
+    let mut parameters = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (key, value) = rest.split_once('=').ok_or("a word stands without '=': quote values that hold spaces")?;
+        if !is_keyword(key.trim()) {
+            return Err("a key is not a word: quote values that hold spaces".to_owned());
+        }
+        let (value, after) = take_value(value.trim_start())?;
+        parameters.push((key.trim().to_owned(), value));
+        rest = after.trim_start();
+    }
+    Ok(parameters)
+}
+
+/// Takes one value, quoted or not, off the front of a `key=value` text; a backslash escapes the next character.
+fn take_value(text: &str) -> Result<(String, &str), String> {
+    let quoted = text.starts_with('\'');
+    let mut value = String::new();
+    let mut characters = text.char_indices().skip(usize::from(quoted));
+    while let Some((at, character)) = characters.next() {
+        match character {
+            '\\' => value.extend(characters.next().map(|(_, escaped)| escaped)),
+            '\'' if quoted => return Ok((value, &text[at + 1..])),
+            space if !quoted && space.is_whitespace() => return Ok((value, &text[at..])),
+            plain => value.push(plain),
+        }
+    }
+    if quoted { Err("a quote is not closed".to_owned()) } else { Ok((value, "")) }
+}
+
+fn is_keyword(key: &str) -> bool {
+    !key.is_empty() && key.chars().all(|c| c.is_ascii_lowercase() || c == '_')
+}
+
+fn percent_decode(text: &str) -> Result<String, String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let mut digit = || rest.next().and_then(|d| char::from(d).to_digit(16)).and_then(|d| u8::try_from(d).ok());
+        match (digit(), digit()) {
+            (Some(high), Some(low)) => bytes.push(high * 16 + low),
+            _ => return Err("a % is not followed by two hexadecimal digits: write % itself as %25".to_owned()),
+        }
+    }
+    String::from_utf8(bytes).map_err(|_| "it does not decode to UTF-8".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parameters(text: &str) -> Vec<(String, String)> {
+        Target::parse(text).unwrap().parameters
+    }
+
+    fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
+        expected.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn a_full_url_is_taken_apart() {
+        assert_eq!(
+            parameters("postgresql://u%40x:p%2Fw@db.example:5433/main?sslmode=require&options=-csearch_path%3Da"),
+            pairs(&[
+                ("user", "u@x"),
+                ("password", "p/w"),
+                ("host", "db.example"),
+                ("port", "5433"),
+                ("dbname", "main"),
+                ("sslmode", "require"),
+                ("options", "-csearch_path=a"),
+            ])
+        );
+    }
+
+    #[test]
+    fn several_hosts_and_bracketed_addresses_become_lists() {
+        assert_eq!(
+            parameters("postgres://[::1]:5432,b/db"),
+            pairs(&[("host", "::1,b"), ("port", "5432,"), ("dbname", "db")])
+        );
+    }
+
+    #[test]
+    fn a_socket_directory_goes_into_the_query() {
+        assert_eq!(
+            parameters("postgresql:///db?host=/run/postgresql&user=me"),
+            pairs(&[("dbname", "db"), ("host", "/run/postgresql"), ("user", "me")])
+        );
+    }
+
+    #[test]
+    fn a_password_may_hold_what_libpq_allows_unescaped() {
+        assert_eq!(parameters("postgresql://u:a?b:c@h/d")[1], ("password".to_owned(), "a?b:c".to_owned()));
+    }
+
+    #[test]
+    fn the_keyword_form_is_read_with_its_quotes_and_escapes() {
+        assert_eq!(
+            parameters(r"host=h password='a b\'c\\' dbname=x"),
+            pairs(&[("host", "h"), ("password", r"a b'c\"), ("dbname", "x")])
+        );
+    }
+
+    #[test]
+    fn what_libpq_gets_reads_back_as_the_same_parameters() {
+        let target = Target::parse(r"host=h password='a b\'c\\' dbname=x").unwrap();
+        assert_eq!(Target::parse(&target.conninfo()).unwrap(), target);
+    }
+
+    #[test]
+    fn malformed_targets_are_refused_without_repeating_them() {
+        let malformed = [
+            "postgresql://u:S3cr/3t@host/db",
+            "postgresql://u:S3%zzcr3t@host/db",
+            "postgresql://u:S3cr3t@ho@st/db",
+            "postgresql://u:S3cr3t@host:po/db",
+            "postgresql://u:S3cr3t@host/db?S3cr3t",
+            "mysql://u:S3cr3t@host/db",
+            "host=h password=S3 cr3t",
+            "password='S3cr3t",
+            "S3cr3t",
+        ];
+        for text in malformed {
+            let message = Target::parse(text).unwrap_err().to_string();
+            assert!(!message.contains("S3") && !message.contains("cr3t"), "{text}: {message}");
+        }
+    }
+
+    #[test]
+    fn neither_display_nor_debug_shows_the_password() {
+        let target = Target::parse("postgresql://u:S3cr3t@h:1/d").unwrap();
+        assert_eq!(target.to_string(), "postgresql://u@h:1/d");
+        assert_eq!(format!("{target:?}"), "Target(postgresql://u@h:1/d)");
+    }
+
+    #[test]
+    fn messages_are_scrubbed_of_the_password() {
+        let target = Target::parse("postgresql://u:S3cr3t@h/d").unwrap();
+        assert_eq!(target.scrub("no S3cr3t here\n").0, "no *** here");
+        let short = Target::parse("postgresql://u:abc@h/d").unwrap();
+        assert!(short.scrub("abc").0.contains("withheld"));
+    }
+}

@@ -1,0 +1,96 @@
+//! The advisory lock that keeps runs of one database and schema apart.
+//!
+//! It is tried again and again and never waited for in the server: a session that waits in `pg_advisory_lock` holds
+//! a snapshot, for which a `CREATE INDEX CONCURRENTLY` of the lock's holder would wait in turn.
+
+use std::ops::{Deref, DerefMut};
+use std::time::{Duration, Instant};
+
+use diesel::dsl::sql;
+use diesel::pg::PgConnection;
+use diesel::prelude::*;
+use diesel::sql_types::{Bool, Text};
+
+use super::Event;
+use crate::error::{Doing, Error, Result};
+
+const POLL: Duration = Duration::from_millis(50);
+/// Two runs exclude each other when they work on the same schema of the same database. The seed is arbitrary.
+const KEY: &str = "hashtextextended(current_database() || '/' || current_schema(), 8062025)";
+
+/// A connection that holds the lock. Dropping it gives the lock back, on every path.
+pub(super) struct Locked<'a> {
+    conn: &'a mut PgConnection,
+}
+
+/// Takes the lock, or tells the observer that it waits and tries until the time is up.
+pub(super) fn acquire<'a>(
+    conn: &'a mut PgConnection,
+    wait: Duration,
+    observer: &mut dyn FnMut(Event<'_>),
+) -> Result<Locked<'a>> {
+    let begin = Instant::now();
+    let mut told = false;
+    loop {
+        let taken: bool = diesel::select(sql::<Bool>(&format!("pg_try_advisory_lock({KEY})")))
+            .get_result(conn)
+            .doing("take the migration lock")?;
+        if taken {
+            return Ok(Locked { conn });
+        }
+        if begin.elapsed() >= wait {
+            return Err(Error::Locked { waited: wait, holder: holder(conn)? });
+        }
+        if !told {
+            let holder = holder(conn)?;
+            tracing::info!(holder, "waiting for the migration lock");
+            observer(Event::Waiting { holder: holder.as_deref() });
+            told = true;
+        }
+        std::thread::sleep(POLL);
+    }
+}
+
+/// Who holds the lock; `None` when it was given back by now.
+fn holder(conn: &mut PgConnection) -> Result<Option<String>> {
+    let query = format!(
+        "SELECT format('%s, process %s%s', coalesce(nullif(application_name, ''), 'a session'), pid,
+                       ' from ' || host(client_addr)) AS holder
+         FROM pg_locks JOIN pg_stat_activity USING (pid)
+         WHERE locktype = 'advisory' AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+           AND (classid::bigint << 32 | objid::bigint) = {KEY} AND objsubid = 1"
+    );
+    #[derive(QueryableByName)]
+    struct Holder {
+        #[diesel(sql_type = Text)]
+        holder: String,
+    }
+    let found: Option<Holder> =
+        diesel::sql_query(query).get_result(conn).optional().doing("see who holds the migration lock")?;
+    Ok(found.map(|found| found.holder))
+}
+
+impl Drop for Locked<'_> {
+    fn drop(&mut self) {
+        let released: QueryResult<bool> =
+            diesel::select(sql::<Bool>(&format!("pg_advisory_unlock({KEY})"))).get_result(self.conn);
+        // With the connection gone the server has released the lock itself.
+        if let Err(error) = released {
+            tracing::debug!(%error, "the migration lock ended with its connection");
+        }
+    }
+}
+
+impl Deref for Locked<'_> {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        self.conn
+    }
+}
+
+impl DerefMut for Locked<'_> {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        self.conn
+    }
+}

@@ -1,0 +1,91 @@
+//! What reverting would destroy, found out by doing it in a transaction that is rolled back.
+
+use std::collections::BTreeMap;
+
+use diesel::connection::SimpleConnection;
+use diesel::dsl::sql;
+use diesel::pg::PgConnection;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
+use serde::Serialize;
+
+use super::set::Migration;
+use crate::error::{Error, Result};
+
+/// What a revert removes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Loss {
+    /// Names of the migrations that are reverted, the newest first.
+    pub migrations: Vec<String>,
+    /// Tables with the number of their rows.
+    pub tables: BTreeMap<String, i64>,
+    /// Columns of tables that stay, as `table.column`, with the number of values that are not null.
+    pub columns: BTreeMap<String, i64>,
+}
+
+/// Tables with their columns, each with a query-ready name.
+type Columns = BTreeMap<(String, String), (String, String)>;
+
+pub(super) fn of_reverting(conn: &mut PgConnection, migrations: &[&Migration]) -> Result<Loss> {
+    let mut loss = Loss {
+        migrations: migrations.iter().map(|migration| migration.name.to_owned()).collect(),
+        tables: BTreeMap::new(),
+        columns: BTreeMap::new(),
+    };
+    let mut failed = "";
+    let rehearsed = conn.transaction(|conn| {
+        conn.batch_execute("SET LOCAL lock_timeout = '5s'")?;
+        let before = columns(conn)?;
+        conn.batch_execute("SAVEPOINT before_revert")?;
+        for migration in migrations {
+            failed = migration.name;
+            conn.batch_execute(migration.down)?;
+        }
+        failed = "";
+        let after = columns(conn)?;
+        conn.batch_execute("ROLLBACK TO SAVEPOINT before_revert")?;
+        count(conn, &before, &after, &mut loss)?;
+        Err::<(), _>(diesel::result::Error::RollbackTransaction)
+    });
+    match rehearsed {
+        Ok(()) | Err(diesel::result::Error::RollbackTransaction) => Ok(loss),
+        Err(source) if failed.is_empty() => Err(Error::Query { doing: "see what would be lost".into(), source }),
+        Err(source) => Err(Error::Migration { name: failed.to_owned(), source }),
+    }
+}
+
+fn count(conn: &mut PgConnection, before: &Columns, after: &Columns, loss: &mut Loss) -> QueryResult<()> {
+    let stays = |table: &str| after.keys().any(|(name, _)| name == table);
+    for ((table, column), (quoted_table, quoted_column)) in before {
+        if !stays(table) {
+            if !loss.tables.contains_key(table) {
+                let rows = diesel::dsl::sql::<BigInt>(&format!("(SELECT count(*) FROM {quoted_table})"));
+                loss.tables.insert(table.clone(), diesel::select(rows).get_result(conn)?);
+            }
+        } else if !after.contains_key(&(table.clone(), column.clone())) {
+            let values = sql::<BigInt>(&format!("(SELECT count({quoted_column}) FROM {quoted_table})"));
+            loss.columns.insert(format!("{table}.{column}"), diesel::select(values).get_result(conn)?);
+        }
+    }
+    Ok(())
+}
+
+fn columns(conn: &mut PgConnection) -> QueryResult<Columns> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Text)]
+        table_name: String,
+        #[diesel(sql_type = Text)]
+        column_name: String,
+        #[diesel(sql_type = Text)]
+        quoted_table: String,
+        #[diesel(sql_type = Text)]
+        quoted_column: String,
+    }
+    let query = "SELECT relname::text AS table_name, attname::text AS column_name,
+               quote_ident(relname) AS quoted_table, quote_ident(attname) AS quoted_column
+        FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
+        WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p') AND attnum > 0 AND NOT attisdropped";
+    let rows: Vec<Row> = diesel::sql_query(query).load(conn)?;
+    Ok(rows.into_iter().map(|row| ((row.table_name, row.column_name), (row.quoted_table, row.quoted_column))).collect())
+}

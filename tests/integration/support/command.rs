@@ -1,0 +1,65 @@
+//! Runs the binary as a user does.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use super::TestDb;
+
+/// An invocation of the binary, without anything of the tester's environment that would tell it where to connect.
+pub struct Dbctl {
+    command: Command,
+}
+
+/// What came of an invocation.
+#[derive(Debug)]
+pub struct Run {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Dbctl {
+    pub fn new() -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_optiinfra-dbctl"));
+        for (name, _) in std::env::vars() {
+            if name.starts_with("PG") || name.starts_with("OPTIINFRA_LOCAL") || name == "DATABASE_URL" {
+                command.env_remove(name);
+            }
+        }
+        // An empty directory of our own: no .env to find.
+        command.current_dir(Path::new("/")).env("NO_COLOR", "1").stdin(Stdio::null());
+        Self { command }
+    }
+
+    /// An invocation that works on a test's schema.
+    pub fn on(db: &TestDb) -> Self {
+        Self::new().env("DATABASE_URL", &db.url())
+    }
+
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    pub fn dir(mut self, dir: &Path) -> Self {
+        self.command.current_dir(dir);
+        self
+    }
+
+    /// Runs with the arguments, which stand in one text as in a shell.
+    pub fn run(mut self, arguments: &str) -> Run {
+        let output = self.command.args(arguments.split_whitespace()).output().expect("the binary runs");
+        Run {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).expect("UTF-8 on stdout"),
+            stderr: String::from_utf8(output.stderr).expect("UTF-8 on stderr"),
+        }
+    }
+}
+
+impl Run {
+    /// The result, which must be JSON.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error} in {self:#?}"))
+    }
+}

@@ -1,0 +1,9 @@
+//! What every test needs: a private database, rows to start from, and the binary.
+
+mod command;
+mod fixtures;
+mod test_db;
+
+pub use command::{Dbctl, Run};
+pub use fixtures::*;
+pub use test_db::{TestDb, number};

@@ -1,0 +1,125 @@
+//! A private schema on the suite's cluster, dropped with its test.
+//!
+//! The cluster is started by the first test and ends with the process, however that ends.
+
+use std::sync::OnceLock;
+
+use diesel::connection::SimpleConnection;
+use diesel::pg::PgConnection;
+use diesel::prelude::*;
+use optiinfra_db::connection::{self, Target};
+use optiinfra_db::local::Ephemeral;
+use optiinfra_db::migrate::Migrator;
+use uuid::Uuid;
+
+/// The suite's cluster.
+fn cluster() -> &'static Ephemeral {
+    static CLUSTER: OnceLock<Ephemeral> = OnceLock::new();
+    CLUSTER.get_or_init(|| Ephemeral::start().expect("a cluster from this machine's server binaries"))
+}
+
+/// A schema that belongs to one test.
+pub struct TestDb {
+    schema: String,
+}
+
+impl TestDb {
+    /// An empty schema.
+    pub fn empty() -> Self {
+        let schema = format!("test_{}", Uuid::new_v4().simple());
+        let mut conn = connection::connect(&cluster().target(), "test").expect("a connection to the suite's cluster");
+        conn.batch_execute(&format!("CREATE SCHEMA {schema}")).expect("a schema for the test");
+        Self { schema }
+    }
+
+    /// A schema with every migration applied.
+    pub fn migrated() -> Self {
+        let db = Self::empty();
+        Migrator::default().run(&mut db.conn()).expect("every migration applies");
+        db
+    }
+
+    /// A fresh connection whose `search_path` is the schema.
+    pub fn conn(&self) -> PgConnection {
+        connection::connect(&self.target(), "test").expect("a connection to the suite's cluster")
+    }
+
+    /// A fresh connection to the suite's database that does not look into the schema.
+    pub fn conn_outside(&self) -> PgConnection {
+        connection::connect(&cluster().target(), "test").expect("a connection to the suite's cluster")
+    }
+
+    /// Where the schema is.
+    pub fn target(&self) -> Target {
+        Target::parse(&self.url()).expect("our own URL")
+    }
+
+    /// The same as a URL.
+    pub fn url(&self) -> String {
+        format!("{}&options=-csearch_path%3D{}", cluster().url(), self.schema)
+    }
+
+    /// The same as a URL, as another role.
+    pub fn url_as(&self, role: &str) -> String {
+        self.url().replace("user=optiinfra", &format!("user={role}"))
+    }
+
+    /// The schema's name.
+    pub fn schema(&self) -> &str {
+        &self.schema
+    }
+
+    /// Makes a role that may log in and nothing else; roles are the cluster's, so its name is unique.
+    pub fn role(&self) -> Role {
+        let name = format!("role_{}", Uuid::new_v4().simple());
+        self.conn().batch_execute(&format!("CREATE ROLE {name} LOGIN")).expect("a role for the test");
+        Role { name, db_url: self.url() }
+    }
+
+    /// Makes a role that may SELECT in the schema and nothing else.
+    pub fn reader(&self) -> Role {
+        let role = self.role();
+        let grants = format!(
+            "GRANT USAGE ON SCHEMA {schema} TO {role}; GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role}",
+            schema = self.schema,
+            role = role.name,
+        );
+        self.conn().batch_execute(&grants).expect("grants for the role");
+        role
+    }
+}
+
+impl Drop for TestDb {
+    fn drop(&mut self) {
+        let dropped = self.conn_outside().batch_execute(&format!("DROP SCHEMA {} CASCADE", self.schema));
+        // The schema goes with the cluster anyway; a panic here would hide the test's own.
+        if let Err(error) = dropped {
+            eprintln!("the schema of a test stays: {error}");
+        }
+    }
+}
+
+/// A role of one test.
+pub struct Role {
+    /// Name to log in with.
+    pub name: String,
+    db_url: String,
+}
+
+impl Drop for Role {
+    fn drop(&mut self) {
+        let target = Target::parse(&self.db_url).expect("our own URL");
+        let mut conn = connection::connect(&target, "test").expect("a connection to the suite's cluster");
+        let dropped = conn.batch_execute(&format!("DROP OWNED BY {0}; DROP ROLE {0}", self.name));
+        if let Err(error) = dropped {
+            eprintln!("the role of a test stays: {error}");
+        }
+    }
+}
+
+/// Runs a query for one number.
+pub fn number(conn: &mut PgConnection, query: &str) -> i64 {
+    diesel::select(diesel::dsl::sql::<diesel::sql_types::BigInt>(&format!("({query})")))
+        .get_result(conn)
+        .unwrap_or_else(|error| panic!("{query}: {error}"))
+}
