@@ -456,3 +456,96 @@ fn regressions() -> [Regression; 6] {
         },
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, HashSet};
+
+    use super::*;
+
+    const AT: DateTime<Utc> = DateTime::UNIX_EPOCH;
+
+    #[test]
+    fn the_generated_values_stay_what_they_are() {
+        let metrics = quality_metrics(AT);
+        let tokens: i32 = metrics.iter().filter_map(|metric| metric.prompt_tokens).sum();
+        let last = metrics.last().unwrap();
+        assert_eq!((metrics.len(), tokens), (308, 84802));
+        assert_eq!(metrics[0].latency_ms, Some(1467.2421962488443));
+        assert_eq!(last.overall_quality_score, 0.898506292719394);
+    }
+
+    #[test]
+    fn each_model_has_two_to_four_answers_in_each_of_24_hours() {
+        let mut per_hour = BTreeMap::new();
+        for metric in quality_metrics(AT).iter().filter(|metric| metric.customer_id == ids::ACME) {
+            let hour = (AT - metric.timestamp - TimeDelta::seconds(1)).num_hours();
+            *per_hour.entry((metric.model_name.clone(), hour)).or_insert(0) += 1;
+        }
+        assert_eq!(per_hour.len(), 4 * 24);
+        assert!(per_hour.values().all(|count| (2..=4).contains(count)), "{per_hour:?}");
+        assert!(per_hour.keys().all(|(_, hour)| (0..24).contains(hour)), "{per_hour:?}");
+    }
+
+    #[test]
+    fn techstart_has_ten_answers_within_half_a_day() {
+        let metrics = quality_metrics(AT);
+        let answers: Vec<_> = metrics.iter().filter(|metric| metric.customer_id == ids::techstart()).collect();
+        assert_eq!(answers.len(), 10);
+        assert!(answers.iter().all(|answer| (AT - TimeDelta::hours(12)..=AT).contains(&answer.timestamp)));
+    }
+
+    #[test]
+    fn no_answer_lies_in_the_future_and_no_request_occurs_twice() {
+        let metrics = quality_metrics(AT);
+        assert!(metrics.iter().all(|metric| metric.timestamp <= AT));
+        let requests: HashSet<_> = metrics.iter().map(|metric| &metric.request_id).collect();
+        assert_eq!(requests.len(), metrics.len());
+    }
+
+    #[test]
+    fn scores_lie_between_0_and_1_and_hallucinations_are_rare_and_less_true() {
+        let metrics = quality_metrics(AT);
+        for metric in &metrics {
+            let scores =
+                [metric.relevance_score, metric.coherence_score, metric.factuality_score, metric.toxicity_score];
+            assert!(scores.iter().all(|score| (0.0..=1.0).contains(&score.unwrap())), "{metric:?}");
+            assert!((0.0..=1.0).contains(&metric.overall_quality_score), "{metric:?}");
+        }
+        let made_up: Vec<_> = metrics.iter().filter(|metric| metric.hallucination_detected == Some(true)).collect();
+        assert!((3..=20).contains(&made_up.len()), "{}", made_up.len());
+        assert!(made_up.iter().all(|metric| metric.factuality_score.unwrap() < 0.65), "{made_up:?}");
+    }
+
+    #[test]
+    fn the_first_baselines_are_those_of_the_answers() {
+        let metrics = quality_metrics(AT);
+        let baselines = quality_baselines(AT, &metrics);
+        assert_eq!(baselines.len(), 7);
+        for (baseline, model) in baselines.iter().zip(&MODELS) {
+            let answers: Vec<_> =
+                metrics.iter().filter(|m| m.customer_id == ids::ACME && m.model_name == model.name).collect();
+            assert_eq!(baseline.sample_size as usize, answers.len());
+            let overall = answers.iter().map(|m| m.overall_quality_score).sum::<f64>() / answers.len() as f64;
+            assert!((baseline.avg_overall_score - overall).abs() < 1e-12);
+            let slower = answers.iter().filter(|m| m.latency_ms > baseline.p95_latency_ms).count();
+            assert_eq!(slower, answers.len() - answers.len() * 95 / 100 - 1);
+        }
+    }
+
+    #[test]
+    fn a_regression_is_measured_against_a_baseline_of_its_customer_and_ends_after_it_begins() {
+        let baselines = quality_baselines(AT, &quality_metrics(AT));
+        let regressions = quality_regressions(AT);
+        assert_eq!(regressions.len(), 6);
+        assert_eq!(regressions.iter().filter(|regression| regression.resolved_at.is_none()).count(), 1);
+        for regression in &regressions {
+            let baseline = baselines.iter().find(|baseline| baseline.id == Some(regression.baseline_id)).unwrap();
+            assert_eq!(baseline.customer_id, regression.customer_id);
+            assert!(baseline.established_at < regression.detected_at);
+            assert!(regression.resolved_at.is_none_or(|end| end > regression.detected_at), "{regression:?}");
+            let change = (regression.current_value / regression.baseline_value - 1.0) * 100.0;
+            assert!((change - regression.delta_percent).abs() < 0.06, "{regression:?}");
+        }
+    }
+}

@@ -31,7 +31,6 @@ use std::collections::{BTreeMap, HashSet};
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, Text};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -87,10 +86,11 @@ impl Report {
 ///
 /// # Errors
 ///
-/// [`Error::Behind`] when the database is not migrated, [`Error::MissingPrerequisite`] when rows are missing that
-/// belong to a layer that is not named, and otherwise when a statement fails, for instance because a user's row holds
-/// the e-mail address of a seed row. Whatever the error, nothing has changed. A connection that is in a transaction
-/// already is refused, since a part of it could not be undone alone.
+/// [`Error::Behind`] or [`Error::Ahead`] when the schema is not the one that the rows are for,
+/// [`Error::MissingPrerequisite`] when rows are missing that belong to a layer that is not named, and otherwise when a
+/// statement fails, for instance because a user's row holds the e-mail address of a seed row. Whatever the error,
+/// nothing has changed. A connection that is in a transaction already is refused: its isolation level might hide what
+/// another seeder has written.
 pub fn run(conn: &mut PgConnection, layers: &[Layer], at: DateTime<Utc>) -> Result<Report> {
     let at = anchor(at);
     let batches = batches(layers, at);
@@ -111,8 +111,7 @@ pub fn run(conn: &mut PgConnection, layers: &[Layer], at: DateTime<Utc>) -> Resu
 pub fn plan(conn: &mut PgConnection, layers: &[Layer], at: DateTime<Utc>) -> Result<Report> {
     let at = anchor(at);
     let batches = batches(layers, at);
-    check_migrated(conn)?;
-    conn.build_transaction().repeatable_read().read_only().run(|conn| {
+    read(conn, |conn| {
         check_prerequisites(conn, layers, &batches, at)?;
         let tables = batches.iter().map(|batch| batch.plan(conn)).collect::<Result<_>>()?;
         Ok(Report { at, tables })
@@ -130,6 +129,17 @@ pub fn remove(conn: &mut PgConnection, layers: &[Layer]) -> Result<Report> {
     let at = anchor(Utc::now());
     let batches = batches(layers, at);
     write(conn, |conn| Ok(Report { at, tables: removal::remove(conn, &batches)? }))
+}
+
+/// Says what [`remove`] would do, from a read-only transaction: the right to select is enough.
+///
+/// # Errors
+///
+/// As [`remove`], as far as reading tells.
+pub fn plan_removal(conn: &mut PgConnection, layers: &[Layer]) -> Result<Report> {
+    let at = anchor(Utc::now());
+    let batches = batches(layers, at);
+    read(conn, |conn| Ok(Report { at, tables: removal::plan(conn, &batches)? }))
 }
 
 /// [`remove`] and [`run`] in one transaction: the rows of these layers are as on the first day, or nothing has
@@ -160,26 +170,25 @@ struct Batch {
 impl Batch {
     fn insert(&self, conn: &mut PgConnection) -> Result<TableReport> {
         let inserted = self.rows.insert(conn).doing(format!("insert the seed rows of {}", self.rows.table()))?;
-        Ok(self.report(inserted, 0))
+        Ok(self.inserted(inserted))
     }
 
     fn plan(&self, conn: &mut PgConnection) -> Result<TableReport> {
-        Ok(self.report(self.rows.ids().len() - self.present(conn)?.len(), 0))
+        Ok(self.inserted(self.rows.len() - self.present(conn)?.len()))
     }
 
     fn present(&self, conn: &mut PgConnection) -> Result<Vec<Uuid>> {
         self.rows.present(conn).doing(format!("look for the seed rows of {}", self.rows.table()))
     }
 
-    /// A line of the report; the rows that were not inserted were there.
-    fn report(&self, inserted: usize, removed: usize) -> TableReport {
-        TableReport {
-            layer: self.layer,
-            table: self.rows.table(),
-            inserted: inserted as u64,
-            unchanged: (self.rows.ids().len() - inserted) as u64,
-            removed: removed as u64,
-        }
+    /// The rows that need not be inserted were there.
+    fn inserted(&self, count: usize) -> TableReport {
+        let unchanged = self.rows.len() - count;
+        TableReport { inserted: count as u64, unchanged: unchanged as u64, ..self.removed(0) }
+    }
+
+    fn removed(&self, count: usize) -> TableReport {
+        TableReport { layer: self.layer, table: self.rows.table(), inserted: 0, unchanged: 0, removed: count as u64 }
     }
 }
 
@@ -224,19 +233,14 @@ fn write<T>(conn: &mut PgConnection, work: impl FnOnce(&mut PgConnection) -> Res
     })
 }
 
+/// Runs the work in a transaction that cannot write, on one state of the database.
+fn read<T>(conn: &mut PgConnection, work: impl FnOnce(&mut PgConnection) -> Result<T>) -> Result<T> {
+    check_migrated(conn)?;
+    conn.build_transaction().repeatable_read().read_only().run(work)
+}
+
 fn check_migrated(conn: &mut PgConnection) -> Result<()> {
-    let tables: Vec<&str> = crate::layer::tables().map(|(_, table)| table).collect();
-    let missing: Vec<String> = diesel::select(
-        diesel::dsl::sql::<Array<Text>>("ARRAY(SELECT name FROM unnest(")
-            .bind::<Array<Text>, _>(tables)
-            .sql(") AS name WHERE to_regclass(name) IS NULL)"),
-    )
-    .get_result(conn)
-    .doing("look for the tables")?;
-    if missing.is_empty() {
-        return Ok(());
-    }
-    Err(Error::Behind { pending: missing })
+    crate::migrate::status(conn)?.require_current()
 }
 
 /// A row of another layer that rows of this call refer to.
@@ -299,6 +303,74 @@ fn missing_prerequisite(missing: Vec<Need>) -> Result<()> {
             None => tables.push((need.table, vec![need.name])),
         }
     }
-    let what: Vec<_> = tables.iter().map(|(table, names)| format!("the {table} {}", names.join(", "))).collect();
+    let what: Vec<_> = tables.iter().map(|(table, names)| format!("{} ({table})", names.join(", "))).collect();
     Err(Error::MissingPrerequisite { layer, what: what.join(" and "), provided_by })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn noon() -> DateTime<Utc> {
+        DateTime::from_timestamp(1_760_961_600, 0).unwrap()
+    }
+
+    /// The rows of everything as text.
+    fn everything(at: DateTime<Utc>) -> Vec<String> {
+        batches(&Layer::ALL, at).iter().map(|batch| format!("{:?}", batch.rows)).collect()
+    }
+
+    #[test]
+    fn each_layer_has_the_documented_number_of_rows() {
+        let count = |layer| -> usize { batches(&[layer], noon()).iter().map(|batch| batch.rows.len()).sum() };
+        assert_eq!(count(Layer::Core), 14);
+        assert_eq!(count(Layer::AgentState), 22);
+        assert_eq!(count(Layer::WorkflowHistory), 30);
+        assert_eq!(count(Layer::Resource), 1 + 1 + 126 + 8);
+        assert_eq!(count(Layer::Application), 1 + 308 + 7 + 6);
+    }
+
+    #[test]
+    fn every_row_has_an_id_of_its_own() {
+        let batches = batches(&Layer::ALL, noon());
+        let ids: Vec<Uuid> = batches.iter().flat_map(|batch| batch.rows.ids()).collect();
+        let rows: usize = batches.iter().map(|batch| batch.rows.len()).sum();
+        assert_eq!(ids.len(), rows);
+        assert_eq!(ids.iter().collect::<HashSet<_>>().len(), rows);
+    }
+
+    #[test]
+    fn the_same_anchor_gives_the_same_rows_and_another_the_same_ids() {
+        assert_eq!(everything(noon()), everything(noon()));
+        let later = noon() + TimeDelta::days(400);
+        assert_ne!(everything(noon()), everything(later));
+        let ids = |at| batches(&Layer::ALL, at).iter().map(|batch| batch.rows.ids()).collect::<Vec<_>>();
+        assert_eq!(ids(noon()), ids(later));
+    }
+
+    #[test]
+    fn a_batch_refers_only_to_itself_to_earlier_batches_and_to_earlier_layers() {
+        let mut seen = HashSet::new();
+        for batch in batches(&Layer::ALL, noon()) {
+            seen.extend(batch.rows.ids().into_iter().map(|id| (batch.rows.table(), id)));
+            for reference in batch.rows.references() {
+                assert!(seen.contains(&reference), "{} refers to {reference:?}", batch.rows.table());
+            }
+        }
+    }
+
+    #[test]
+    fn layers_come_in_their_own_order_and_once() {
+        let order = |layers: &[Layer]| batches(layers, noon()).iter().map(|batch| batch.layer).collect::<Vec<_>>();
+        let jumbled = [Layer::Resource, Layer::Core, Layer::Resource];
+        assert_eq!(order(&jumbled), order(&[Layer::Core, Layer::Resource]));
+        assert!(order(&jumbled).is_sorted());
+    }
+
+    #[test]
+    fn the_end_of_the_calendar_is_no_panic() {
+        assert_eq!(ago(DateTime::<Utc>::MIN_UTC, TimeDelta::days(1)), DateTime::<Utc>::MIN_UTC);
+        assert_eq!(everything(anchor(DateTime::<Utc>::MIN_UTC)).len(), everything(noon()).len());
+        assert_eq!(everything(anchor(DateTime::<Utc>::MAX_UTC)).len(), everything(noon()).len());
+    }
 }

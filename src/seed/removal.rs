@@ -41,24 +41,51 @@ struct Dependants {
 
 /// Removes the rows of the batches, or nothing when somebody depends on them; reports in the order of the batches.
 pub(super) fn remove(conn: &mut PgConnection, batches: &[Batch]) -> Result<Vec<TableReport>> {
-    check_unused(conn, batches)?;
+    let owned = owned(batches);
+    let keys = foreign_keys(conn, &owned)?;
+    for batch in batches.iter().filter(|batch| keys.iter().any(|key| key.parent == batch.rows.table())) {
+        batch.rows.lock(conn).doing(format!("lock the seed rows of {}", batch.rows.table()))?;
+    }
+    check_unused(conn, &keys, &owned)?;
     let mut reports = Vec::new();
     for batch in batches.iter().rev() {
         let removed = batch.rows.delete(conn).doing(format!("remove the seed rows of {}", batch.rows.table()))?;
-        reports.push(TableReport { unchanged: 0, ..batch.report(0, removed) });
+        reports.push(batch.removed(removed));
     }
     reports.reverse();
     Ok(reports)
 }
 
-fn check_unused(conn: &mut PgConnection, batches: &[Batch]) -> Result<()> {
+/// What [`remove`] would report.
+pub(super) fn plan(conn: &mut PgConnection, batches: &[Batch]) -> Result<Vec<TableReport>> {
     let owned = owned(batches);
-    let keys = foreign_keys(conn, owned.keys().copied().collect())?;
-    for batch in batches.iter().filter(|batch| keys.iter().any(|key| key.parent == batch.rows.table())) {
-        batch.rows.lock(conn).doing(format!("lock the seed rows of {}", batch.rows.table()))?;
+    let keys = foreign_keys(conn, &owned)?;
+    check_unused(conn, &keys, &owned)?;
+    batches.iter().map(|batch| Ok(batch.removed(batch.present(conn)?.len()))).collect()
+}
+
+/// The ids to be removed by table: a table may have rows of several layers.
+type Owned = BTreeMap<&'static str, Vec<Uuid>>;
+
+fn owned(batches: &[Batch]) -> Owned {
+    let mut owned = Owned::new();
+    for batch in batches {
+        owned.entry(batch.rows.table()).or_default().extend(batch.rows.ids());
     }
+    owned
+}
+
+fn foreign_keys(conn: &mut PgConnection, owned: &Owned) -> Result<Vec<ForeignKey>> {
+    let parents: Vec<&str> = owned.keys().copied().collect();
+    sql_query(include_str!("foreign_keys.sql"))
+        .bind::<Array<Text>, _>(parents)
+        .load(conn)
+        .doing("read the foreign keys that point at the seed")
+}
+
+fn check_unused(conn: &mut PgConnection, keys: &[ForeignKey], owned: &Owned) -> Result<()> {
     let mut in_use = Vec::new();
-    for dependants in dependants(conn, &keys, &owned)? {
+    for dependants in dependants(conn, keys, owned)? {
         if let Some(key) = usize::try_from(dependants.key).ok().and_then(|place| keys.get(place)) {
             in_use.push(describe(key, dependants.count));
         }
@@ -66,33 +93,13 @@ fn check_unused(conn: &mut PgConnection, batches: &[Batch]) -> Result<()> {
     if in_use.is_empty() { Ok(()) } else { Err(Error::SeedInUse(in_use)) }
 }
 
-/// The ids to be removed, by table: a table may have rows of several layers.
-fn owned(batches: &[Batch]) -> BTreeMap<&'static str, Vec<Uuid>> {
-    let mut owned = BTreeMap::<_, Vec<_>>::new();
-    for batch in batches {
-        owned.entry(batch.rows.table()).or_default().extend(batch.rows.ids());
-    }
-    owned
-}
-
-fn foreign_keys(conn: &mut PgConnection, parents: Vec<&str>) -> Result<Vec<ForeignKey>> {
-    sql_query(include_str!("foreign_keys.sql"))
-        .bind::<Array<Text>, _>(parents)
-        .load(conn)
-        .doing("read the foreign keys that point at the seed")
-}
-
 /// Counts all dependants in one statement, with the ids of the n-th table as parameter n.
-fn dependants(
-    conn: &mut PgConnection,
-    keys: &[ForeignKey],
-    owned: &BTreeMap<&'static str, Vec<Uuid>>,
-) -> Result<Vec<Dependants>> {
+fn dependants(conn: &mut PgConnection, keys: &[ForeignKey], owned: &Owned) -> Result<Vec<Dependants>> {
     if keys.is_empty() {
         return Ok(Vec::new());
     }
     let parameter = |table: &str| owned.keys().position(|owned| *owned == table).map(|place| place + 1);
-    let counts: Vec<_> = (0..).zip(keys).map(|(place, key)| count_sql(place, key, &parameter)).collect();
+    let counts: Vec<_> = (0..).zip(keys).map(|(place, key)| count_sql(place, key, parameter)).collect();
     let text = format!("SELECT key, count FROM ({}) AS keys WHERE count > 0 ORDER BY key", counts.join(" UNION ALL "));
     let mut query = sql_query(text).into_boxed::<Pg>();
     for ids in owned.values() {

@@ -332,3 +332,53 @@ fn scaling_events(at: DateTime<Utc>) -> Vec<NewScalingEvent> {
             .build(),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_the_listed_samples_and_two_more_temperature_series() {
+        let metrics = resource_metrics(DateTime::UNIX_EPOCH);
+        let added = |metric: &&NewResourceMetric| {
+            metric.metric_name == "temperature" && [GPU_2, GPU_3].contains(&metric.instance_id.as_str())
+        };
+        assert_eq!((metrics.len(), metrics.iter().filter(added).count()), (102 + 24, 24));
+    }
+
+    #[test]
+    fn the_series_end_at_the_anchor_with_the_documented_values() {
+        let at = DateTime::UNIX_EPOCH;
+        let metrics = resource_metrics(at);
+        let of = |instance: &str, name: &str| -> Vec<&NewResourceMetric> {
+            metrics.iter().filter(|metric| metric.instance_id == instance && metric.metric_name == name).collect()
+        };
+        let busy = of(GPU_1, "utilization");
+        assert_eq!((busy[0].metric_value, busy[0].timestamp), (45.0, at - TimeDelta::hours(11)));
+        assert_eq!((busy[11].metric_value, busy[11].timestamp), (83.5, at));
+        assert_eq!(busy[11].metadata.as_ref().unwrap()["gpu_memory_used_gb"], 66.8);
+        assert_eq!(of(GPU_2, "utilization")[11].metric_value, 71.5);
+        assert_eq!(of(GPU_3, "utilization")[11].metric_value, 25.5);
+        assert_eq!(of(CPU_1, "used")[11].metadata.as_ref().unwrap()["utilization_percent"], 64.84);
+        assert_eq!(of(TECHSTART_GPU, "utilization").last().unwrap().metric_value, 80.0);
+    }
+
+    #[test]
+    fn every_kind_of_resource_and_of_event_occurs() {
+        let at = DateTime::UNIX_EPOCH;
+        let (metrics, events) = (resource_metrics(at), scaling_events(at));
+        assert!(ResourceType::ALL.iter().all(|kind| metrics.iter().any(|metric| metric.resource_type == *kind)));
+        assert!(ScalingEventType::ALL.iter().all(|kind| events.iter().any(|event| event.event_type == *kind)));
+    }
+
+    #[test]
+    fn only_the_event_without_capacity_failed_and_each_ended_after_it_began() {
+        let events = scaling_events(DateTime::UNIX_EPOCH);
+        assert_eq!(events.len(), 8);
+        for event in &events {
+            assert!(event.completed_at.unwrap() > event.executed_at, "{}", event.trigger_reason);
+            assert_eq!(event.success, Some(event.error_details.is_none()), "{}", event.trigger_reason);
+        }
+        assert_eq!(events.iter().filter(|event| event.success == Some(false)).count(), 1);
+    }
+}

@@ -3,6 +3,8 @@
 //!
 //! Ids and references are read from the rows themselves: nothing is written down a second time.
 
+use std::fmt::Debug;
+
 use diesel::prelude::*;
 use uuid::Uuid;
 
@@ -17,9 +19,12 @@ use crate::schema;
 const ROWS_PER_INSERT: usize = 65_535 / 32;
 
 /// The seed's rows of one table.
-pub(super) trait Rows {
+pub(super) trait Rows: Debug {
     /// Name of the table.
     fn table(&self) -> &'static str;
+
+    /// How many rows there are.
+    fn len(&self) -> usize;
 
     /// The ids of the rows, in the order of the rows.
     fn ids(&self) -> Vec<Uuid>;
@@ -48,6 +53,10 @@ macro_rules! seeded {
         impl Rows for Vec<$row> {
             fn table(&self) -> &'static str {
                 stringify!($table)
+            }
+
+            fn len(&self) -> usize {
+                self.as_slice().len()
             }
 
             fn ids(&self) -> Vec<Uuid> {

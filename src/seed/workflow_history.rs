@@ -465,3 +465,42 @@ fn scaling_decision() -> Run {
         ],
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scenarios_come_to_the_documented_thirty() {
+        let at = DateTime::UNIX_EPOCH;
+        assert_eq!((workflow_executions(at).len(), workflow_steps(at).len(), workflow_artifacts().len()), (5, 17, 8));
+    }
+
+    #[test]
+    fn the_steps_of_a_run_follow_each_other_within_it() {
+        for run in runs() {
+            let mut clock = run.started;
+            for step in &run.steps {
+                let Some(started) = step.started else {
+                    assert_eq!((step.status, step.completed), (StepStatus::Pending, None), "{}", step.name);
+                    continue;
+                };
+                assert_eq!(started, clock, "{}", step.name);
+                clock = step.completed.unwrap_or(0);
+                assert!(clock < started, "{}", step.name);
+            }
+            assert!(run.completed.is_none_or(|completed| completed == clock), "{}", run.workflow_type);
+        }
+    }
+
+    #[test]
+    fn the_status_of_a_run_agrees_with_its_steps() {
+        for run in runs() {
+            let has = |status| run.steps.iter().any(|step| step.status == status);
+            let unfinished = has(StepStatus::Running) || has(StepStatus::Pending) || has(StepStatus::Retrying);
+            assert_eq!(unfinished, run.status == WorkflowStatus::Running, "{}", run.workflow_type);
+            let bad = matches!(run.status, WorkflowStatus::Failed | WorkflowStatus::Timeout);
+            assert_eq!((bad, bad), (has(StepStatus::Failed), run.error.is_some()), "{}", run.workflow_type);
+        }
+    }
+}
