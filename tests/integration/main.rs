@@ -13,5 +13,6 @@
 mod support;
 
 mod cli;
+mod connection;
 mod local;
 mod migrate;
