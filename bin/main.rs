@@ -40,6 +40,9 @@ fn run(cli: &Cli, out: &mut Output) -> anyhow::Result<Exit> {
         }
 
         Command::Local { action } => local::run(action, out),
-        _ => anyhow::bail!("later"),
+        _ => {
+            target::connect(global, out, "later")?;
+            anyhow::bail!("later")
+        }
     }
 }

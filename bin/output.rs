@@ -7,7 +7,7 @@ use std::time::Duration;
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use anyhow::bail;
-use comfy_table::{Cell, CellAlignment, ContentArrangement};
+use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, TableStyle};
 use diesel::result::Error as DieselError;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
@@ -17,6 +17,9 @@ use crate::cli::{Color, Format, Global};
 
 /// Version of the JSON documents. Fields are only ever added; a change of one raises it.
 const SCHEMA_VERSION: u32 = 1;
+
+/// Terminals narrower than this get lines as long as they are.
+const NARROWEST: u16 = 40;
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default().bold();
@@ -186,6 +189,7 @@ impl Progress {
     }
 
     /// Says something that stays.
+    #[expect(clippy::print_stderr, reason = "this file prints, and the bar has to step aside for the line")]
     pub fn note(&self, text: &str) {
         if !self.quiet {
             self.bar.suspend(|| eprintln!("{text}"));
@@ -226,7 +230,11 @@ impl Table {
             return Ok(());
         }
         let mut table = comfy_table::Table::new();
-        table.set_content_arrangement(ContentArrangement::Dynamic);
+        table.load_style(TableStyle::new().header_separator(LineStyle::none().fill('-').junction(' ')));
+        // A terminal that does not know its width would have every cell wrapped to one character.
+        if table.width().is_some_and(|width| width >= NARROWEST) {
+            table.set_content_arrangement(ContentArrangement::Dynamic);
+        }
         table.set_header(&self.headers);
         for row in &self.rows {
             table.add_row(row.iter().map(Cell::new));

@@ -183,7 +183,6 @@ fn initial_baseline(customer: Uuid, model: &Model) -> Uuid {
 
 fn quality_baselines(at: DateTime<Utc>, metrics: &[NewQualityMetric]) -> Vec<NewQualityBaseline> {
     let mut baselines: Vec<_> = MODELS.iter().map(|model| measured_baseline(at, model, metrics)).collect();
-    let gpt_4_answers = answers_to_acme(&GPT_4, metrics).len();
     baselines.push(
         NewQualityBaseline::builder()
             .id(ids::of("quality_baselines", "Acme Corp gpt-4 updated"))
@@ -192,7 +191,7 @@ fn quality_baselines(at: DateTime<Utc>, metrics: &[NewQualityMetric]) -> Vec<New
             .model_name(GPT_4.name)
             .model_version(GPT_4.version)
             .baseline_type(BaselineType::Updated)
-            .sample_size(gpt_4_answers as i32)
+            .sample_size(count(&answers_to_acme(&GPT_4, metrics)))
             .avg_relevance_score(0.90)
             .avg_coherence_score(0.93)
             .avg_factuality_score(0.88)
@@ -258,7 +257,7 @@ fn measured_baseline(at: DateTime<Utc>, model: &Model, metrics: &[NewQualityMetr
         .model_name(model.name)
         .model_version(model.version)
         .baseline_type(BaselineType::Initial)
-        .sample_size(answers.len() as i32)
+        .sample_size(count(&answers))
         .maybe_avg_relevance_score(mean(answers.iter().filter_map(|answer| answer.relevance_score)))
         .maybe_avg_coherence_score(mean(answers.iter().filter_map(|answer| answer.coherence_score)))
         .maybe_avg_factuality_score(mean(answers.iter().filter_map(|answer| answer.factuality_score)))
@@ -271,6 +270,11 @@ fn measured_baseline(at: DateTime<Utc>, model: &Model, metrics: &[NewQualityMetr
 
 fn answers_to_acme<'a>(model: &Model, metrics: &'a [NewQualityMetric]) -> Vec<&'a NewQualityMetric> {
     metrics.iter().filter(|metric| metric.customer_id == ids::ACME && metric.model_name == model.name).collect()
+}
+
+/// As the column has it.
+fn count(answers: &[&NewQualityMetric]) -> i32 {
+    answers.iter().map(|_| 1).sum()
 }
 
 fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
@@ -525,7 +529,7 @@ mod tests {
         for (baseline, model) in baselines.iter().zip(&MODELS) {
             let answers: Vec<_> =
                 metrics.iter().filter(|m| m.customer_id == ids::ACME && m.model_name == model.name).collect();
-            assert_eq!(baseline.sample_size as usize, answers.len());
+            assert_eq!(usize::try_from(baseline.sample_size), Ok(answers.len()));
             let overall = answers.iter().map(|m| m.overall_quality_score).sum::<f64>() / answers.len() as f64;
             assert!((baseline.avg_overall_score - overall).abs() < 1e-12);
             let slower = answers.iter().filter(|m| m.latency_ms > baseline.p95_latency_ms).count();

@@ -90,7 +90,7 @@ fn layers_of(report: &Report) -> Vec<(Layer, &'static str, u64)> {
 fn every_table_gets_as_many_rows_as_the_design_says() {
     let (_db, mut conn) = seeded();
     assert_eq!(row_counts(&mut conn), ROWS);
-    assert_eq!(ROWS.iter().map(|(_, rows)| *rows as u64).sum::<u64>(), TOTAL);
+    assert_eq!(ROWS.iter().map(|(_, rows)| rows.cast_unsigned()).sum::<u64>(), TOTAL);
 }
 
 #[test]
