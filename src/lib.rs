@@ -4,6 +4,7 @@
 //! - [`migrate`]: the embedded migrations; a service calls [`migrate::ensure_current`] when it starts.
 //! - [`schema`], [`enums`], [`models`]: tables, enum types and rows, for Diesel's query builder.
 //! - [`layer`]: the list of tables.
+//! - [`seed`]: the platform's example data, inserted once and recognised ever after.
 //! - [`local`]: a private PostgreSQL server for development and tests.
 //!
 //! Every operation takes a connection and returns plain data that can be serialised. Nothing here prints; what is
@@ -11,7 +12,7 @@
 //! the next thing to do.
 //!
 //! `error`, `connection`, `layer`, `local` and `migrate` are the floor; on it stand `schema`, `enums` and `models`,
-//! each on the one before.
+//! each on the one before; on those stand the rooms, such as `seed`, which never import one another.
 
 pub mod connection;
 pub mod enums;
