@@ -4,4 +4,6 @@
 
 mod support;
 
+mod application;
 mod migrate;
+mod resource;
