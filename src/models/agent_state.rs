@@ -272,6 +272,21 @@ relations! {
     AgentMetric.agent_id of agent_metrics => Agent as agent;
 }
 
+impl Agent {
+    /// The workflow that the agent has in hand; `None` when it has none, or no state. (0.2b)
+    ///
+    /// # Errors
+    ///
+    /// Fails when the query does.
+    pub fn current_workflow(&self, conn: &mut PgConnection) -> QueryResult<Option<WorkflowExecution>> {
+        WorkflowExecution::query()
+            .inner_join(agent_states::table)
+            .filter(agent_states::agent_id.eq(self.id))
+            .first(conn)
+            .optional()
+    }
+}
+
 impl AgentConfig {
     /// Sets a key of an agent: inserts it, or replaces value and type where the key exists. (0.2b)
     ///

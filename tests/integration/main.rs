@@ -4,6 +4,8 @@
 
 mod support;
 
+mod agent_state;
 mod application;
+mod core;
 mod migrate;
 mod resource;

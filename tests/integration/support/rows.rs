@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::{Family, family};
+use super::{Family, TestDb, family};
 
 /// A new row, of whatever table.
 pub trait Insert {
@@ -128,16 +128,25 @@ pub fn insert_at_now<New: Insert>(conn: &mut PgConnection, new: &New) -> (New::R
 ///
 /// The new row is made from the row by way of JSON, so that no column can be forgotten: the row's type demands all.
 #[track_caller]
+pub fn assert_stored_whole<New>(db: &TestDb, row: New::Row)
+where
+    New: Insert + DeserializeOwned,
+    New::Row: Stored + Serialize + PartialEq,
+{
+    let new: New = serde_json::from_value(to_json(&row)).expect("a row's JSON reads as a new row");
+    assert_eq!(new.insert(&mut db.conn()), row);
+    assert_eq!(row.reload(&mut db.conn()), Some(row));
+}
+
+/// The same of a row that refers to a family, in a database of its own.
+#[track_caller]
 pub fn assert_round_trip<New>(full: impl FnOnce(&Family) -> New::Row)
 where
     New: Insert + DeserializeOwned,
     New::Row: Stored + Serialize + PartialEq,
 {
-    let (db, mut conn, family) = family();
-    let row = full(&family);
-    let new: New = serde_json::from_value(to_json(&row)).expect("a row's JSON reads as a new row");
-    assert_eq!(new.insert(&mut conn), row);
-    assert_eq!(row.reload(&mut db.conn()), Some(row));
+    let (db, _conn, family) = family();
+    assert_stored_whole::<New>(&db, full(&family));
 }
 
 /// The row as JSON.
