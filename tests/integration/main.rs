@@ -12,8 +12,12 @@
 
 mod support;
 
+mod agent_state;
+mod application;
 mod cli;
 mod connection;
+mod core;
 mod local;
 mod migrate;
+mod resource;
 mod seed;
