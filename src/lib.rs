@@ -6,5 +6,7 @@ pub mod migrate;
 pub mod models;
 #[rustfmt::skip]
 pub mod schema;
+pub mod stats;
+pub mod verify;
 pub mod error;
 pub use error::{Error, Result};
