@@ -1,1 +1,48 @@
-fn main() {}
+//! The binary: parses, calls the library, prints, and chooses the exit code.
+
+mod cli;
+mod exit;
+mod local;
+mod migrate;
+mod output;
+
+mod target;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+use crate::exit::Exit;
+use crate::output::Output;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let mut out = Output::new(&cli.global);
+    match run(&cli, &mut out) {
+        Ok(exit) => exit.into(),
+        Err(error) if exit::is_broken_pipe(&error) => Exit::Done.into(),
+        Err(error) => {
+            out.error(&error);
+            Exit::of(&error).into()
+        }
+    }
+}
+
+fn run(cli: &Cli, out: &mut Output) -> anyhow::Result<Exit> {
+    let global = &cli.global;
+    match &cli.command {
+        Command::Migrate { apply, action: None } => {
+            migrate::apply(apply, &mut target::connect(global, out, "migrate")?, out)
+        }
+        Command::Migrate { action: Some(action), .. } => {
+            migrate::act(action, &mut target::connect(global, out, "migrate")?, out)
+        }
+
+        Command::Local { action } => local::run(action, out),
+        _ => {
+            target::connect(global, out, "later")?;
+            anyhow::bail!("later")
+        }
+    }
+}

@@ -6,7 +6,12 @@
 use std::fmt;
 use std::str::FromStr;
 
+use diesel::dsl::sql;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Bool};
 use serde::{Deserialize, Serialize};
+
+use crate::error::{Doing, Result};
 
 /// A layer of the schema. Its word names a migration, a models file, a seed file and a test file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -68,6 +73,24 @@ pub fn tables() -> impl Iterator<Item = (Layer, &'static str)> {
     Layer::ALL.into_iter().flat_map(|layer| layer.tables().iter().map(move |table| (layer, *table)))
 }
 
+/// Counts the rows of every table of ours that exists, exactly.
+///
+/// # Errors
+///
+/// [`Error::Query`](crate::Error::Query) when a table may not be read.
+pub fn row_counts(conn: &mut PgConnection) -> Result<Vec<(&'static str, i64)>> {
+    let mut counts = Vec::new();
+    for (_, table) in tables() {
+        let found = format!("to_regclass(quote_ident(current_schema()) || '.{table}') IS NOT NULL");
+        if !diesel::select(sql::<Bool>(&found)).get_result(conn).doing(format!("look for {table}"))? {
+            continue;
+        }
+        let rows = sql::<BigInt>(&format!("(SELECT count(*) FROM {table})"));
+        counts.push((table, diesel::select(rows).get_result(conn).doing(format!("count the rows of {table}"))?));
+    }
+    Ok(counts)
+}
+
 impl fmt::Display for Layer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
@@ -77,7 +100,7 @@ impl fmt::Display for Layer {
 impl FromStr for Layer {
     type Err = UnknownLayer;
 
-    fn from_str(word: &str) -> Result<Self, UnknownLayer> {
+    fn from_str(word: &str) -> std::result::Result<Self, UnknownLayer> {
         Self::ALL.into_iter().find(|layer| layer.as_str() == word).ok_or_else(|| UnknownLayer(word.to_owned()))
     }
 }

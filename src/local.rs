@@ -14,7 +14,9 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use diesel::prelude::*;
-use nix::unistd::{Uid, User};
+use nix::errno::Errno;
+use nix::sys::signal::kill;
+use nix::unistd::{Pid, Uid, User};
 use serde::Serialize;
 use tempfile::TempDir;
 
@@ -143,7 +145,7 @@ impl Cluster {
         if created {
             self.create(&owner, &binaries)?;
         }
-        if !created && self.is_running(&owner, &binaries)? {
+        if self.server_pid().is_some() {
             self.ensure_database()?;
             return Ok(Started::AlreadyRunning);
         }
@@ -166,22 +168,17 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// [`Error::Local`] when the directory is not ours or the server binaries are missing.
+    /// [`Error::Local`] when the directory is not ours.
     pub fn status(&self) -> Result<Status> {
         let Some(version) = self.data_version() else {
             return Ok(Status::Absent);
         };
         let owner = Owner::find()?;
         self.check_dir(&owner)?;
-        let binaries = Binaries::find(Some(&version))?;
-        if !self.is_running(&owner, &binaries)? {
-            return Ok(Status::Stopped { version });
-        }
-        let pid = fs::read_to_string(self.data().join("postmaster.pid"))
-            .ok()
-            .and_then(|text| text.lines().next()?.trim().parse().ok())
-            .ok_or_else(|| wrong("the server's pid file cannot be read", "run the command again"))?;
-        Ok(Status::Running { version, pid })
+        Ok(match self.server_pid() {
+            Some(pid) => Status::Running { version, pid },
+            None => Status::Stopped { version },
+        })
     }
 
     /// Stops the server and removes the directory with all data; `false` when there was none.
@@ -246,7 +243,8 @@ impl Cluster {
         let new = private_dir(parent, ".optiinfra-", owner)?;
         match fs::rename(new.path(), &self.dir) {
             Ok(()) => {
-                new.keep();
+                // It has moved: there is nothing left to remove at its old place.
+                let _moved = new.keep();
                 Ok(())
             }
             Err(_) if self.dir.join(MARKER).exists() => Ok(()),
@@ -330,41 +328,66 @@ impl Cluster {
             .map_err(|error| failed(format!("cannot move {} into place", unfinished.display()), error))
     }
 
-    fn is_running(&self, owner: &Owner, binaries: &Binaries) -> Result<bool> {
-        let mut status = owner.command(&binaries.path("pg_ctl"), &self.dir);
-        status.arg("status").arg("--pgdata").arg(self.data());
-        Ok(run(&mut status)?.status.success())
+    /// Process id of the running server.
+    ///
+    /// `pg_ctl status` is not asked: it takes a killed server whose parent has not collected it (as in a container
+    /// without an init process), or a stranger who got its process id, for a running one.
+    fn server_pid(&self) -> Option<u32> {
+        let file = fs::read_to_string(self.data().join("postmaster.pid")).ok()?;
+        let pid: u32 = file.lines().next()?.trim().parse().ok()?;
+        if Path::new("/proc/self/cwd").exists() {
+            // Every process of a server works in its data directory; a dead one works nowhere.
+            return self.processes().contains(&pid).then_some(pid);
+        }
+        let alive = kill(Pid::from_raw(i32::try_from(pid).ok()?), None) != Err(Errno::ESRCH);
+        alive.then_some(pid)
     }
 
-    fn start_server(&self, owner: &Owner, binaries: &Binaries) -> Result<()> {
+    /// Live processes that work in the data directory, where the system has `/proc` to tell.
+    fn processes(&self) -> Vec<u32> {
+        let data = fs::canonicalize(self.data()).unwrap_or_else(|_| self.data());
+        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+        entries
+            .filter(|entry| fs::read_link(entry.path().join("cwd")).is_ok_and(|cwd| cwd == data))
+            .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+            .collect()
+    }
+
+    /// Clears away what a killed server left: its processes are waited for, because they hold its shared memory until
+    /// they notice that it is gone, and then its pid file, behind which PostgreSQL might suspect a living server.
+    fn clear_after_kill(&self) -> Result<()> {
         let deadline = Instant::now() + ORPHAN_WAIT;
-        loop {
-            let mut start = owner.command(&binaries.path("pg_ctl"), &self.dir);
-            start.args(["start", "--wait", "--silent", "--timeout", "60"]);
-            start
-                .arg("--pgdata")
-                .arg(self.data())
-                .arg("--log")
-                .arg(self.log())
-                .arg("--options")
-                .arg(self.server_options());
-            let output = run(&mut start)?;
-            if output.status.success() {
-                return Ok(());
-            }
-            let log = fs::read_to_string(self.log()).unwrap_or_default();
-            let last_lines: Vec<_> = log.lines().rev().take(5).collect();
-            // The processes of a killed server hold its shared memory until they notice that it is gone.
-            let orphans = last_lines.iter().any(|line| line.contains("is still in use"));
-            if !orphans || Instant::now() > deadline {
-                let why = last_lines.iter().find(|line| line.contains("FATAL")).map_or("", |line| line);
+        while !self.processes().is_empty() {
+            if Instant::now() > deadline {
                 return Err(wrong(
-                    format!("the server does not start: {}", why.trim()),
-                    &format!("read {}", self.log().display()),
+                    format!("processes of a server that was killed still work in {}", self.data().display()),
+                    "end them: pkill -f postgres",
                 ));
             }
             std::thread::sleep(POLL);
         }
+        for left in [self.data().join("postmaster.pid"), self.dir.join(format!(".s.PGSQL.{PORT}.lock"))] {
+            match fs::remove_file(&left) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(failed(format!("cannot remove {}", left.display()), error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn start_server(&self, owner: &Owner, binaries: &Binaries) -> Result<()> {
+        self.clear_after_kill()?;
+        let mut start = owner.command(&binaries.path("pg_ctl"), &self.dir);
+        start.args(["start", "--wait", "--silent", "--timeout", "60"]);
+        start.arg("--pgdata").arg(self.data()).arg("--log").arg(self.log()).arg("--options").arg(self.server_options());
+        if run(&mut start)?.status.success() {
+            return Ok(());
+        }
+        let log = fs::read_to_string(self.log()).unwrap_or_default();
+        let why = log.lines().rev().take(5).find(|line| line.contains("FATAL")).unwrap_or_default();
+        Err(wrong(format!("the server does not start: {}", why.trim()), &format!("read {}", self.log().display())))
     }
 
     /// Settings that hold for every start. `pg_ctl` hands them to a shell, hence the quotes.
@@ -379,7 +402,7 @@ impl Cluster {
     }
 
     fn stop_server(&self, owner: &Owner, binaries: &Binaries) -> Result<bool> {
-        if !self.is_running(owner, binaries)? {
+        if self.server_pid().is_none() {
             return Ok(false);
         }
         let mut stop = owner.command(&binaries.path("pg_ctl"), &self.dir);

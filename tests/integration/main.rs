@@ -2,7 +2,18 @@
 //!
 //! Each test has a schema of its own, so they run in parallel and in any order.
 
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test ends where its world is not as expected"
+)]
+#![expect(clippy::print_stderr, reason = "what cannot be cleaned up is told to whoever runs the tests")]
+
 mod support;
 
+mod cli;
+mod connection;
+mod local;
 mod migrate;
 mod verify;

@@ -1,8 +1,36 @@
-//! Applying, reverting and looking: at the level of the library.
+//! Applying, reverting and looking, at the level of the library.
 
-use optiinfra_db::migrate::{self, EMBEDDED};
+use std::cell::RefCell;
+use std::time::{Duration, Instant};
 
-use crate::support::TestDb;
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use optiinfra_db::Error;
+use optiinfra_db::migrate::diesel_migrations::{FileBasedMigrations, MigrationHarness};
+use optiinfra_db::migrate::{self, Direction, EMBEDDED, Event, Migration, Migrator, RevertTo, Set};
+
+use crate::support::{TestDb, number, take_migration_lock};
+
+const GOOD: Migration =
+    Migration { version: "00000000000001", name: "1_good", up: "CREATE TABLE good (a int)", down: "DROP TABLE good" };
+const BAD: Migration = Migration {
+    version: "00000000000002",
+    name: "2_bad",
+    up: "CREATE TABLE bad (a int); SELECT 1 / 0",
+    down: "DROP TABLE bad",
+};
+
+const RELATIONS: &str = "SELECT count(*) FROM pg_class WHERE relnamespace = current_schema()::regnamespace";
+const HISTORY: &str = "SELECT count(*) FROM __diesel_schema_migrations";
+const LOCKS: &str = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()";
+
+fn names(steps: &[migrate::Step]) -> Vec<&str> {
+    steps.iter().map(|step| step.name.as_str()).collect()
+}
+
+fn embedded_names() -> Vec<&'static str> {
+    EMBEDDED.iter().map(|migration| migration.name).collect()
+}
 
 #[test]
 fn an_empty_schema_has_everything_pending_and_looking_creates_nothing() {
@@ -10,21 +38,228 @@ fn an_empty_schema_has_everything_pending_and_looking_creates_nothing() {
     let status = migrate::status(&mut db.conn()).unwrap();
     assert_eq!(status.pending.len(), EMBEDDED.len());
     assert!(status.applied.is_empty() && status.unknown.is_empty());
-    let relations = crate::support::number(
-        &mut db.conn(),
-        "SELECT count(*) FROM pg_class WHERE relnamespace = current_schema()::regnamespace",
-    );
-    assert_eq!(relations, 0);
+    assert!(matches!(status.require_current(), Err(Error::Behind { pending }) if pending == embedded_names()));
+    assert_eq!(number(&mut db.conn(), RELATIONS), 0);
 }
 
 #[test]
 fn a_run_applies_everything_in_order_and_a_second_one_does_nothing() {
     let db = TestDb::empty();
     let first = migrate::ensure_current(&mut db.conn()).unwrap();
-    let names: Vec<_> = first.steps.iter().map(|step| step.name.as_str()).collect();
-    assert_eq!(names, EMBEDDED.iter().map(|migration| migration.name).collect::<Vec<_>>());
-    assert_eq!(first.head.as_deref(), EMBEDDED.last().map(|migration| migration.name));
+    assert_eq!(names(&first.steps), embedded_names());
+    assert!(first.steps.iter().all(|step| step.direction == Direction::Apply && step.seconds > 0.0));
+    assert_eq!(first.head.as_deref(), embedded_names().last().copied());
     let second = migrate::ensure_current(&mut db.conn()).unwrap();
     assert!(second.steps.is_empty());
     assert_eq!(second.head, first.head);
+    migrate::status(&mut db.conn()).unwrap().require_current().unwrap();
+}
+
+#[test]
+fn nothing_pending_takes_no_lock_and_works_for_a_reader_on_a_read_only_session() {
+    let db = TestDb::migrated();
+    let reader = db.reader();
+    let mut conn = PgConnection::establish(&db.url_as(&reader.name)).unwrap();
+    conn.batch_execute("SET default_transaction_read_only = on").unwrap();
+    let mut holder = db.conn();
+    take_migration_lock(&mut holder);
+    assert!(migrate::ensure_current(&mut conn).unwrap().steps.is_empty());
+    holder.batch_execute("SELECT pg_advisory_unlock_all()").unwrap();
+}
+
+#[test]
+fn a_run_that_waits_says_for_whom_and_gives_up_in_time() {
+    let db = TestDb::empty();
+    let mut holder = db.conn();
+    take_migration_lock(&mut holder);
+
+    let told = RefCell::new(Vec::new());
+    let begin = Instant::now();
+    let error = Migrator::default()
+        .lock_wait(Duration::from_millis(300))
+        .observer(|event| {
+            if let Event::Waiting { holder } = event {
+                told.borrow_mut().push(holder.map(str::to_owned));
+            }
+        })
+        .run(&mut db.conn())
+        .unwrap_err();
+    assert!(begin.elapsed() >= Duration::from_millis(300));
+    assert!(
+        matches!(&error, Error::Locked { holder: Some(holder), .. } if holder.starts_with("test, process ")),
+        "{error:?}"
+    );
+    assert_eq!(told.borrow().len(), 1, "told once, however long it waits");
+    assert!(told.borrow()[0].as_deref().unwrap().starts_with("test, process "));
+    assert_eq!(number(&mut db.conn(), RELATIONS), 0);
+
+    holder.batch_execute("SELECT pg_advisory_unlock_all()").unwrap();
+    migrate::ensure_current(&mut db.conn()).unwrap();
+}
+
+#[test]
+fn the_lock_is_given_back_after_success_and_after_failure() {
+    let db = TestDb::empty();
+    let mut conn = db.conn();
+    Migrator::default().set(&[GOOD]).run(&mut conn).unwrap();
+    assert_eq!(number(&mut conn, LOCKS), 0);
+    Migrator::default().set(&[GOOD, BAD]).run(&mut conn).unwrap_err();
+    assert_eq!(number(&mut conn, LOCKS), 0);
+}
+
+#[test]
+fn a_failing_migration_leaves_the_ones_before_it_and_nothing_of_itself() {
+    let db = TestDb::empty();
+    let mut conn = db.conn();
+    let error = Migrator::default().set(&[GOOD, BAD]).run(&mut conn).unwrap_err();
+    assert!(matches!(&error, Error::Migration { name, .. } if name == "2_bad"));
+    assert_eq!(number(&mut conn, HISTORY), 1);
+    assert_eq!(number(&mut conn, "SELECT count(*) FROM pg_class WHERE oid = to_regclass('bad')"), 0);
+    assert_eq!(number(&mut conn, "SELECT count(*) FROM good"), 0);
+
+    let mended = Migration { up: "CREATE TABLE bad (a int)", ..BAD };
+    let report = Migrator::default().set(&[GOOD, mended]).run(&mut conn).unwrap();
+    assert_eq!(names(&report.steps), ["2_bad"]);
+}
+
+#[test]
+fn a_database_ahead_of_the_binary_is_refused_by_name() {
+    let db = TestDb::empty();
+    let mut conn = db.conn();
+    Migrator::default().set(&[GOOD]).run(&mut conn).unwrap();
+    let later = Migration { version: "00000000000003", name: "3_later", ..BAD };
+    for error in [
+        Migrator::default().set(&[later]).run(&mut conn).unwrap_err(),
+        Migrator::default().set(&[later]).revert(&mut conn, &RevertTo::Steps(1)).unwrap_err(),
+    ] {
+        assert!(matches!(&error, Error::Ahead { unknown } if unknown == &["00000000000001"]), "{error:?}");
+    }
+}
+
+#[test]
+fn tables_of_our_names_without_a_history_are_left_alone() {
+    let db = TestDb::empty();
+    let mut conn = db.conn();
+    conn.batch_execute("CREATE TABLE agents (mine text); CREATE VIEW events AS SELECT 1 AS one").unwrap();
+    let error = migrate::ensure_current(&mut conn).unwrap_err();
+    assert!(matches!(&error, Error::Occupied(names) if names == &["agents", "events"]), "{error:?}");
+    assert_eq!(
+        number(&mut conn, "SELECT count(*) FROM pg_class WHERE oid = to_regclass('__diesel_schema_migrations')"),
+        0
+    );
+}
+
+#[test]
+fn reverting_goes_so_many_steps_or_to_a_version_or_to_nothing() {
+    let db = TestDb::migrated();
+    let mut conn = db.conn();
+    let mut migrator = Migrator::default();
+    let newest_first: Vec<_> = embedded_names().into_iter().rev().collect();
+
+    let steps = migrator.revert(&mut conn, &RevertTo::Steps(2)).unwrap();
+    assert_eq!(names(&steps.steps), newest_first[..2]);
+    assert_eq!(steps.head.as_deref(), Some(newest_first[2]));
+
+    let to = RevertTo::Version("2025-10-19-160000_agent_state_tables".to_owned());
+    let version = migrator.revert(&mut conn, &to).unwrap();
+    assert_eq!(version.head.as_deref(), Some("2025-10-19-160000_agent_state_tables"));
+    assert!(migrator.revert(&mut conn, &to).unwrap().steps.is_empty(), "it is there already");
+
+    let rest = migrator.revert(&mut conn, &RevertTo::Nothing).unwrap();
+    assert_eq!(rest.head, None);
+    assert_eq!(number(&mut conn, HISTORY), 0);
+    migrate::ensure_current(&mut conn).unwrap();
+}
+
+#[test]
+fn reverting_to_a_version_that_is_not_there_changes_nothing() {
+    let db = TestDb::migrated();
+    let mut conn = db.conn();
+    Migrator::default().revert(&mut conn, &RevertTo::Steps(1)).unwrap();
+    for text in ["1999", EMBEDDED.last().unwrap().version] {
+        let error = Migrator::default().revert(&mut conn, &RevertTo::Version(text.to_owned())).unwrap_err();
+        assert!(matches!(error, Error::UnknownVersion(_)), "{error:?}");
+    }
+    assert_eq!(number(&mut conn, HISTORY), i64::try_from(EMBEDDED.len()).unwrap() - 1);
+}
+
+#[test]
+fn what_a_revert_would_lose_is_counted_and_nothing_is_lost() {
+    let db = TestDb::migrated();
+    let mut conn = db.conn();
+    crate::support::customer(&mut conn);
+    let to = RevertTo::Version("20251019160000".to_owned());
+    let loss = Migrator::default().revert_loss(&mut conn, &to).unwrap();
+    assert_eq!(loss.migrations.len(), 6);
+    let tables: Vec<_> = loss.tables.keys().map(String::as_str).collect();
+    assert_eq!(
+        tables,
+        [
+            "quality_baselines",
+            "quality_metrics",
+            "quality_regressions",
+            "resource_metrics",
+            "scaling_events",
+            "workflow_artifacts",
+            "workflow_executions",
+            "workflow_steps",
+        ]
+    );
+    assert_eq!(loss.columns.keys().map(String::as_str).collect::<Vec<_>>(), ["agent_states.current_workflow_id"]);
+
+    let all = Migrator::default().revert_loss(&mut conn, &RevertTo::Nothing).unwrap();
+    assert_eq!(all.tables["customers"], 1);
+    assert_eq!(all.tables.len(), 18);
+    assert_eq!(number(&mut conn, "SELECT count(*) FROM customers"), 1);
+    migrate::status(&mut conn).unwrap().require_current().unwrap();
+}
+
+#[test]
+fn a_down_that_fails_is_named_before_anything_is_lost() {
+    let db = TestDb::empty();
+    let mut conn = db.conn();
+    let stuck = Migration { down: "DROP TABLE nowhere", ..GOOD };
+    Migrator::default().set(&[stuck]).run(&mut conn).unwrap();
+    let error = Migrator::default().set(&[stuck]).revert_loss(&mut conn, &RevertTo::Nothing).unwrap_err();
+    assert!(matches!(&error, Error::Migration { name, .. } if name == "1_good"), "{error:?}");
+}
+
+#[test]
+fn diesel_reads_the_same_migrations_and_its_harness_runs_ours() {
+    use diesel::migration::MigrationSource;
+    let folder = FileBasedMigrations::from_path(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations")).unwrap();
+    let mut versions: Vec<_> = MigrationSource::<diesel::pg::Pg>::migrations(&folder)
+        .unwrap()
+        .iter()
+        .map(|migration| migration.name().version().to_string())
+        .collect();
+    versions.sort();
+    assert_eq!(versions, EMBEDDED.iter().map(|migration| migration.version).collect::<Vec<_>>());
+
+    let db = TestDb::empty();
+    let mut conn = db.conn();
+    conn.run_pending_migrations(Set(EMBEDDED)).unwrap();
+    migrate::status(&mut conn).unwrap().require_current().unwrap();
+    Migrator::default().revert(&mut conn, &RevertTo::Steps(1)).unwrap();
+    assert_eq!(conn.run_pending_migrations(folder).unwrap().len(), 1, "diesel_cli's view of our history");
+}
+
+#[test]
+fn several_runs_at_once_apply_each_migration_once() {
+    let db = TestDb::empty();
+    let barrier = std::sync::Barrier::new(6);
+    let applied: usize = std::thread::scope(|scope| {
+        let runs: Vec<_> = (0..6)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut conn = db.conn();
+                    barrier.wait();
+                    migrate::ensure_current(&mut conn).unwrap().steps.len()
+                })
+            })
+            .collect();
+        runs.into_iter().map(|run| run.join().unwrap()).sum()
+    });
+    assert_eq!(applied, EMBEDDED.len());
+    assert_eq!(number(&mut db.conn(), HISTORY), i64::try_from(EMBEDDED.len()).unwrap());
 }

@@ -6,4 +6,4 @@ mod test_db;
 
 pub use command::{Dbctl, Run};
 pub use fixtures::*;
-pub use test_db::{TestDb, number};
+pub use test_db::{TestDb, number, take_migration_lock};

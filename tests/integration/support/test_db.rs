@@ -123,3 +123,9 @@ pub fn number(conn: &mut PgConnection, query: &str) -> i64 {
         .get_result(conn)
         .unwrap_or_else(|error| panic!("{query}: {error}"))
 }
+
+/// Takes the migration lock of the connection's schema, as another run would.
+pub fn take_migration_lock(conn: &mut PgConnection) {
+    let lock = "SELECT pg_advisory_lock(hashtextextended(current_database() || '/' || current_schema(), 8062025))";
+    conn.batch_execute(lock).expect("the migration lock");
+}

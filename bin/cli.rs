@@ -1,0 +1,228 @@
+//! Every flag and its help. Nothing here does anything.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use optiinfra_db::layer::Layer;
+
+const AFTER_HELP: &str = "\
+Where the database comes from, the first that is set:
+  --database-url, --local, OPTIINFRA_LOCAL=1, DATABASE_URL, DATABASE_URL in ./.env, the PG* variables.
+
+Exit codes:
+  0  done, or clean
+  1  checks found problems
+  2  usage, configuration, or a statement that the server refused
+  3  cannot connect
+  4  the migration lock was not obtained in time
+  5  a migration failed and was rolled back
+  6  the database is ahead of this binary";
+
+/// Migrates, seeds, verifies and summarises the OptiInfra database.
+#[derive(Debug, Parser)]
+#[command(name = "optiinfra-dbctl", version, after_help = AFTER_HELP, disable_help_subcommand = true)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Args)]
+pub struct Global {
+    /// The database: postgresql://USER@HOST:PORT/NAME, or libpq's key=value form.
+    ///
+    /// Other users of the machine can read it in the process list: better set DATABASE_URL, and keep the password in
+    /// PGPASSWORD or ~/.pgpass.
+    #[arg(long, global = true, value_name = "URL", help_heading = "Connection", conflicts_with = "local")]
+    pub database_url: Option<String>,
+
+    /// Use a private PostgreSQL that this tool creates, starts and keeps on this machine.
+    #[arg(long, global = true, help_heading = "Connection")]
+    pub local: bool,
+
+    /// How to print the result.
+    #[arg(long, global = true, value_enum, default_value_t = Format::Table, help_heading = "Output")]
+    pub format: Format,
+
+    /// When to use colours.
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, help_heading = "Output")]
+    pub color: Color,
+
+    /// Say more on stderr; twice for still more.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Output")]
+    pub verbose: u8,
+
+    /// Say nothing on stderr but errors.
+    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Output")]
+    pub quiet: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Tables for people.
+    Table,
+    /// One JSON document with a schema_version.
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Apply pending migrations; or show and revert them.
+    #[command(args_conflicts_with_subcommands = true)]
+    Migrate {
+        #[command(flatten)]
+        apply: Apply,
+        #[command(subcommand)]
+        action: Option<MigrateAction>,
+    },
+    /// Insert the platform's example data.
+    Seed(Seed),
+    /// Check the database against what the code and the platform's documents expect.
+    Verify(Verify),
+    /// Show what is in the database.
+    Stats,
+    /// Control the private PostgreSQL that --local uses.
+    Local {
+        #[command(subcommand)]
+        action: LocalAction,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct Apply {
+    #[command(flatten)]
+    pub lock: LockWait,
+}
+
+#[derive(Debug, Args)]
+pub struct LockWait {
+    /// Seconds to wait while another run migrates the same database.
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
+    pub lock_wait: Duration,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum MigrateAction {
+    /// Show which migrations are applied, pending and unknown. Writes nothing.
+    Status {
+        /// Exit with 1 unless every migration is applied and none is unknown.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Undo applied migrations, the newest first.
+    Revert {
+        #[command(flatten)]
+        to: RevertTo,
+        #[command(flatten)]
+        confirm: Confirm,
+        #[command(flatten)]
+        lock: LockWait,
+    },
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct RevertTo {
+    /// Undo so many migrations.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub steps: Option<u32>,
+    /// Undo everything newer than this version: its digits or its folder's name.
+    #[arg(long, value_name = "VERSION")]
+    pub to: Option<String>,
+    /// Undo everything.
+    #[arg(long)]
+    pub all: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Confirm {
+    /// Do not ask. Needed where there is no terminal to ask on.
+    #[arg(long)]
+    pub yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Seed {
+    /// Layers to seed: core, agent_state, workflow_history, resource, application.
+    #[arg(value_name = "LAYER", required_unless_present = "all", conflicts_with = "all")]
+    pub layers: Vec<Layer>,
+
+    /// Seed every layer.
+    #[arg(long)]
+    pub all: bool,
+
+    /// The time that the seed's times are relative to, as RFC 3339 [default: now].
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub at: Option<DateTime<Utc>>,
+
+    /// Show what would be inserted. Writes nothing.
+    #[arg(long, conflicts_with_all = ["reset", "remove"])]
+    pub plan: bool,
+
+    /// Remove the rows that the seed owns, then insert them anew.
+    #[arg(long, conflicts_with = "remove")]
+    pub reset: bool,
+
+    /// Remove the rows that the seed owns.
+    #[arg(long)]
+    pub remove: bool,
+
+    #[command(flatten)]
+    pub confirm: Confirm,
+}
+
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// Count missing seed data as a finding.
+    #[arg(long)]
+    pub seed: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum LocalAction {
+    /// Create it where it is missing and start it where it is down.
+    Start,
+    /// Stop its server. The data stays.
+    Stop,
+    /// Show what it is doing. Starts nothing.
+    Status,
+    /// Print its URL, for other programs. Starts nothing.
+    Url,
+    /// Stop its server and remove all its data.
+    Destroy {
+        #[command(flatten)]
+        confirm: Confirm,
+    },
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let number: f64 =
+        text.strip_suffix('s').unwrap_or(text).parse().map_err(|_| "not a number of seconds".to_owned())?;
+    Duration::try_from_secs_f64(number).map_err(|error| error.to_string())
+}
+
+fn time(text: &str) -> Result<DateTime<Utc>, String> {
+    let time =
+        DateTime::parse_from_rfc3339(text).map_err(|error| format!("{error}: write it as 2025-10-20T12:00:00Z"))?;
+    Ok(time.with_timezone(&Utc))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_flags_are_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

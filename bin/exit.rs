@@ -1,0 +1,56 @@
+//! The exit codes, which are a contract, and which error ends with which.
+
+use std::io;
+use std::process::ExitCode;
+
+use optiinfra_db::Error;
+
+/// How a command ended. The numbers never change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Done, or clean.
+    Done = 0,
+    /// Checks found problems.
+    Findings = 1,
+    /// Usage, configuration, or a statement that the server refused.
+    Refused = 2,
+    /// Cannot connect.
+    NoConnection = 3,
+    /// The migration lock was not obtained in time.
+    Locked = 4,
+    /// A migration failed and was rolled back.
+    MigrationFailed = 5,
+    /// The database is ahead of this binary.
+    Ahead = 6,
+}
+
+impl Exit {
+    /// The code for an error.
+    pub fn of(error: &anyhow::Error) -> Self {
+        match error.downcast_ref::<Error>() {
+            Some(Error::Connect { .. } | Error::Pool { .. }) => Self::NoConnection,
+            Some(Error::Locked { .. }) => Self::Locked,
+            Some(Error::Migration { .. } | Error::Occupied(_)) => Self::MigrationFailed,
+            Some(Error::Ahead { .. }) => Self::Ahead,
+            Some(error) if lost_connection(error) => Self::NoConnection,
+            _ => Self::Refused,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Whether whoever read our output has gone: nobody is left to tell, and nothing went wrong.
+pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+fn lost_connection(error: &Error) -> bool {
+    use diesel::result::{DatabaseErrorKind, Error as Diesel};
+    let (Error::Query { source, .. } | Error::Transaction(source)) = error else { return false };
+    matches!(source, Diesel::DatabaseError(DatabaseErrorKind::ClosedConnection, _) | Diesel::BrokenTransactionManager)
+}

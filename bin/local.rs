@@ -1,0 +1,78 @@
+//! `local`: the private cluster that `--local` uses.
+
+use optiinfra_db::connection;
+use optiinfra_db::layer;
+use optiinfra_db::local::{Cluster, Started, Status};
+use serde::Serialize;
+
+use crate::cli::{Confirm, LocalAction};
+use crate::exit::Exit;
+use crate::output::{Output, Table};
+
+/// What a subcommand shows.
+#[derive(Serialize)]
+struct Shown {
+    dir: String,
+    url: String,
+    #[serde(flatten)]
+    status: Status,
+}
+
+/// Runs a subcommand.
+pub fn run(action: &LocalAction, out: &mut Output) -> anyhow::Result<Exit> {
+    let cluster = Cluster::of_user()?;
+    match action {
+        LocalAction::Start => {
+            let did = match cluster.start()? {
+                Started::Created => "created and started",
+                Started::Started => "started",
+                Started::AlreadyRunning => "was running",
+            };
+            show(&cluster, did, out)?;
+        }
+        LocalAction::Stop => {
+            let did = if cluster.stop()? { "stopped" } else { "was not running" };
+            show(&cluster, did, out)?;
+        }
+        LocalAction::Status => show(&cluster, "", out)?,
+        LocalAction::Url => out.line(&cluster.url())?,
+        LocalAction::Destroy { confirm } => destroy(&cluster, confirm, out)?,
+    }
+    Ok(Exit::Done)
+}
+
+fn show(cluster: &Cluster, did: &str, out: &mut Output) -> anyhow::Result<()> {
+    let shown = Shown { dir: cluster.dir().display().to_string(), url: cluster.url(), status: cluster.status()? };
+    let (state, version, pid) = match &shown.status {
+        Status::Absent => ("absent", "", String::new()),
+        Status::Stopped { version } => ("stopped", version.as_str(), String::new()),
+        Status::Running { version, pid } => ("running", version.as_str(), pid.to_string()),
+    };
+    let mut table = Table::new(&["local cluster", ""]);
+    table.row(["state", if did.is_empty() { state } else { did }]);
+    table.row(["PostgreSQL", version]);
+    table.row(["process", &pid]);
+    table.row(["directory", &shown.dir]);
+    table.row(["url", &shown.url]);
+    out.result(&shown, &[table])
+}
+
+fn destroy(cluster: &Cluster, confirm: &Confirm, out: &mut Output) -> anyhow::Result<()> {
+    if cluster.status()? == Status::Absent {
+        return show(cluster, "was absent", out);
+    }
+    out.confirm(confirm.yes, &contents(cluster)?, "destroy the local cluster and lose this data")?;
+    cluster.destroy()?;
+    show(cluster, "destroyed", out)
+}
+
+/// The tables of ours in the cluster with their rows.
+fn contents(cluster: &Cluster) -> anyhow::Result<Vec<Table>> {
+    cluster.start()?;
+    let mut conn = connection::connect(&cluster.target(), "optiinfra-dbctl/local")?;
+    let mut table = Table::new(&["table", "rows"]);
+    for (name, rows) in layer::row_counts(&mut conn)? {
+        table.row([name, &rows.to_string()]);
+    }
+    Ok(vec![table.titled(&cluster.dir().display().to_string())])
+}

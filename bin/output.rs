@@ -1,0 +1,268 @@
+//! The only file that prints. stdout is the result, stderr is the talk.
+
+use std::fmt::Display;
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::time::Duration;
+
+use anstream::{AutoStream, ColorChoice};
+use anstyle::{AnsiColor, Style};
+use anyhow::bail;
+use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, TableStyle};
+use diesel::result::Error as DieselError;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use tracing_subscriber::EnvFilter;
+
+use crate::cli::{Color, Format, Global};
+
+/// Version of the JSON documents. Fields are only ever added; a change of one raises it.
+const SCHEMA_VERSION: u32 = 1;
+
+/// Terminals narrower than this get lines as long as they are.
+const NARROWEST: u16 = 40;
+
+const ERROR: Style = AnsiColor::Red.on_default().bold();
+const HINT: Style = AnsiColor::Cyan.on_default().bold();
+const TITLE: Style = Style::new().bold();
+
+/// Where everything goes that a person or a program is to read.
+pub struct Output {
+    format: Format,
+    quiet: bool,
+    stdout: AutoStream<io::Stdout>,
+    stderr: AutoStream<io::Stderr>,
+}
+
+/// A table with a line above it.
+pub struct Table {
+    title: String,
+    headers: Vec<String>,
+    rows: Vec<Vec<String>>,
+}
+
+/// What is being done, on a terminal; nothing elsewhere.
+pub struct Progress {
+    bar: ProgressBar,
+    quiet: bool,
+}
+
+#[derive(Serialize)]
+struct Document<'a, T> {
+    schema_version: u32,
+    #[serde(flatten)]
+    body: &'a T,
+}
+
+impl Output {
+    /// Output as the user asked for it. Also sends log lines to stderr.
+    pub fn new(global: &Global) -> Self {
+        let choice = match global.color {
+            Color::Auto => ColorChoice::Auto,
+            Color::Always => ColorChoice::Always,
+            Color::Never => ColorChoice::Never,
+        };
+        let stderr = AutoStream::new(io::stderr(), choice);
+        log(global, stderr.current_choice() != ColorChoice::Never);
+        Self { format: global.format, quiet: global.quiet, stdout: AutoStream::new(io::stdout(), choice), stderr }
+    }
+
+    /// Prints a result: the tables, or the body as a JSON document.
+    pub fn result<T: Serialize>(&mut self, body: &T, tables: &[Table]) -> anyhow::Result<()> {
+        match self.format {
+            Format::Json => {
+                let document = Document { schema_version: SCHEMA_VERSION, body };
+                let text = serde_json::to_string_pretty(&document)?;
+                writeln!(self.stdout, "{text}")?;
+            }
+            Format::Table => {
+                for (at, table) in tables.iter().enumerate() {
+                    if at > 0 {
+                        writeln!(self.stdout)?;
+                    }
+                    table.print(&mut self.stdout)?;
+                }
+            }
+        }
+        Ok(self.stdout.flush()?)
+    }
+
+    /// Prints a result that is one line in every format.
+    pub fn line(&mut self, text: &str) -> anyhow::Result<()> {
+        writeln!(self.stdout, "{text}")?;
+        Ok(self.stdout.flush()?)
+    }
+
+    /// Says something by the way.
+    pub fn note(&mut self, text: &str) -> anyhow::Result<()> {
+        if !self.quiet {
+            writeln!(self.stderr, "{text}")?;
+        }
+        Ok(())
+    }
+
+    /// Shows on a terminal what is being done.
+    pub fn progress(&self) -> Progress {
+        let bar = if self.quiet { ProgressBar::hidden() } else { ProgressBar::no_length() };
+        let style = ProgressStyle::with_template("{spinner} {msg} {elapsed}");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+        Progress { bar, quiet: self.quiet }
+    }
+
+    /// Shows what would be lost and asks whether to go on; an error means no.
+    pub fn confirm(&mut self, yes: bool, loss: &[Table], what: &str) -> anyhow::Result<()> {
+        if yes {
+            return Ok(());
+        }
+        for table in loss {
+            table.print(&mut self.stderr)?;
+        }
+        if !io::stdin().is_terminal() {
+            bail!(Hinted { message: format!("refused to {what} without being asked"), hint: "pass --yes".to_owned() });
+        }
+        write!(self.stderr, "Type yes to {what}: ")?;
+        self.stderr.flush()?;
+        let mut answer = String::new();
+        io::stdin().lock().read_line(&mut answer)?;
+        if answer.trim() != "yes" {
+            bail!("nothing was changed, because the answer was not yes");
+        }
+        Ok(())
+    }
+
+    /// Prints an error: what failed, why, what the server adds, and what to do.
+    pub fn error(&mut self, error: &anyhow::Error) {
+        // Nothing is left to report to when stderr is gone.
+        let _ = self.try_error(error);
+    }
+
+    fn try_error(&mut self, error: &anyhow::Error) -> io::Result<()> {
+        writeln!(self.stderr, "{ERROR}error:{ERROR:#} {error}")?;
+        for cause in error.chain().skip(1) {
+            writeln!(self.stderr, "  because {cause}")?;
+        }
+        if let Some(DieselError::DatabaseError(_, info)) = error.chain().find_map(|cause| cause.downcast_ref()) {
+            let parts = [
+                ("detail", info.details()),
+                ("server hint", info.hint()),
+                ("table", info.table_name()),
+                ("column", info.column_name()),
+                ("constraint", info.constraint_name()),
+            ];
+            for (name, text) in parts {
+                if let Some(text) = text.filter(|text| !text.is_empty()) {
+                    writeln!(self.stderr, "  {name}: {text}")?;
+                }
+            }
+        }
+        let hint = match (error.downcast_ref::<optiinfra_db::Error>(), error.downcast_ref::<Hinted>()) {
+            (Some(error), _) => error.hint(),
+            (None, Some(hinted)) => Some(hinted.hint.clone()),
+            (None, None) => None,
+        };
+        if let Some(hint) = hint {
+            writeln!(self.stderr, "{HINT}hint:{HINT:#} {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+/// An error of the binary's own with the next thing to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hinted {
+    pub message: String,
+    pub hint: String,
+}
+
+impl Display for Hinted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Hinted {}
+
+impl Progress {
+    /// Says what is being done now.
+    pub fn doing(&self, text: &str) {
+        self.bar.set_message(text.to_owned());
+        self.bar.enable_steady_tick(Duration::from_millis(100));
+    }
+
+    /// Says something that stays.
+    #[expect(clippy::print_stderr, reason = "this file prints, and the bar has to step aside for the line")]
+    pub fn note(&self, text: &str) {
+        if !self.quiet {
+            self.bar.suspend(|| eprintln!("{text}"));
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+impl Table {
+    /// A table with its headings.
+    pub fn new(headers: &[&str]) -> Self {
+        let headers = headers.iter().map(|header| (*header).to_owned()).collect();
+        Self { title: String::new(), headers, rows: Vec::new() }
+    }
+
+    /// Puts a line above the table.
+    #[must_use]
+    pub fn titled(mut self, title: &str) -> Self {
+        title.clone_into(&mut self.title);
+        self
+    }
+
+    /// Adds a row, a cell a heading.
+    pub fn row<const N: usize>(&mut self, cells: [impl Into<String>; N]) {
+        self.rows.push(cells.into_iter().map(Into::into).collect());
+    }
+
+    fn print(&self, to: &mut impl Write) -> io::Result<()> {
+        if !self.title.is_empty() {
+            writeln!(to, "{TITLE}{}{TITLE:#}", self.title)?;
+        }
+        if self.rows.is_empty() {
+            return Ok(());
+        }
+        let mut table = comfy_table::Table::new();
+        table.load_style(TableStyle::new().header_separator(LineStyle::none().fill('-').junction(' ')));
+        // A terminal that does not know its width would have every cell wrapped to one character.
+        if table.width().is_some_and(|width| width >= NARROWEST) {
+            table.set_content_arrangement(ContentArrangement::Dynamic);
+        }
+        table.set_header(&self.headers);
+        for row in &self.rows {
+            table.add_row(row.iter().map(Cell::new));
+        }
+        for (at, column) in table.column_iter_mut().enumerate() {
+            let is_number =
+                |row: &Vec<String>| row.get(at).is_some_and(|cell| cell.starts_with(|c: char| c.is_ascii_digit()));
+            if at > 0 && self.rows.iter().all(is_number) {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+        writeln!(to, "{table}")
+    }
+}
+
+/// Sends log lines to stderr: warnings, more with -v, or what `RUST_LOG` says.
+fn log(global: &Global, color: bool) {
+    let default = match (global.quiet, global.verbose) {
+        (true, _) => "error",
+        (false, 0) => "warn",
+        (false, 1) => "info",
+        (false, _) => "debug",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(color)
+        .with_target(false)
+        .init();
+}

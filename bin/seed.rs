@@ -1,0 +1,59 @@
+//! `seed`: insert, plan, reset, remove.
+
+use chrono::Utc;
+use diesel::pg::PgConnection;
+use optiinfra_db::layer::Layer;
+use optiinfra_db::seed::{self, Report};
+
+use crate::cli::Seed;
+use crate::exit::Exit;
+use crate::output::{Output, Table};
+
+/// Does to the seed data what the arguments say.
+pub fn run(args: &Seed, conn: &mut PgConnection, out: &mut Output) -> anyhow::Result<Exit> {
+    let layers: &[Layer] = if args.all { &Layer::ALL } else { &args.layers };
+    let at = args.at.unwrap_or_else(Utc::now);
+    let report = if args.plan {
+        seed::plan(conn, layers, at)?
+    } else if args.remove {
+        confirm(args, conn, layers, out)?;
+        seed::remove(conn, layers)?
+    } else if args.reset {
+        confirm(args, conn, layers, out)?;
+        seed::reset(conn, layers, at)?
+    } else {
+        seed::run(conn, layers, at)?
+    };
+    print(&report, args.plan, out)?;
+    Ok(Exit::Done)
+}
+
+/// Asks before rows go, showing how many of which table.
+fn confirm(args: &Seed, conn: &mut PgConnection, layers: &[Layer], out: &mut Output) -> anyhow::Result<()> {
+    let present = seed::plan(conn, layers, Utc::now())?;
+    let mut table = Table::new(&["table", "rows to remove"]);
+    for report in present.tables.iter().filter(|report| report.unchanged > 0) {
+        table.row([report.table.to_owned(), report.unchanged.to_string()]);
+    }
+    out.confirm(args.confirm.yes, &[table], "remove these rows, which the seed owns")
+}
+
+fn print(report: &Report, plan: bool, out: &mut Output) -> anyhow::Result<()> {
+    let mut table = Table::new(&["layer", "table", "inserted", "unchanged", "removed"]);
+    for row in &report.tables {
+        table.row([
+            row.layer.to_string(),
+            row.table.to_owned(),
+            row.inserted.to_string(),
+            row.unchanged.to_string(),
+            row.removed.to_string(),
+        ]);
+    }
+    let (inserted, unchanged, removed) = (report.inserted(), report.unchanged(), report.removed());
+    let summary = if plan {
+        format!("would insert {inserted} rows, {unchanged} are there")
+    } else {
+        format!("{inserted} inserted, {unchanged} unchanged, {removed} removed")
+    };
+    out.result(report, &[table.titled(&summary)])
+}

@@ -1,0 +1,83 @@
+//! Which database a command works on. Nothing is ever guessed: without a word about it the command fails.
+
+use std::env;
+
+use anyhow::anyhow;
+use diesel::pg::PgConnection;
+use optiinfra_db::connection::{self, Target};
+use optiinfra_db::local::{Cluster, Started};
+
+use crate::cli::Global;
+use crate::output::{Hinted, Output};
+
+/// The variables with which libpq alone would know where to go.
+const LIBPQ_VARIABLES: [&str; 6] = ["PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGUSER", "PGSERVICE"];
+
+/// Connects to the database that the user named; starts the local cluster if that is the one.
+pub fn connect(global: &Global, out: &mut Output, command: &str) -> anyhow::Result<PgConnection> {
+    let target = find(global, out)?;
+    Ok(connection::connect(&target, &format!("optiinfra-dbctl/{command}"))?)
+}
+
+fn find(global: &Global, out: &mut Output) -> anyhow::Result<Target> {
+    if let Some(url) = &global.database_url {
+        return Ok(Target::parse(url)?);
+    }
+    if global.local || variable("OPTIINFRA_LOCAL").is_some_and(|value| value != "0") {
+        return local(out);
+    }
+    if let Some(url) = variable("DATABASE_URL") {
+        return Ok(Target::parse(&url)?);
+    }
+    if let Some(url) = from_dotenv()? {
+        return Ok(Target::parse(&url)?);
+    }
+    if LIBPQ_VARIABLES.into_iter().any(|name| variable(name).is_some()) {
+        return Ok(Target::from_libpq_variables());
+    }
+    Err(Hinted {
+        message: "no database is named".to_owned(),
+        hint: "set DATABASE_URL=postgresql://USER@HOST/NAME, or pass --local for a private one on this machine"
+            .to_owned(),
+    }
+    .into())
+}
+
+fn local(out: &mut Output) -> anyhow::Result<Target> {
+    let cluster = Cluster::of_user()?;
+    match cluster.start()? {
+        Started::Created => out.note(&format!("created a local cluster in {}", cluster.dir().display()))?,
+        Started::Started => out.note(&format!("started the local cluster in {}", cluster.dir().display()))?,
+        Started::AlreadyRunning => {}
+    }
+    Ok(cluster.target())
+}
+
+/// `DATABASE_URL` in `./.env`. Folders above are not searched: a database must not change with the working directory's
+/// parents. Other variables in the file are not read.
+fn from_dotenv() -> anyhow::Result<Option<String>> {
+    let entries = match dotenvy::from_path_iter(".env") {
+        Ok(entries) => entries,
+        Err(error) if error.not_found() => return Ok(None),
+        Err(error) => return Err(unreadable(&error)),
+    };
+    for entry in entries {
+        let (name, value) = entry.map_err(|error| unreadable(&error))?;
+        if name == "DATABASE_URL" && !value.is_empty() {
+            return Ok(Some(value));
+        }
+    }
+    Ok(None)
+}
+
+/// dotenvy's own message repeats the line, which may hold a password.
+fn unreadable(error: &dotenvy::Error) -> anyhow::Error {
+    match error {
+        dotenvy::Error::Io(cause) => anyhow!("cannot read ./.env: {cause}"),
+        _ => anyhow!("a line of ./.env cannot be read: write NAME=VALUE, the value in quotes if it holds spaces"),
+    }
+}
+
+fn variable(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}

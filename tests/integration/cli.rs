@@ -1,0 +1,187 @@
+//! The binary from outside: exit codes, what goes to stdout and what to stderr, and that no password shows.
+
+use std::fs;
+use std::io::Read;
+use std::process::{Command, Stdio};
+
+use diesel::connection::SimpleConnection;
+
+use crate::support::{Dbctl, Run, TestDb, take_migration_lock};
+
+const PASSWORD: &str = "Tr0ub4dor";
+
+fn on(url: &str) -> Dbctl {
+    Dbctl::new().env("DATABASE_URL", url)
+}
+
+#[track_caller]
+fn assert_fails(run: &Run, code: i32, message: &str, hint: &str) {
+    assert_eq!(run.code, Some(code), "{run:#?}");
+    assert_eq!(run.stdout, "", "an error leaves stdout to the result");
+    assert!(run.stderr.starts_with("error: ") && run.stderr.contains(message), "{run:#?}");
+    assert!(run.stderr.contains(hint), "{run:#?}");
+    assert!(!run.stderr.contains("panicked") && run.stderr.lines().count() < 24, "{run:#?}");
+}
+
+#[test]
+fn without_a_database_the_two_ways_out_are_named() {
+    assert_fails(&Dbctl::new().run("migrate"), 2, "no database is named", "DATABASE_URL=");
+    assert_fails(&Dbctl::new().run("verify"), 2, "no database is named", "--local");
+}
+
+#[test]
+fn unknown_words_are_usage_errors_that_list_the_known_ones() {
+    let run = Dbctl::new().run("seed resources");
+    assert_eq!(run.code, Some(2));
+    assert!(run.stderr.contains("core, agent_state, workflow_history, resource or application"), "{run:#?}");
+    assert_eq!(Dbctl::new().run("seed").code, Some(2));
+    assert_eq!(Dbctl::new().run("frobnicate").code, Some(2));
+    assert_eq!(Dbctl::new().run("migrate revert").code, Some(2));
+    assert_eq!(Dbctl::new().run("seed --all --at yesterday").code, Some(2));
+}
+
+#[test]
+fn help_and_version_go_to_stdout() {
+    let help = Dbctl::new().env("DATABASE_URL", &format!("postgresql://u:{PASSWORD}@h/d")).run("--help");
+    assert_eq!(help.code, Some(0));
+    assert!(help.stderr.is_empty() && help.stdout.contains("Exit codes:"));
+    assert!(!help.stdout.contains(PASSWORD));
+    assert!(Dbctl::new().run("--version").stdout.starts_with("optiinfra-dbctl "));
+}
+
+#[test]
+fn a_malformed_url_is_refused_without_repeating_it() {
+    for url in [
+        format!("postgresql://u:{PASSWORD}/x@h/d"),
+        format!("postgresql://u:{PASSWORD}%zz@h/d"),
+        format!("mysql://u:{PASSWORD}@h/d"),
+        format!("host=h password={PASSWORD} and more"),
+        PASSWORD.to_owned(),
+    ] {
+        let run = on(&url).run("migrate status");
+        assert_fails(&run, 2, "the database URL is not valid", "percent-encoded");
+        assert!(!run.stderr.contains(&PASSWORD[..4]), "{run:#?}");
+    }
+}
+
+#[test]
+fn a_server_that_is_down_is_exit_3() {
+    let run = on(&format!("postgresql://u:{PASSWORD}@127.0.0.1:1/d")).run("stats");
+    assert_fails(&run, 3, "cannot connect to postgresql://u@127.0.0.1:1/d", "pg_isready");
+    assert!(!run.stderr.contains(PASSWORD));
+}
+
+#[test]
+fn a_missing_database_and_a_missing_role_are_told_apart() {
+    let db = TestDb::empty();
+    let run = on(&db.url().replace("///optiinfra", "///nowhere")).run("verify");
+    assert_fails(&run, 3, "database \"nowhere\" does not exist", "createdb");
+    let run = on(&db.url_as("nobody_here")).run("verify");
+    assert_fails(&run, 3, "role \"nobody_here\" does not exist", "createuser");
+}
+
+#[test]
+fn migrate_then_status_check_then_revert() {
+    let db = TestDb::empty();
+    let pending = Dbctl::on(&db).run("migrate status --check --format json");
+    assert_eq!(pending.code, Some(1));
+    assert_eq!(pending.json()["up_to_date"], false);
+    assert_eq!(Dbctl::on(&db).run("migrate status").code, Some(0), "without --check pending is no finding");
+
+    let run = Dbctl::on(&db).run("migrate --format json");
+    assert_eq!(run.code, Some(0), "{run:#?}");
+    assert_eq!(run.json()["schema_version"], 1);
+    assert_eq!(run.json()["steps"].as_array().unwrap().len(), 8);
+    assert!(Dbctl::on(&db).run("migrate").stdout.starts_with("nothing to do"));
+    assert_eq!(Dbctl::on(&db).run("migrate status --check").code, Some(0));
+
+    let asked = Dbctl::on(&db).run("migrate revert --all");
+    assert_eq!(asked.code, Some(2), "{asked:#?}");
+    assert!(asked.stderr.contains("customers") && asked.stderr.contains("pass --yes") && asked.stdout.is_empty());
+    assert_eq!(Dbctl::on(&db).run("migrate status --check").code, Some(0), "nothing was reverted");
+
+    let run = Dbctl::on(&db).run("migrate revert --to 2025-10-19-120000_core_schema --yes --format json");
+    assert_eq!(run.json()["head"], "2025-10-19-120000_core_schema");
+    assert_fails(
+        &Dbctl::on(&db).run("migrate revert --to 1999 --yes"),
+        2,
+        "no migration is called '1999'",
+        "migrate status",
+    );
+}
+
+#[test]
+fn somebody_elses_tables_are_exit_5_and_stay() {
+    let db = TestDb::empty();
+    db.conn().batch_execute("CREATE TABLE customers (mine text)").unwrap();
+    assert_fails(&Dbctl::on(&db).run("migrate"), 5, "already has the table customers", "empty database");
+}
+
+#[test]
+fn a_role_that_may_not_create_is_exit_5_or_2_and_leaves_nothing() {
+    let db = TestDb::empty();
+    let reader = db.reader();
+    let run = on(&db.url_as(&reader.name)).run("migrate");
+    assert_fails(&run, 2, "permission denied for schema", "has this right");
+    assert_eq!(on(&db.url_as(&reader.name)).run("migrate status").code, Some(0));
+}
+
+#[test]
+fn a_database_ahead_of_the_binary_is_exit_6() {
+    let db = TestDb::migrated();
+    db.conn().batch_execute("INSERT INTO __diesel_schema_migrations (version) VALUES ('20990101000000')").unwrap();
+    assert_fails(&Dbctl::on(&db).run("migrate"), 6, "20990101000000", "newer optiinfra-dbctl");
+    assert_eq!(Dbctl::on(&db).run("migrate status --check").code, Some(1));
+}
+
+#[test]
+fn a_lock_that_is_held_is_exit_4_and_names_the_holder() {
+    let db = TestDb::empty();
+    let mut holder = db.conn();
+    take_migration_lock(&mut holder);
+    let run = Dbctl::on(&db).run("migrate --lock-wait 0.2");
+    assert_eq!(run.code, Some(4), "{run:#?}");
+    assert!(run.stderr.contains("waiting for another run: test, process "), "{run:#?}");
+    assert!(run.stderr.contains("another run holds the migration lock"), "{run:#?}");
+}
+
+#[test]
+fn the_url_comes_from_the_flag_then_the_variable_then_the_env_file() {
+    let db = TestDb::migrated();
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join(".env"), format!("OTHER=1\nDATABASE_URL=\"{}\"\n", db.url())).unwrap();
+    assert_eq!(Dbctl::new().dir(dir.path()).run("migrate status --check").code, Some(0));
+
+    let nowhere = "postgresql://u@127.0.0.1:1/d";
+    assert_eq!(on(nowhere).dir(dir.path()).run("migrate status").code, Some(3), "the variable wins over the file");
+    assert_eq!(on(nowhere).run(&format!("migrate status --check --database-url {}", db.url())).code, Some(0));
+    assert_eq!(Dbctl::new().env("PGHOST", "127.0.0.1").env("PGPORT", "1").run("migrate status").code, Some(3));
+
+    fs::write(dir.path().join(".env"), format!("DATABASE_URL=\"postgresql://u:{PASSWORD}@h/d\nX Y\n")).unwrap();
+    let run = Dbctl::new().dir(dir.path()).run("migrate status");
+    assert_eq!(run.code, Some(2));
+    assert!(!run.stderr.contains(PASSWORD), "{run:#?}");
+}
+
+#[test]
+fn colours_appear_when_asked_for_and_never_with_no_color() {
+    let run = Dbctl::new().run("migrate --color always");
+    assert!(run.stderr.contains('\u{1b}'));
+    assert!(!Dbctl::new().run("migrate").stderr.contains('\u{1b}'));
+    assert!(!Dbctl::new().env("NO_COLOR", "1").env("CLICOLOR_FORCE", "").run("migrate").stderr.contains('\u{1b}'));
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let db = TestDb::migrated();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_optiinfra-dbctl"))
+        .args(["migrate", "status", "--format", "json", "--database-url", &db.url()])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let mut stderr = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+    assert_eq!((child.wait().unwrap().code(), stderr.as_str()), (Some(0), ""));
+}

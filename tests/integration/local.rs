@@ -1,0 +1,212 @@
+//! The private cluster: created, started, stopped, killed and destroyed, alone and by two at once.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use optiinfra_db::connection;
+use optiinfra_db::local::{Cluster, Ephemeral, Started, Status};
+use optiinfra_db::{Error, migrate};
+
+use crate::support::{Dbctl, number};
+
+/// A cluster in a directory that goes with the test.
+struct Scratch {
+    cluster: Cluster,
+    _parent: tempfile::TempDir,
+}
+
+impl Scratch {
+    fn new() -> Self {
+        // Whoever owns the cluster has to get to it through its parents.
+        let open = fs::Permissions::from_mode(0o755);
+        let parent = tempfile::Builder::new().prefix("oi-").permissions(open).tempdir().unwrap();
+        Self { cluster: Cluster::at(parent.path().join("c")), _parent: parent }
+    }
+
+    fn pid(&self) -> Pid {
+        match self.cluster.status().unwrap() {
+            Status::Running { pid, .. } => Pid::from_raw(i32::try_from(pid).unwrap()),
+            other => panic!("not running: {other:?}"),
+        }
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Err(error) = self.cluster.destroy() {
+            eprintln!("a test's cluster stays: {error}");
+        }
+    }
+}
+
+/// A process that nobody has collected yet is as dead as one that is gone.
+fn is_alive(pid: i32) -> bool {
+    let uncollected = fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") Z "));
+    kill(Pid::from_raw(pid), None).is_ok() && !uncollected
+}
+
+#[test]
+fn a_cluster_lives_through_create_stop_start_and_destroy_with_its_data() {
+    let scratch = Scratch::new();
+    let cluster = &scratch.cluster;
+    assert_eq!(cluster.status().unwrap(), Status::Absent);
+    assert!(!cluster.stop().unwrap() && !cluster.destroy().unwrap(), "nothing to stop or destroy");
+
+    assert_eq!(cluster.start().unwrap(), Started::Created);
+    assert_eq!(cluster.start().unwrap(), Started::AlreadyRunning);
+    let mut conn = connection::connect(&cluster.target(), "test").unwrap();
+    migrate::ensure_current(&mut conn).unwrap();
+    assert_eq!(
+        number(&mut conn, "SELECT count(*) FROM pg_settings WHERE name = 'listen_addresses' AND setting = ''"),
+        1
+    );
+    assert_eq!(number(&mut conn, "SELECT count(*) FROM pg_settings WHERE name = 'fsync' AND setting = 'on'"), 1);
+    drop(conn);
+
+    assert!(cluster.stop().unwrap());
+    assert!(matches!(cluster.status().unwrap(), Status::Stopped { .. }));
+    assert_eq!(cluster.start().unwrap(), Started::Started);
+    let mut conn = connection::connect(&cluster.target(), "test").unwrap();
+    migrate::status(&mut conn).unwrap().require_current().unwrap();
+    drop(conn);
+
+    let mode = fs::metadata(cluster.dir()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+    assert!(cluster.destroy().unwrap());
+    assert!(!cluster.dir().exists());
+}
+
+#[test]
+fn a_killed_server_is_started_again_with_its_data() {
+    let scratch = Scratch::new();
+    scratch.cluster.start().unwrap();
+    let mut conn = connection::connect(&scratch.cluster.target(), "test").unwrap();
+    migrate::ensure_current(&mut conn).unwrap();
+    kill(scratch.pid(), Signal::SIGKILL).unwrap();
+    assert_eq!(scratch.cluster.start().unwrap(), Started::Started);
+    let mut conn = connection::connect(&scratch.cluster.target(), "test").unwrap();
+    migrate::status(&mut conn).unwrap().require_current().unwrap();
+}
+
+#[test]
+fn what_a_killed_start_left_behind_is_cleared_away() {
+    let scratch = Scratch::new();
+    scratch.cluster.start().unwrap();
+    scratch.cluster.stop().unwrap();
+    // As a start that was killed inside initdb leaves it.
+    fs::rename(scratch.cluster.dir().join("data"), scratch.cluster.dir().join("data.unfinished")).unwrap();
+    assert_eq!(scratch.cluster.status().unwrap(), Status::Absent);
+    assert_eq!(scratch.cluster.start().unwrap(), Started::Created);
+    assert!(!scratch.cluster.dir().join("data.unfinished").exists());
+}
+
+#[test]
+fn two_starts_at_once_give_one_cluster() {
+    let scratch = Scratch::new();
+    let barrier = std::sync::Barrier::new(4);
+    let mut started: Vec<_> = std::thread::scope(|scope| {
+        let starts: Vec<_> = (0..4)
+            .map(|_| {
+                scope.spawn(|| {
+                    barrier.wait();
+                    scratch.cluster.start().unwrap()
+                })
+            })
+            .collect();
+        starts.into_iter().map(|start| start.join().unwrap()).collect()
+    });
+    started.sort_by_key(|started| *started as u8);
+    let [first, rest @ ..] = started.as_slice() else { panic!("four starts") };
+    assert_eq!(*first, Started::Created);
+    assert!(rest.iter().all(|other| *other == Started::AlreadyRunning), "{rest:?}");
+}
+
+#[test]
+fn a_directory_that_is_not_ours_is_refused() {
+    let scratch = Scratch::new();
+    let dir = scratch.cluster.dir();
+
+    fs::create_dir(dir).unwrap();
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).unwrap();
+    fs::write(dir.join("diary.txt"), "mine").unwrap();
+    if nix::unistd::Uid::effective().is_root() {
+        let error = scratch.cluster.start().unwrap_err().to_string();
+        assert!(error.contains("belongs to user id 0, not to postgres"), "{error}");
+        let postgres = nix::unistd::User::from_name("postgres").unwrap().unwrap();
+        std::os::unix::fs::chown(dir, Some(postgres.uid.as_raw()), None).unwrap();
+    }
+    let error = scratch.cluster.start().unwrap_err().to_string();
+    assert!(error.contains("holds something else"), "{error}");
+    assert!(scratch.cluster.destroy().is_err());
+
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).unwrap();
+    let error = scratch.cluster.start().unwrap_err();
+    assert!(error.to_string().contains("is open to other users"), "{error}");
+    assert!(error.hint().unwrap().starts_with("close it: chmod 700"));
+    assert_eq!(fs::read_to_string(dir.join("diary.txt")).unwrap(), "mine");
+    fs::remove_dir_all(dir).unwrap();
+}
+
+#[test]
+fn a_path_too_long_for_a_socket_is_refused_before_anything_is_made() {
+    let scratch = Scratch::new();
+    let long = scratch.cluster.dir().with_file_name("x".repeat(100));
+    let error = Cluster::at(&long).start().unwrap_err().to_string();
+    assert!(error.contains("too long a path for a Unix socket"), "{error}");
+    assert!(!long.exists());
+}
+
+#[test]
+fn a_machine_without_server_binaries_is_told_what_to_install() {
+    let scratch = Scratch::new();
+    let dir = scratch.cluster.dir().to_str().unwrap();
+    let run = Dbctl::new().env("OPTIINFRA_LOCAL_DIR", dir).env("OPTIINFRA_PG_BIN", "/nonexistent").run("local start");
+    assert_eq!(run.code, Some(2));
+    assert!(
+        run.stderr.contains("no PostgreSQL server binaries") && run.stderr.contains("apt-get install postgresql"),
+        "{run:#?}"
+    );
+    assert!(!Path::new(dir).join("data").exists());
+}
+
+#[test]
+fn an_ephemeral_cluster_ends_with_its_owner() {
+    let ephemeral = Ephemeral::start().unwrap();
+    let dir = ephemeral.dir().to_owned();
+    let pid: i32 =
+        fs::read_to_string(dir.join("data/postmaster.pid")).unwrap().lines().next().unwrap().parse().unwrap();
+    let target = ephemeral.target();
+    connection::connect(&target, "test").unwrap();
+    assert!(is_alive(pid));
+    drop(ephemeral);
+    assert!(!dir.exists() && !is_alive(pid));
+    assert!(connection::connect(&target, "test").is_err());
+}
+
+#[test]
+fn the_local_commands_say_what_they_did() {
+    let scratch = Scratch::new();
+    let dir = scratch.cluster.dir().to_str().unwrap().to_owned();
+    let dbctl = || Dbctl::new().env("OPTIINFRA_LOCAL_DIR", &dir);
+
+    assert_eq!(dbctl().run("local status --format json").json()["state"], "absent");
+    let created = dbctl().run("--local migrate");
+    assert_eq!(created.code, Some(0), "{created:#?}");
+    assert!(created.stderr.contains("created a local cluster"), "{created:#?}");
+    let status = dbctl().run("local status --format json").json();
+    assert_eq!(status["state"], "running");
+    assert_eq!(status["schema_version"], 1);
+    let url = dbctl().run("local url");
+    assert_eq!(status["url"], url.stdout.trim());
+    assert_eq!(Dbctl::new().env("DATABASE_URL", url.stdout.trim()).run("migrate status --check").code, Some(0));
+
+    let asked = dbctl().run("local destroy");
+    assert_eq!(asked.code, Some(2));
+    assert!(asked.stderr.contains("customers") && asked.stderr.contains("pass --yes"), "{asked:#?}");
+    assert_eq!(dbctl().run("local stop --format json").json()["state"], "stopped");
+    assert_eq!(dbctl().run("local destroy --yes --format json").json()["state"], "absent");
+    assert!(!Path::new(&dir).exists());
+}
