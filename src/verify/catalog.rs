@@ -189,7 +189,8 @@ struct Row {
 /// [`crate::Error::Query`] when the query fails.
 pub fn read(conn: &mut PgConnection) -> Result<Vec<Entry>> {
     let rows: Vec<Row> = diesel::sql_query(QUERY).load(conn).doing("read the catalogue")?;
-    let mut entries = rows.into_iter().map(Entry::try_from).collect::<QueryResult<Vec<_>>>().doing("read the catalogue")?;
+    let mut entries =
+        rows.into_iter().map(Entry::try_from).collect::<QueryResult<Vec<_>>>().doing("read the catalogue")?;
     entries.sort_unstable();
     Ok(entries)
 }

@@ -244,7 +244,9 @@ fn head(status: &Status, standing: Standing) -> Check {
     let mut findings = Vec::new();
     match standing {
         Standing::Empty => findings.push(Finding::new("database", "empty: no migration has been applied")),
-        Standing::Unrecorded => findings.push(Finding::new("database", "it has tables of ours, but no record of a migration")),
+        Standing::Unrecorded => {
+            findings.push(Finding::new("database", "it has tables of ours, but no record of a migration"));
+        }
         Standing::Current | Standing::Behind | Standing::Ahead => {}
     }
     let finding = |name: &str, problem: &str| Finding::new(format!("migration {name}"), problem);

@@ -96,12 +96,8 @@ pub(super) fn checks(contract: &[Entry], found: &[Entry]) -> Vec<Check> {
     let of_layers = Layer::ALL
         .into_iter()
         .flat_map(|layer| ASPECTS.iter().map(move |aspect| of_layer(aspect, layer, contract, found)));
-    let rules = [
-        primary_keys(contract, found),
-        time_zones(found),
-        triggers(contract, found),
-        whole_contract(contract, found),
-    ];
+    let rules =
+        [primary_keys(contract, found), time_zones(found), triggers(contract, found), whole_contract(contract, found)];
     totals.chain(rules).chain(of_layers).collect()
 }
 
@@ -211,19 +207,15 @@ struct ForeignKey {
 
 /// `None` for everything but a foreign key.
 fn foreign_key(entry: &Entry) -> Option<ForeignKey> {
-    const ON_DELETE: &str = " ON DELETE ";
     const ACTIONS: [&str; 4] = ["CASCADE", "SET NULL", "SET DEFAULT", "RESTRICT"];
-    if entry.kind != Kind::Constraint || !entry.definition.starts_with("FOREIGN KEY") {
+    let definition = &entry.definition;
+    if entry.kind != Kind::Constraint || !definition.starts_with("FOREIGN KEY") {
         return None;
     }
-    let actions = ACTIONS.into_iter().map(|action| (action, format!("{ON_DELETE}{action}")));
-    let key = actions.filter(|(_, clause)| entry.definition.contains(clause)).map(|(action, clause)| ForeignKey {
-        without_action: entry.definition.replace(&clause, ""),
-        on_delete: action.to_owned(),
-    });
-    key.last().or_else(|| {
-        Some(ForeignKey { without_action: entry.definition.clone(), on_delete: "NO ACTION".to_owned() })
-    })
+    let clause = |action: &str| format!(" ON DELETE {action}");
+    let found = ACTIONS.into_iter().find(|action| definition.contains(&clause(action)));
+    let without_action = found.map_or_else(|| definition.clone(), |action| definition.replace(&clause(action), ""));
+    Some(ForeignKey { without_action, on_delete: found.unwrap_or("NO ACTION").to_owned() })
 }
 
 fn count(facts: &[Entry]) -> Value {

@@ -12,7 +12,9 @@ const HOW_TO_WRITE: &str = "OPTIINFRA_BLESS=1 cargo test --test integration cata
 fn catalog_txt_is_what_a_fresh_database_looks_like() {
     let found = catalog::read(&mut TestDb::migrated().conn()).unwrap();
     if std::env::var_os("OPTIINFRA_BLESS").is_some() {
-        let head = format!("# @generated: the schema at head, one object a line. After a new migration run\n# {HOW_TO_WRITE}\n");
+        let head = format!(
+            "# @generated: the schema at head, one object a line. After a new migration run\n# {HOW_TO_WRITE}\n"
+        );
         let lines: String = found.iter().map(|entry| entry.to_line() + "\n").collect();
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/verify/catalog.txt");
         return std::fs::write(file, head + &lines).unwrap();

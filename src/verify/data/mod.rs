@@ -126,8 +126,12 @@ pub(super) fn checks(conn: &mut PgConnection, catalog: &[Entry], expectation: Se
     }
     let is_asked = |answer: &Answer<_>| !matches!(answer, Err(NoAnswer::NotAsked(_)));
     if answers.iter().any(is_asked) {
-        for count in count_rows(conn, &obstacles)? {
-            add(&mut answers, count);
+        let counts = count_rows(conn, &obstacles)?;
+        for (seed, answer) in LAYERS.iter().zip(&mut answers) {
+            let of_layer = |count: &&Found| Layer::of_table(&count.object) == Some(seed.layer);
+            if let Ok(rows) = answer {
+                rows.extend(counts.iter().filter(of_layer).cloned());
+            }
         }
     }
     let total = total(&answers);
@@ -232,21 +236,13 @@ fn obstacles(conn: &mut PgConnection, catalog: &[Entry]) -> Result<Obstacles> {
 /// The number of rows of every table that can be read.
 fn count_rows(conn: &mut PgConnection, obstacles: &Obstacles) -> Result<Vec<Found>> {
     let select = |table: &str| {
-        format!("SELECT '{COUNTS}' AS check, '{table}' AS object, NULL AS word, count(*)::float8 AS number FROM {table}")
+        format!(
+            "SELECT '{COUNTS}' AS check, '{table}' AS object, NULL AS word, count(*)::float8 AS number FROM {table}"
+        )
     };
     let readable = layer::tables().map(|(_, table)| table).filter(|table| !obstacles.contains_key(table));
     let query = readable.map(select).collect::<Vec<_>>().join(" UNION ALL ");
     diesel::sql_query(query).load(conn).doing("count the rows of the tables")
-}
-
-/// Puts the count of a table with the answer of its layer.
-fn add(answers: &mut [Answer<Vec<Found>>], count: Found) {
-    let layer = Layer::of_table(&count.object);
-    for (seed, answer) in LAYERS.iter().zip(answers) {
-        if let (true, Ok(rows)) = (Some(seed.layer) == layer, answer) {
-            rows.push(count.clone());
-        }
-    }
 }
 
 /// The number of rows of each layer and of all of them; none unless every layer has an answer.
@@ -309,12 +305,11 @@ impl fmt::Display for Fact {
 }
 
 impl Found {
-    /// Whole numbers are counts and read better without a point.
+    /// Rust writes a whole number without a point, which suits a count; NaN becomes null.
     fn to_value(&self) -> Value {
         match (&self.word, self.number) {
             (Some(word), _) => json!(word),
-            (None, Some(number)) if number.fract() == 0.0 && number.abs() < 1e15 => json!(number as i64),
-            (None, Some(number)) => json!(number),
+            (None, Some(number)) => serde_json::from_str(&number.to_string()).unwrap_or(Value::Null),
             (None, None) => Value::Null,
         }
     }
