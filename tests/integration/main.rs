@@ -16,4 +16,5 @@ mod cli;
 mod connection;
 mod local;
 mod migrate;
+mod schema_rules;
 mod verify;
