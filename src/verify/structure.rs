@@ -158,9 +158,12 @@ fn time_zones(found: &[Entry]) -> Check {
 }
 
 fn triggers(contract: &[Entry], found: &[Entry]) -> Check {
-    let facts = |entries: &[Entry]| -> Vec<Entry> {
-        entries.iter().filter(|entry| matches!(entry.kind, Kind::Trigger | Kind::Function)).cloned().collect()
+    let is_ours = |entry: &Entry| match entry.kind {
+        Kind::Trigger => layer_of(entry).is_some(),
+        Kind::Function => contract.iter().any(|known| known.kind == entry.kind && known.object == entry.object),
+        _ => false,
     };
+    let facts = |entries: &[Entry]| -> Vec<Entry> { entries.iter().filter(|e| is_ours(e)).cloned().collect() };
     let (expected, found) = (facts(contract), facts(found));
     let triggers = |facts: &[Entry]| facts.iter().filter(|fact| fact.kind == Kind::Trigger).count();
     let title = "the server keeps updated_at, by one enabled trigger a table".to_owned();

@@ -53,7 +53,8 @@ fn the_layers_list_every_table_and_no_other() {
 fn the_enums_list_every_type_with_its_labels_in_order_and_no_other() {
     let db = TestDb::migrated();
     let mut conn = db.conn();
-    let listed = sorted(enums::ALL.iter().map(|known| format!("{}: {}", known.name, known.labels.join(", "))).collect());
+    let listed =
+        sorted(enums::ALL.iter().map(|known| format!("{}: {}", known.name, known.labels.join(", "))).collect());
     let found = names(
         &mut conn,
         "SELECT t.typname || ': ' || string_agg(e.enumlabel, ', ' ORDER BY e.enumsortorder) AS name
