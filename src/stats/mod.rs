@@ -21,9 +21,6 @@ use crate::error::{Doing, Error, Result};
 use crate::layer::{self, Layer};
 use crate::migrate;
 
-/// Version of the report's JSON. Fields are only ever added to one version.
-pub const SCHEMA_VERSION: u32 = 1;
-
 /// What to look at.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Options {
@@ -34,8 +31,6 @@ pub struct Options {
 /// What is in the database.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
-    /// [`SCHEMA_VERSION`]
-    pub schema_version: u32,
     /// Name of the database.
     pub database: String,
     /// Version of the server, such as 15.4.
@@ -296,7 +291,6 @@ fn gather(conn: &mut PgConnection, options: &Options) -> Result<Report> {
     .get_result(conn)
     .doing("ask for the name of the database")?;
     Ok(Report {
-        schema_version: SCHEMA_VERSION,
         database,
         server_version,
         head: status.head(),

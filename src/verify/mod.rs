@@ -23,9 +23,6 @@ use crate::error::{Doing, Result};
 use crate::layer::{self, Layer};
 use crate::migrate::{self, Status};
 
-/// Version of the report's JSON. Fields are only ever added to one version.
-pub const SCHEMA_VERSION: u32 = 1;
-
 /// What to verify.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Options {
@@ -46,8 +43,6 @@ pub enum SeedExpectation {
 /// What was verified, and what came of it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
-    /// [`SCHEMA_VERSION`]
-    pub schema_version: u32,
     /// Name of the database.
     pub database: String,
     /// Name of the newest applied migration that this code knows; `None` when there is none.
@@ -79,7 +74,7 @@ impl Report {
         let passed = count(|outcome| *outcome == Outcome::Passed);
         let failed = count(|outcome| *outcome == Outcome::Failed);
         let skipped = count(|outcome| matches!(outcome, Outcome::Skipped { .. }));
-        Self { schema_version: SCHEMA_VERSION, database, head, checks, passed, failed, skipped }
+        Self { database, head, checks, passed, failed, skipped }
     }
 }
 

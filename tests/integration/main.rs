@@ -17,4 +17,6 @@ mod connection;
 mod local;
 mod migrate;
 mod schema_rules;
+mod seed;
+mod stats;
 mod verify;

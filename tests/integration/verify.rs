@@ -2,10 +2,13 @@
 
 use std::path::Path;
 
+use chrono::Utc;
 use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
+use optiinfra_db::layer::Layer;
 use optiinfra_db::migrate::{EMBEDDED, Migrator};
+use optiinfra_db::seed;
 use optiinfra_db::verify::catalog;
 use optiinfra_db::verify::{self, Check, Options, Outcome, Report, SeedExpectation};
 use serde_json::{Value, json};
@@ -124,7 +127,6 @@ fn every_check_names_its_document_and_has_an_id_of_its_own() {
 #[test]
 fn the_report_is_json_with_a_flat_outcome() {
     let report = serde_json::to_value(verified(&TestDb::migrated())).unwrap();
-    assert_eq!(report["schema_version"], 1);
     assert_eq!(report["failed"], 0);
     let check = |id: &str| -> Value {
         report["checks"].as_array().unwrap().iter().find(|check| check["id"] == id).unwrap().clone()
@@ -570,4 +572,289 @@ faults! {
         "COMMENT ON TYPE customerplan IS NULL" =>
         ["comment customerplan: missing: Subscription plan of a customer."],
         [];
+}
+
+/// A database with the seed of these layers.
+fn seeded(layers: &[Layer]) -> TestDb {
+    let db = TestDb::migrated();
+    seed::run(&mut db.conn(), layers, Utc::now()).unwrap();
+    db
+}
+
+#[test]
+fn a_seeded_database_passes_every_check() {
+    let db = seeded(&Layer::ALL);
+    for seed in [SeedExpectation::IfPresent, SeedExpectation::Required] {
+        let report = verify::run(&mut db.conn(), &Options { seed }).unwrap();
+        let not_passed: Vec<_> = report.checks.iter().filter(|check| check.outcome != Outcome::Passed).collect();
+        assert!(not_passed.is_empty(), "{not_passed:#?}");
+        assert_eq!((report.failed, report.skipped, report.passed), (0, 0, report.checks.len()));
+    }
+}
+
+#[test]
+fn the_figures_of_the_seed_are_those_of_the_documents() {
+    let report = verified(&seeded(&Layer::ALL));
+    let found = |id: &str| check(&report, id).found.clone();
+    assert_eq!(found("core.seed.customers")["Acme Corp"], "admin@acme.com, enterprise");
+    assert_eq!(found("resource.seed.types"), json!({"gpu": 78, "cpu": 12, "memory": 12, "disk": 12, "network": 12}));
+    assert_eq!(found("resource.seed.instances")["i-0abc123def456"], 64.25);
+    assert_eq!(found("resource.seed.instances")["i-techstart001"], 75);
+    assert_eq!(found("resource.seed.outcomes")["scale_down succeeded"], 7.5);
+    assert_eq!(found("resource.seed.recent_event"), json!({"type": "scale_up succeeded", "minutes": 5}));
+    assert_eq!(
+        found("workflow_history.seed.scenarios")["cost_analysis by cost-agent-1 for Acme Corp"],
+        "completed, steps 5, artifacts 3"
+    );
+    assert_eq!(found("application.seed.baselines"), json!({"initial": 5, "updated": 1, "rollback": 1}));
+    assert!(found("seed.total")["all layers"].as_i64().unwrap() >= 447);
+}
+
+#[test]
+fn a_seed_that_is_required_and_absent_is_found_in_every_layer() {
+    let db = TestDb::migrated();
+    let report = verify::run(&mut db.conn(), &Options { seed: SeedExpectation::Required }).unwrap();
+    for check in &report.checks {
+        let expected = if is_seed_check(check) { Outcome::Failed } else { Outcome::Passed };
+        assert_eq!(check.outcome, expected, "{}", check.id);
+    }
+    let customers = findings(check(&report, "core.seed.customers"));
+    assert_eq!(customers[0], "Acme Corp: missing: expected admin@acme.com, enterprise");
+    assert_eq!(findings(check(&report, "core.seed.counts"))[0], "customers: expected at least 3, found 0");
+}
+
+#[test]
+fn the_seed_of_one_layer_is_checked_without_the_others() {
+    let report = verified(&seeded(&[Layer::Core]));
+    assert_eq!(failed(&report), [""; 0]);
+    assert_eq!(check(&report, "core.seed.agents").outcome, Outcome::Passed);
+    let resource = check(&report, "resource.seed.instances");
+    assert_eq!(skipped_because(resource), "there is no seed data of layer resource");
+    assert_eq!(skipped_because(check(&report, "seed.total")), "there is no seed data of layer agent_state");
+}
+
+#[test]
+fn a_seed_with_another_anchor_is_as_good() {
+    let db = TestDb::migrated();
+    seed::run(&mut db.conn(), &Layer::ALL, "2020-02-29T23:30:00Z".parse().unwrap()).unwrap();
+    assert_eq!(failed(&verified(&db)), [""; 0]);
+}
+
+#[test]
+fn rows_of_users_are_no_finding() {
+    let db = seeded(&Layer::ALL);
+    db.conn()
+        .batch_execute(
+            "INSERT INTO customers (name, email, api_key, plan) VALUES ('Acme Corp', 'other@acme.com', 'k1', 'free');
+             INSERT INTO agents (type, name, status) VALUES ('cost', 'resource-agent-1', 'failed');
+             INSERT INTO events (customer_id, event_type) SELECT id, 'noise' FROM customers;
+             INSERT INTO agent_configs (agent_id, config_key, config_value)
+                 SELECT id, 'gpu_utilization_target', '1' FROM agents WHERE name = 'cost-agent-1';
+             INSERT INTO workflow_executions (agent_id, customer_id, workflow_type, status)
+                 SELECT a.id, c.id, 'cost_analysis', 'failed' FROM agents a, customers c;
+             INSERT INTO resource_metrics
+                 (agent_id, customer_id, instance_id, resource_type, metric_name, metric_value, unit, timestamp)
+                 SELECT a.id, c.id, 'i-mine', 'gpu', 'utilization', 99.9, 'percent', now()
+                 FROM agents a, customers c;
+             INSERT INTO scaling_events
+                 (agent_id, customer_id, event_type, trigger_reason, before_state, after_state, success, executed_at,
+                  completed_at)
+                 SELECT a.id, c.id, 'scale_up', 'mine', '{}', '{}', false, now(), now() + interval '77 minutes'
+                 FROM agents a, customers c;
+             INSERT INTO quality_metrics
+                 (agent_id, customer_id, request_id, model_name, model_version, overall_quality_score, timestamp)
+                 SELECT a.id, c.id, 'mine ' || a.id || c.id, 'mine', '1', 0.1, now() FROM agents a, customers c;
+             INSERT INTO quality_regressions
+                 (agent_id, customer_id, baseline_id, regression_type, severity, detected_at, metric_name,
+                  baseline_value, current_value, delta_percent, sample_size, action_taken, resolved_at)
+                 SELECT agent_id, customer_id, id, 'quality_drop', 'low', now(), 'm', 1, 0, -100, 1, 'alert_only', now()
+                 FROM quality_baselines",
+        )
+        .unwrap();
+    let report = verified(&db);
+    assert!(report.is_clean(), "{:#?}", report.checks.iter().flat_map(findings).collect::<Vec<_>>());
+    assert_eq!(report.skipped, 0);
+}
+
+#[test]
+fn a_broken_schema_fails_the_checks_that_need_it_and_no_others() {
+    let db = seeded(&Layer::ALL);
+    db.conn().batch_execute("ALTER TABLE resource_metrics DROP COLUMN metric_name").unwrap();
+    let report = verified(&db);
+    assert_eq!(check(&report, "resource.columns").outcome, Outcome::Failed);
+    let instances = findings(check(&report, "resource.seed.instances"));
+    assert_eq!(instances, ["query: column \"metric_name\" does not exist"]);
+    for id in ["core.seed.counts", "application.seed.models", "workflow_history.seed.scenarios"] {
+        assert_eq!(check(&report, id).outcome, Outcome::Passed, "{id}");
+    }
+    assert_eq!(check(&report, "seed.total").outcome, Outcome::Failed);
+}
+
+#[test]
+fn the_seed_in_a_dropped_table_is_skipped() {
+    let db = seeded(&Layer::ALL);
+    db.conn().batch_execute("DROP TABLE scaling_events").unwrap();
+    let report = verified(&db);
+    assert_eq!(check(&report, "resource.tables").outcome, Outcome::Failed);
+    assert_eq!(skipped_because(check(&report, "resource.seed.events")), "there is no table scaling_events");
+    assert_eq!(check(&report, "core.seed.counts").outcome, Outcome::Passed);
+}
+
+/// Plants a fault in a seeded database each, and names every check that has to fail with all that it has to say.
+macro_rules! seed_faults {
+    ($($name:ident: $sql:literal => {$($check:literal: [$($finding:literal),+],)+};)+) => {$(
+        #[test]
+        fn $name() {
+            let db = seeded(&Layer::ALL);
+            db.conn().batch_execute($sql).unwrap();
+            let report = verified(&db);
+            $(assert_eq!(findings(check(&report, $check)), [$($finding),+], "{}", $check);)+
+            assert_eq!(failed(&report), [$($check),+]);
+        }
+    )+};
+}
+
+seed_faults! {
+    a_customers_other_plan_is_found:
+        "UPDATE customers SET plan = 'startup' WHERE name = 'Acme Corp'" => {
+            "core.seed.customers": ["Acme Corp: expected admin@acme.com, enterprise, found admin@acme.com, startup"],
+        };
+    a_missing_customer_is_found_with_all_that_went_with_it:
+        "DELETE FROM customers WHERE name = 'Demo Customer'" => {
+            "seed.total": ["workflow_history: expected at least 30, found 28"],
+            "core.seed.customers": ["Demo Customer: missing: expected demo@example.com, free"],
+        };
+    a_changed_status_of_an_agent_is_found:
+        "UPDATE agents SET status = 'degraded' WHERE name = 'cost-agent-1'" => {
+            "core.seed.agents": ["cost-agent-1: expected cost, healthy, found cost, degraded"],
+        };
+    a_deleted_event_is_found:
+        "DELETE FROM events WHERE event_type = 'performance_degradation'" => {
+            "core.seed.counts": ["events: expected at least 3, found 2"],
+        };
+    a_deleted_config_is_found:
+        "DELETE FROM agent_configs WHERE config_key = 'kv_cache_size_gb'" => {
+            "seed.total": ["agent_state: expected at least 22, found 21"],
+            "agent_state.seed.configs": ["kv_cache_size_gb: missing: expected performance-agent-1"],
+            "agent_state.seed.counts": ["agent_configs: expected at least 6, found 5"],
+        };
+    a_deleted_state_is_found:
+        "DELETE FROM agent_states WHERE agent_id = '00000000-0000-0000-0000-000000000104'" => {
+            "seed.total": ["agent_state: expected at least 22, found 21"],
+            "agent_state.seed.states": ["resource-agent-1: expected at least 1, found 0"],
+            "agent_state.seed.counts": ["agent_states: expected at least 4, found 3"],
+        };
+    a_capability_of_another_agent_is_found:
+        "UPDATE agent_capabilities SET agent_id = '00000000-0000-0000-0000-000000000105' WHERE capability_name = 'auto_scaling'" => {
+            "agent_state.seed.capabilities": ["auto_scaling: expected resource-agent-1, found application-agent-1"],
+        };
+    a_renamed_agent_metric_is_found:
+        "UPDATE agent_metrics SET metric_name = 'x' WHERE metric_name = 'quality_score_average'" => {
+            "agent_state.seed.metrics": ["quality_score_average: missing: expected application-agent-1"],
+        };
+    a_deleted_step_is_found:
+        "DELETE FROM workflow_steps WHERE step_name = 'analyze_storage'" => {
+            "workflow_history.seed.scenarios": [
+                "cost_analysis by cost-agent-1 for Acme Corp: expected completed, steps 5, artifacts 3, \
+                 found completed, steps 4, artifacts 3"
+            ],
+        };
+    a_changed_status_of_a_workflow_is_found:
+        "UPDATE workflow_executions SET status = 'completed' WHERE workflow_type = 'quality_check'" => {
+            "workflow_history.seed.scenarios": [
+                "quality_check by application-agent-1 for StartupCo: expected failed, steps 3, artifacts 2, \
+                 found completed, steps 3, artifacts 2"
+            ],
+        };
+    a_renamed_second_customer_is_found:
+        "UPDATE customers SET name = 'TechStart Ltd' WHERE name = 'TechStart Inc'" => {
+            "resource.seed.customer": ["TechStart Inc: missing: expected at least 1"],
+            "application.seed.second_customer": ["TechStart Inc: missing: expected at least 10"],
+            "application.seed.baselines": ["initial: expected at least 5, found 4"],
+            "application.seed.regressions": ["high quality_drop, resolved: missing: expected at least 1"],
+        };
+    a_deleted_sample_is_found:
+        "DELETE FROM resource_metrics WHERE instance_id = 'i-0abc123def456' AND metric_value = 83.5" => {
+            "resource.seed.types": ["gpu: expected at least 78, found 77"],
+            "resource.seed.instances": ["i-0abc123def456: expected 64.25, found 62.5"],
+            "resource.seed.samples": ["i-0abc123def456: expected at least 12, found 11"],
+            "resource.seed.latest_gpu": ["i-0abc123def456: expected 83.5, found 80"],
+            "resource.seed.time_range": [
+                "samples: expected at least 12, found 11",
+                "hours from first to last: expected 11, found 10"
+            ],
+            "resource.seed.counts": ["resource_metrics: expected at least 126, found 125"],
+        };
+    a_missing_resource_type_is_found:
+        "DELETE FROM resource_metrics WHERE resource_type = 'network'" => {
+            "seed.total": ["resource: expected at least 128, found 122"],
+            "resource.seed.types": ["network: missing: expected at least 12"],
+            "resource.seed.counts": ["resource_metrics: expected at least 126, found 114"],
+        };
+    another_value_of_a_sample_is_found:
+        "UPDATE resource_metrics SET metric_value = 57 WHERE instance_id = 'i-0abc123def457' AND metric_value = 55" => {
+            "resource.seed.instances": ["i-0abc123def457: expected 63.25, found 63.416666666666664"],
+        };
+    a_failed_scaling_event_that_should_have_succeeded_is_found:
+        "UPDATE scaling_events SET success = false WHERE event_type = 'manual_scale'" => {
+            "resource.seed.events": ["manual_scale succeeded: missing: expected at least 1"],
+            "resource.seed.outcomes": ["manual_scale succeeded: missing: expected 10"],
+        };
+    another_duration_is_found:
+        "UPDATE scaling_events SET completed_at = completed_at + interval '1 minute'
+         WHERE event_type = 'scale_up' AND completed_at = (SELECT max(completed_at) FROM scaling_events)" => {
+            "resource.seed.outcomes": ["scale_up succeeded: expected 10, found 15"],
+            "resource.seed.recent_event": [
+                "type: expected scale_up succeeded, found scale_up failed",
+                "minutes: expected 5, found 2"
+            ],
+        };
+    another_cause_of_the_failure_is_found:
+        "UPDATE scaling_events SET error_details = '{\"error_type\": \"Throttled\"}' WHERE NOT success" => {
+            "resource.seed.failed_event": ["scale_up: expected InsufficientCapacity, found Throttled"],
+        };
+    a_deleted_type_of_scaling_event_is_found:
+        "DELETE FROM scaling_events WHERE event_type = 'scale_cancelled'" => {
+            "resource.seed.events": [
+                "scale_cancelled: missing: expected at least 1",
+                "scale_cancelled succeeded: missing: expected at least 1"
+            ],
+            "resource.seed.outcomes": ["scale_cancelled succeeded: missing: expected 1"],
+            "resource.seed.counts": ["scaling_events: expected at least 8, found 7"],
+        };
+    a_lost_link_to_the_workflow_is_found:
+        "UPDATE scaling_events SET workflow_execution_id = NULL" => {
+            "resource.seed.workflow": ["scale_up succeeded: missing: expected scaling_decision, completed"],
+        };
+    a_missing_model_is_found:
+        "DELETE FROM quality_metrics WHERE model_name = 'llama-3-70b'" => {
+            "seed.total": ["application: expected at least 253, found 245"],
+            "application.seed.models": ["llama-3-70b: missing: expected at least 48"],
+            "application.seed.quality": ["llama-3-70b: missing: expected 0 to 1"],
+            "application.seed.counts": ["quality_metrics: expected at least 240, found 232"],
+        };
+    a_score_in_percent_is_found:
+        "UPDATE quality_metrics SET overall_quality_score = 85 WHERE model_name = 'gpt-3.5-turbo'" => {
+            "application.seed.quality": ["gpt-3.5-turbo: expected 0 to 1, found 85"],
+        };
+    a_baseline_of_another_type_is_found:
+        "UPDATE quality_baselines SET baseline_type = 'initial' WHERE baseline_type = 'rollback'" => {
+            "application.seed.baselines": ["rollback: missing: expected at least 1"],
+        };
+    a_resolved_regression_that_should_be_open_is_found:
+        "UPDATE quality_regressions SET resolved_at = now() WHERE resolved_at IS NULL" => {
+            "application.seed.regressions": ["medium toxicity_increase, open: missing: expected at least 1"],
+            "application.seed.unresolved": ["unresolved: expected at least 1, found 0"],
+        };
+    a_workflow_of_a_regression_that_did_not_complete_is_found:
+        "UPDATE workflow_executions SET status = 'cancelled' WHERE workflow_type = 'configuration_update'" => {
+            "application.seed.workflow": [
+                "critical quality_drop: expected configuration_update, completed, \
+                 found configuration_update, cancelled"
+            ],
+        };
+    too_few_records_are_found_in_the_total:
+        "DELETE FROM workflow_executions WHERE workflow_type = 'anomaly_detection'" => {
+            "seed.total": ["workflow_history: expected at least 30, found 28"],
+        };
 }
