@@ -20,4 +20,7 @@ mod core;
 mod local;
 mod migrate;
 mod resource;
+mod schema_rules;
 mod seed;
+mod stats;
+mod verify;
