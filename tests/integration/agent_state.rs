@@ -16,7 +16,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::support::{
-    self, Change as _, Family, Insert as _, Stored as _, TestDb, assert_changes, assert_refused, assert_round_trip,
+    self, Family, Insert as _, Stored as _, TestDb, assert_changes, assert_refused, assert_round_trip,
     assert_stored_whole, at, at_now, insert_at_now, new_agent_metric, new_capability, new_config, new_state,
     new_workflow, thorny_json, walk_both_ways,
 };
