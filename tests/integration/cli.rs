@@ -260,7 +260,7 @@ fn stats_shows_the_database_and_never_a_key() {
 fn the_five_documented_troubles_name_their_cause_and_their_cure() {
     let db = TestDb::migrated();
     // 1: the agents and customers that the seed needs are missing.
-    assert_fails(&Dbctl::on(&db).run("seed resource"), 2, "seed resource needs the customers Acme Corp", "seed core");
+    assert_fails(&Dbctl::on(&db).run("seed resource"), 2, "seed resource needs Acme Corp (customers)", "seed core");
     // 4: a name that does not exist.
     assert_eq!(Dbctl::on(&db).run("seed resource_schema").code, Some(2));
     assert!(Dbctl::on(&db).run("seed resource_schema").stderr.contains("expected core, agent_state"));
