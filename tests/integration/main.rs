@@ -6,6 +6,9 @@ mod support;
 
 mod agent_state;
 mod application;
+mod constraints;
 mod core;
+mod enums;
 mod migrate;
 mod resource;
+mod workflow_history;
