@@ -22,6 +22,7 @@ mod enums;
 mod local;
 mod migrate;
 mod resource;
+mod rules;
 mod schema_rules;
 mod seed;
 mod stats;
