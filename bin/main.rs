@@ -34,6 +34,7 @@ fn main() -> ExitCode {
 
 fn run(cli: &Cli, out: &mut Output) -> anyhow::Result<Exit> {
     let global = &cli.global;
+    cli.command.check_format(global.format)?;
     match &cli.command {
         Command::Migrate { apply, action: None } => {
             migrate::apply(apply, &mut target::connect(global, out, "migrate")?, out)
