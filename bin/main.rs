@@ -5,6 +5,7 @@ mod exit;
 mod local;
 mod migrate;
 mod output;
+mod seed;
 
 mod target;
 
@@ -39,6 +40,7 @@ fn run(cli: &Cli, out: &mut Output) -> anyhow::Result<Exit> {
             migrate::act(action, &mut target::connect(global, out, "migrate")?, out)
         }
 
+        Command::Seed(args) => seed::run(args, &mut target::connect(global, out, "seed")?, out),
         Command::Local { action } => local::run(action, out),
         _ => {
             target::connect(global, out, "later")?;

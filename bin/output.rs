@@ -109,10 +109,7 @@ impl Output {
     }
 
     /// Shows what would be lost and asks whether to go on; an error means no.
-    pub fn confirm(&mut self, yes: bool, loss: &[Table], what: &str) -> anyhow::Result<()> {
-        if yes {
-            return Ok(());
-        }
+    pub fn confirm(&mut self, loss: &[Table], what: &str) -> anyhow::Result<()> {
         for table in loss {
             table.print(&mut self.stderr)?;
         }
@@ -240,13 +237,14 @@ impl Table {
             table.add_row(row.iter().map(Cell::new));
         }
         for (at, column) in table.column_iter_mut().enumerate() {
+            column.set_padding((0, 2));
             let is_number =
                 |row: &Vec<String>| row.get(at).is_some_and(|cell| cell.starts_with(|c: char| c.is_ascii_digit()));
             if at > 0 && self.rows.iter().all(is_number) {
                 column.set_cell_alignment(CellAlignment::Right);
             }
         }
-        writeln!(to, "{table}")
+        writeln!(to, "{}", table.trim_fmt())
     }
 }
 

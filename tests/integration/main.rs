@@ -16,3 +16,4 @@ mod cli;
 mod connection;
 mod local;
 mod migrate;
+mod seed;
