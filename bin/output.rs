@@ -86,6 +86,15 @@ impl Output {
         Ok(self.stdout.flush()?)
     }
 
+    /// Prints a result that is a text for people: the text, or the body as a JSON document.
+    pub fn text<T: Serialize>(&mut self, body: &T, text: &str) -> anyhow::Result<()> {
+        if self.format == Format::Json {
+            return self.result(body, &[]);
+        }
+        write!(self.stdout, "{text}")?;
+        Ok(self.stdout.flush()?)
+    }
+
     /// Prints a result that is one line in every format.
     pub fn line(&mut self, text: &str) -> anyhow::Result<()> {
         writeln!(self.stdout, "{text}")?;
@@ -150,6 +159,9 @@ impl Output {
                     writeln!(self.stderr, "  {name}: {text}")?;
                 }
             }
+        }
+        if let Some(optiinfra_db::Error::Edited { diff, .. }) = error.downcast_ref() {
+            write!(self.stderr, "{diff}")?;
         }
         let hint = match (error.downcast_ref::<optiinfra_db::Error>(), error.downcast_ref::<Hinted>()) {
             (Some(error), _) => error.hint(),

@@ -42,7 +42,7 @@ pub use self::pooler::refuse_pooler;
 use self::runner::Runner;
 pub use self::set::{EMBEDDED, Migration, Set};
 pub use self::startup::{OnPending, Started, StartupPolicy, ensure_current, is_ready};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// How long a run waits for another one and for locked tables, unless told otherwise.
 pub const DEFAULT_LOCK_WAIT: Duration = Duration::from_secs(60);
@@ -146,12 +146,7 @@ pub struct Migrator<'a> {
 
 impl Default for Migrator<'_> {
     fn default() -> Self {
-        Self {
-            set: EMBEDDED,
-            lock_wait: DEFAULT_LOCK_WAIT,
-            ahead: OnAhead::default(),
-            observer: Box::new(|_| ()),
-        }
+        Self { set: EMBEDDED, lock_wait: DEFAULT_LOCK_WAIT, ahead: OnAhead::default(), observer: Box::new(|_| ()) }
     }
 }
 

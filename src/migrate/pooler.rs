@@ -49,6 +49,7 @@ fn process(conn: &mut PgConnection) -> Result<i32> {
         #[diesel(sql_type = Integer)]
         pid: i32,
     }
-    let found: Process = diesel::sql_query("SELECT pg_backend_pid() AS pid").get_result(conn).doing("look for a pooler")?;
+    let found: Process =
+        diesel::sql_query("SELECT pg_backend_pid() AS pid").get_result(conn).doing("look for a pooler")?;
     Ok(found.pid)
 }

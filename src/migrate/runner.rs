@@ -103,7 +103,8 @@ impl Runner<'_> {
                 conn.batch_execute(&header.timeouts("SESSION", deadline))?;
                 conn.batch_execute(statement)
             });
-            conn.batch_execute("RESET lock_timeout; RESET statement_timeout").doing("reset the session's time limits")?;
+            conn.batch_execute("RESET lock_timeout; RESET statement_timeout")
+                .doing("reset the session's time limits")?;
             ran.map_err(|source| match source {
                 Failure::Locked(source) => self.gave_up(migration, source),
                 Failure::Other(source) => {

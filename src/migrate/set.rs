@@ -156,7 +156,8 @@ impl std::fmt::Display for Migration {
 mod tests {
     use super::*;
 
-    const PLAIN: Migration = Migration { version: "1", name: "1_plain", in_transaction: true, up: "SELECT 1", down: "" };
+    const PLAIN: Migration =
+        Migration { version: "1", name: "1_plain", in_transaction: true, up: "SELECT 1", down: "" };
 
     #[test]
     fn the_embedded_set_is_in_order_without_a_version_twice() {

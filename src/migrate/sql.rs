@@ -157,10 +157,7 @@ mod tests {
     #[test]
     fn statements_end_at_semicolons_that_are_not_inside_anything() {
         let sql = "CREATE TABLE a (b text DEFAULT 'x;y'); -- not; here\n/* nor /* ; */ here; */ SELECT $$;$$, $t$ $$;$t$, \"c;d\";\n;";
-        assert_eq!(statements(sql), [
-            "CREATE TABLE a (b text DEFAULT 'x;y')",
-            "SELECT $$;$$, $t$ $$;$t$, \"c;d\"",
-        ]);
+        assert_eq!(statements(sql), ["CREATE TABLE a (b text DEFAULT 'x;y')", "SELECT $$;$$, $t$ $$;$t$, \"c;d\"",]);
     }
 
     #[test]
@@ -171,7 +168,10 @@ mod tests {
 
     #[test]
     fn doubled_quotes_and_escapes_do_not_end_a_text() {
-        assert_eq!(statements(r"SELECT 'it''s;', E'\';', 'back\'; SELECT 2"), [r"SELECT 'it''s;', E'\';', 'back\'", "SELECT 2"]);
+        assert_eq!(
+            statements(r"SELECT 'it''s;', E'\';', 'back\'; SELECT 2"),
+            [r"SELECT 'it''s;', E'\';', 'back\'", "SELECT 2"]
+        );
     }
 
     #[test]
@@ -209,7 +209,10 @@ mod tests {
             for sql in [migration.up, migration.down] {
                 let statements = statements(sql);
                 assert!(!statements.is_empty());
-                assert_eq!(normalised(sql), statements.iter().map(|s| normalised(s) + " ;").collect::<Vec<_>>().join(" "));
+                assert_eq!(
+                    normalised(sql),
+                    statements.iter().map(|s| normalised(s) + " ;").collect::<Vec<_>>().join(" ")
+                );
             }
         }
     }

@@ -69,8 +69,7 @@ fn ensure(conn: &mut PgConnection, set: &[Migration], policy: &StartupPolicy) ->
         OnPending::Wait => wait_for_peer(conn, set, policy.wait)?,
         OnPending::Refuse => refuse_pending(&history::status(conn, set)?)?,
     }
-    let report =
-        Migrator::default().set(set).lock_wait(policy.wait).ahead(policy.ahead).run(conn, &Goal::Head)?;
+    let report = Migrator::default().set(set).lock_wait(policy.wait).ahead(policy.ahead).run(conn, &Goal::Head)?;
     let seconds = begin.elapsed().as_secs_f64();
     tracing::info!(applied = report.steps.len(), head = report.head, seconds, "the database schema is current");
     Ok(Started { report, seconds })
