@@ -6,8 +6,10 @@ mod local;
 mod migrate;
 mod output;
 mod seed;
+mod stats;
 
 mod target;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -36,9 +38,7 @@ fn run(cli: &Cli, out: &mut Output) -> anyhow::Result<Exit> {
         Command::Migrate { apply, action } => migrate::run(apply, action.as_ref(), global, out),
         Command::Seed(args) => seed::run(args, &mut target::connect(global, out, "seed")?, out),
         Command::Local { action } => local::run(action, out),
-        _ => {
-            target::connect(global, out, "later")?;
-            anyhow::bail!("later")
-        }
+        Command::Verify(args) => verify::run(args, &mut target::connect(global, out, "verify")?, out),
+        Command::Stats => stats::run(&mut target::connect(global, out, "stats")?, out),
     }
 }

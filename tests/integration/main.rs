@@ -12,8 +12,18 @@
 
 mod support;
 
+mod agent_state;
+mod application;
 mod cli;
 mod connection;
+mod constraints;
+mod core;
+mod enums;
 mod local;
 mod migrate;
+mod resource;
+mod schema_rules;
 mod seed;
+mod stats;
+mod verify;
+mod workflow_history;

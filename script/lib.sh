@@ -1,0 +1,22 @@
+# What the scripts share. Sourced by each of them; runs nothing of its own.
+# shellcheck shell=bash disable=SC2034 # the variables are used there
+
+set -euo pipefail
+unset CDPATH
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+# The one place that names the version of diesel_cli.
+DIESEL_CLI_VERSION=2.3.14
+DIESEL=$PWD/target/tools/bin/diesel
+
+# The scripts name the binaries that they build, so they decide where those lie.
+export CARGO_TARGET_DIR=$PWD/target
+unset CARGO_BUILD_TARGET
+
+# rustup's installer changes PATH only for shells that start later.
+PATH=$PATH:${CARGO_HOME:-${HOME:-}/.cargo}/bin
+
+fail() {
+    printf '%s: %s\n' "$0" "$1" >&2
+    exit 1
+}
