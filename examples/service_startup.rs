@@ -10,7 +10,7 @@ use std::error::Error;
 
 use diesel::prelude::*;
 use optiinfra_db::connection::{self, Target};
-use optiinfra_db::migrate;
+use optiinfra_db::migrate::{self, StartupPolicy};
 use optiinfra_db::models::Agent;
 use optiinfra_db::schema::agents;
 
@@ -20,7 +20,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // Of twenty replicas that get here at once, one applies what is pending and the others wait for it.
     let mut conn = pool.get()?;
-    let report = migrate::ensure_current(&mut conn)?;
+    let report = migrate::ensure_current(&mut conn, &StartupPolicy::default())?;
     say(&format!("{} migrations applied, the newest is {:?}", report.steps.len(), report.head));
 
     for agent in Agent::query().order(agents::name).load(&mut conn)? {

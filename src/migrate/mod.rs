@@ -41,7 +41,7 @@ pub use self::plan::{Lock, Plan, PlannedStatement, PlannedStep};
 pub use self::pooler::refuse_pooler;
 use self::runner::Runner;
 pub use self::set::{EMBEDDED, Migration, Set};
-pub use self::startup::{OnPending, Started, StartupPolicy, ensure_current, is_ready};
+pub use self::startup::{OnPending, StartupPolicy, ensure_current, is_ready};
 use crate::error::Result;
 
 /// How long a run waits for another one and for locked tables, unless told otherwise.

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
+use diesel::dsl::sql;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::result::Error as DieselError;
@@ -93,6 +94,7 @@ impl Runner<'_> {
         header: &Header,
     ) -> Result<()> {
         let begin = Instant::now();
+        let inherited = session_timeouts(conn)?;
         let all = statements(if direction == Direction::Apply { migration.up } else { migration.down });
         let done = if direction == Direction::Apply { resume(conn, migration, &all)? } else { 0 };
         let of = all.len();
@@ -103,8 +105,7 @@ impl Runner<'_> {
                 conn.batch_execute(&header.timeouts("SESSION", deadline))?;
                 conn.batch_execute(statement)
             });
-            conn.batch_execute("RESET lock_timeout; RESET statement_timeout")
-                .doing("reset the session's time limits")?;
+            conn.batch_execute(&inherited).doing("give the session its time limits back")?;
             ran.map_err(|source| match source {
                 Failure::Locked(source) => self.gave_up(migration, source),
                 Failure::Other(source) => {
@@ -167,6 +168,13 @@ impl Header {
         let statement = self.statement_timeout.as_millis();
         format!("SET {scope} lock_timeout = {lock}; SET {scope} statement_timeout = {statement}")
     }
+}
+
+/// A statement that sets the session's time limits to what they are now.
+fn session_timeouts(conn: &mut PgConnection) -> Result<String> {
+    let query = "format('SET lock_timeout = %L; SET statement_timeout = %L', \
+                 current_setting('lock_timeout'), current_setting('statement_timeout'))";
+    diesel::select(sql::<Text>(query)).get_result(conn).doing("read the session's time limits")
 }
 
 /// Diesel does not pass the SQLSTATE on, so this goes by the text, which the server writes in its own language.

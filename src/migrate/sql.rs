@@ -25,9 +25,8 @@ pub(super) fn statements(sql: &str) -> Vec<&str> {
             begin.get_or_insert(token.range.start);
             end = token.range.end;
         }
-        if token.text.eq_ignore_ascii_case("atomic") && previous.eq_ignore_ascii_case("begin") {
-            depth += 1;
-        } else if depth > 0 && token.text.eq_ignore_ascii_case("case") {
+        let opens_body = token.text.eq_ignore_ascii_case("atomic") && previous.eq_ignore_ascii_case("begin");
+        if opens_body || (depth > 0 && token.text.eq_ignore_ascii_case("case")) {
             depth += 1;
         } else if depth > 0 && token.text.eq_ignore_ascii_case("end") {
             depth -= 1;

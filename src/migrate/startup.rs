@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use diesel::pg::PgConnection;
-use serde::Serialize;
 
 use super::{DEFAULT_LOCK_WAIT, EMBEDDED, Goal, Migration, Migrator, OnAhead, Report, Status, history};
 use crate::error::{Error, Result};
@@ -38,16 +37,6 @@ pub enum OnPending {
     Refuse,
 }
 
-/// What came of a start.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Started {
-    /// What was applied, and what is tolerated.
-    #[serde(flatten)]
-    pub report: Report,
-    /// How long it all took in seconds.
-    pub seconds: f64,
-}
-
 /// Brings the schema to what this build needs, or says why that cannot be.
 ///
 /// When nothing is pending, that is two SELECTs: no lock, no write, and a role that may only SELECT can do it on a
@@ -57,12 +46,12 @@ pub struct Started {
 ///
 /// [`Error::Ahead`] for unknown migrations that the policy does not accept, [`Error::Behind`] when something is pending
 /// and the policy does not apply it, [`Error::Locked`] when the time is up, and else as [`Migrator::run`].
-pub fn ensure_current(conn: &mut PgConnection, policy: &StartupPolicy) -> Result<Started> {
+pub fn ensure_current(conn: &mut PgConnection, policy: &StartupPolicy) -> Result<Report> {
     ensure(conn, EMBEDDED, policy)
 }
 
 /// [`ensure_current`] for any set of migrations.
-fn ensure(conn: &mut PgConnection, set: &[Migration], policy: &StartupPolicy) -> Result<Started> {
+fn ensure(conn: &mut PgConnection, set: &[Migration], policy: &StartupPolicy) -> Result<Report> {
     let begin = Instant::now();
     match policy.pending {
         OnPending::Apply => {}
@@ -70,9 +59,13 @@ fn ensure(conn: &mut PgConnection, set: &[Migration], policy: &StartupPolicy) ->
         OnPending::Refuse => refuse_pending(&history::status(conn, set)?)?,
     }
     let report = Migrator::default().set(set).lock_wait(policy.wait).ahead(policy.ahead).run(conn, &Goal::Head)?;
-    let seconds = begin.elapsed().as_secs_f64();
-    tracing::info!(applied = report.steps.len(), head = report.head, seconds, "the database schema is current");
-    Ok(Started { report, seconds })
+    tracing::info!(
+        applied = report.steps.len(),
+        head = report.head,
+        seconds = begin.elapsed().as_secs_f64(),
+        "the database schema is current"
+    );
+    Ok(report)
 }
 
 /// Whether everything that this build needs is applied, in two SELECTs.

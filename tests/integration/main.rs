@@ -21,6 +21,7 @@ mod core;
 mod enums;
 mod local;
 mod migrate;
+mod online;
 mod resource;
 mod schema_rules;
 mod seed;
