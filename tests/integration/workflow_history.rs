@@ -320,7 +320,7 @@ fn artifacts_of_a_run_are_found_by_type_and_their_sizes_add_up() {
     let (_db, mut conn, workflow) = ground_with_run();
     let conn = &mut conn;
     for (place, kind) in ArtifactType::ALL.iter().enumerate() {
-        let size = (place != 0).then_some(i64::from(i32::MAX) * place as i64);
+        let size = (place != 0).then_some(i64::from(i32::MAX) * i64::try_from(place).unwrap());
         NewWorkflowArtifact { artifact_type: *kind, artifact_size_bytes: size, ..new_artifact(&workflow) }.insert(conn);
     }
     for kind in ArtifactType::ALL {
