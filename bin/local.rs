@@ -61,7 +61,9 @@ fn destroy(cluster: &Cluster, confirm: &Confirm, out: &mut Output) -> anyhow::Re
     if cluster.status()? == Status::Absent {
         return show(cluster, "was absent", out);
     }
-    out.confirm(confirm.yes, &contents(cluster)?, "destroy the local cluster and lose this data")?;
+    if !confirm.yes {
+        out.confirm(&contents(cluster)?, "destroy the local cluster and lose this data")?;
+    }
     cluster.destroy()?;
     show(cluster, "destroyed", out)
 }

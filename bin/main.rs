@@ -5,8 +5,11 @@ mod exit;
 mod local;
 mod migrate;
 mod output;
+mod seed;
+mod stats;
 
 mod target;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -39,10 +42,9 @@ fn run(cli: &Cli, out: &mut Output) -> anyhow::Result<Exit> {
             migrate::act(action, &mut target::connect(global, out, "migrate")?, out)
         }
 
+        Command::Seed(args) => seed::run(args, &mut target::connect(global, out, "seed")?, out),
         Command::Local { action } => local::run(action, out),
-        _ => {
-            target::connect(global, out, "later")?;
-            anyhow::bail!("later")
-        }
+        Command::Verify(args) => verify::run(args, &mut target::connect(global, out, "verify")?, out),
+        Command::Stats => stats::run(&mut target::connect(global, out, "stats")?, out),
     }
 }

@@ -23,9 +23,9 @@ pub fn act(action: &MigrateAction, conn: &mut PgConnection, out: &mut Output) ->
         MigrateAction::Status { check } => status(*check, conn, out),
         MigrateAction::Revert { to, confirm, lock } => {
             let to = revert_to(to);
-            let loss = Migrator::default().revert_loss(conn, &to)?;
-            if !loss.migrations.is_empty() {
-                out.confirm(confirm.yes, &loss_table(&loss), "revert these migrations and lose this data")?;
+            if !confirm.yes {
+                let loss = Migrator::default().revert_loss(conn, &to)?;
+                out.confirm(&loss_table(&loss), "revert these migrations and lose this data")?;
             }
             let report = with_progress(lock.lock_wait, out, |migrator| migrator.revert(conn, &to))?;
             print_report(&report, "reverted", out)?;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use anyhow::bail;
+use chrono::{DateTime, SecondsFormat, Utc};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, TableStyle};
 use diesel::result::Error as DieselError;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -109,10 +110,7 @@ impl Output {
     }
 
     /// Shows what would be lost and asks whether to go on; an error means no.
-    pub fn confirm(&mut self, yes: bool, loss: &[Table], what: &str) -> anyhow::Result<()> {
-        if yes {
-            return Ok(());
-        }
+    pub fn confirm(&mut self, loss: &[Table], what: &str) -> anyhow::Result<()> {
         for table in loss {
             table.print(&mut self.stderr)?;
         }
@@ -222,6 +220,11 @@ impl Table {
         self.rows.push(cells.into_iter().map(Into::into).collect());
     }
 
+    /// Whether it has no row.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
     fn print(&self, to: &mut impl Write) -> io::Result<()> {
         if !self.title.is_empty() {
             writeln!(to, "{TITLE}{}{TITLE:#}", self.title)?;
@@ -240,14 +243,36 @@ impl Table {
             table.add_row(row.iter().map(Cell::new));
         }
         for (at, column) in table.column_iter_mut().enumerate() {
-            let is_number =
-                |row: &Vec<String>| row.get(at).is_some_and(|cell| cell.starts_with(|c: char| c.is_ascii_digit()));
+            column.set_padding((0, 2));
+            let is_number = |row: &Vec<String>| row.get(at).is_some_and(|cell| is_number(cell));
             if at > 0 && self.rows.iter().all(is_number) {
                 column.set_cell_alignment(CellAlignment::Right);
             }
         }
-        writeln!(to, "{table}")
+        writeln!(to, "{}", table.trim_fmt())
     }
+}
+
+/// Whether a cell holds a number, with or without a unit behind it, or nothing.
+fn is_number(cell: &str) -> bool {
+    cell.split_whitespace().next().is_none_or(|first| first.parse::<f64>().is_ok())
+}
+
+/// A time for people, to the second.
+pub fn time(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+/// A number of bytes for people, in steps of 1024.
+pub fn bytes(count: i64) -> String {
+    let (mut scaled, mut unit) = (count, "B");
+    for larger in ["KiB", "MiB", "GiB", "TiB"] {
+        if scaled < 10 * 1024 {
+            break;
+        }
+        (scaled, unit) = (scaled / 1024, larger);
+    }
+    format!("{scaled} {unit}")
 }
 
 /// Sends log lines to stderr: warnings, more with -v, or what `RUST_LOG` says.

@@ -30,12 +30,14 @@ pub fn run(args: &Seed, conn: &mut PgConnection, out: &mut Output) -> anyhow::Re
 
 /// Asks before rows go, showing how many of which table.
 fn confirm(args: &Seed, conn: &mut PgConnection, layers: &[Layer], out: &mut Output) -> anyhow::Result<()> {
-    let present = seed::plan(conn, layers, Utc::now())?;
-    let mut table = Table::new(&["table", "rows to remove"]);
-    for report in present.tables.iter().filter(|report| report.unchanged > 0) {
-        table.row([report.table.to_owned(), report.unchanged.to_string()]);
+    if args.confirm.yes {
+        return Ok(());
     }
-    out.confirm(args.confirm.yes, &[table], "remove these rows, which the seed owns")
+    let mut table = Table::new(&["table", "rows to remove"]);
+    for report in seed::plan_removal(conn, layers)?.tables.iter().filter(|report| report.removed > 0) {
+        table.row([report.table.to_owned(), report.removed.to_string()]);
+    }
+    out.confirm(&[table], "remove these rows, which the seed owns")
 }
 
 fn print(report: &Report, plan: bool, out: &mut Output) -> anyhow::Result<()> {

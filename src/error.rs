@@ -214,6 +214,9 @@ fn query_hint(source: &diesel::result::Error) -> Option<String> {
     if text.contains("violates foreign key constraint") {
         return Some("`optiinfra-dbctl migrate status` shows the schema's version; `optiinfra-dbctl seed --all` provides the rows".into());
     }
+    if text.contains("violates unique constraint") {
+        return Some("another row holds this value: change or remove that one".into());
+    }
     if text.contains("permission denied") {
         return Some("connect as a role that has this right, or ask the owner of the table for it".into());
     }

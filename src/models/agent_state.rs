@@ -6,6 +6,7 @@ use bon::Builder;
 use chrono::{DateTime, Utc};
 use diesel::pg::Pg;
 use diesel::prelude::*;
+use diesel::upsert::excluded;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
@@ -219,7 +220,9 @@ pub struct AgentCapabilityChanges {
     pub description: Option<Option<String>>,
 }
 
-/// One row of `agent_metrics`. Samples that agents take of their own work. A hot table: no foreign key may point at it.
+/// One row of `agent_metrics`. Samples that agents take of their own work.
+///
+/// A hot table: no foreign key may point at it.
 #[derive(Debug, Clone, PartialEq, HasQuery, Identifiable, Associations, Serialize, Deserialize)]
 #[diesel(table_name = agent_metrics, check_for_backend(Pg))]
 #[diesel(belongs_to(Agent, foreign_key = agent_id))]
@@ -269,9 +272,26 @@ relations! {
     AgentMetric.agent_id of agent_metrics => Agent as agent;
 }
 
+impl Agent {
+    /// The workflow that the agent has in hand; `None` when it has none, or no state. (0.2b)
+    ///
+    /// # Errors
+    ///
+    /// Fails when the query does.
+    pub fn current_workflow(&self, conn: &mut PgConnection) -> QueryResult<Option<WorkflowExecution>> {
+        WorkflowExecution::query()
+            .inner_join(agent_states::table)
+            .filter(agent_states::agent_id.eq(self.id))
+            .first(conn)
+            .optional()
+    }
+}
+
 impl AgentConfig {
-    /// Sets a key of an agent: inserts it, or replaces value and type where the key exists. A description that is
-    /// left out keeps the old one. (0.2b)
+    /// Sets a key of an agent: inserts it, or replaces value and type where the key exists. (0.2b)
+    ///
+    /// A type that is left out is `string`, on a key that exists as well. A description that is left out keeps the
+    /// old one. Setting what is there already changes nothing, `updated_at` included.
     ///
     /// # Errors
     ///
@@ -282,8 +302,8 @@ impl AgentConfig {
             .on_conflict((agent_configs::agent_id, agent_configs::config_key))
             .do_update()
             .set((
-                agent_configs::config_value.eq(&config.config_value),
-                agent_configs::config_type.eq(config.config_type.unwrap_or(ConfigType::String)),
+                agent_configs::config_value.eq(excluded(agent_configs::config_value)),
+                agent_configs::config_type.eq(excluded(agent_configs::config_type)),
                 config.description.as_ref().map(|text| agent_configs::description.eq(text)),
             ))
             .returning(Self::as_returning())
@@ -292,8 +312,11 @@ impl AgentConfig {
 }
 
 impl AgentState {
-    /// Writes the state of an agent: inserts it, or replaces the row that the agent has, for there is one state per
-    /// agent. What is left out keeps its value on a row that exists. (0.2b)
+    /// Writes the state of an agent: inserts it, or changes the row that the agent has, for there is one state per
+    /// agent. (0.2b)
+    ///
+    /// On a row that exists, what is left out keeps its value; only `last_activity` becomes now. To set a column to
+    /// null use [`AgentStateChanges`].
     ///
     /// # Errors
     ///
@@ -303,7 +326,8 @@ impl AgentState {
             current_status: state.current_status,
             active_workflows: state.active_workflows.clone(),
             locks: state.locks.clone(),
-            last_activity: Some(state.last_activity.unwrap_or_else(Utc::now)),
+            // Taken from the row that was to be inserted: there the server has filled in its own clock.
+            last_activity: None,
             resource_usage: state.resource_usage.clone().map(Some),
             metadata: state.metadata.clone().map(Some),
             current_workflow_id: state.current_workflow_id.map(Some),
@@ -312,7 +336,7 @@ impl AgentState {
             .values(state)
             .on_conflict(agent_states::agent_id)
             .do_update()
-            .set(&changes)
+            .set((&changes, agent_states::last_activity.eq(excluded(agent_states::last_activity))))
             .returning(Self::as_returning())
             .get_result(conn)
     }

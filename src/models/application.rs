@@ -14,7 +14,9 @@ use crate::enums::{BaselineType, RegressionAction, RegressionSeverity, Regressio
 use crate::models::{Agent, Customer, Rows, WorkflowExecution, seconds_between};
 use crate::schema::{quality_baselines, quality_metrics, quality_regressions};
 
-/// One row of `quality_metrics`. Quality of single LLM answers; scores run from 0 to 1. A hot table: no foreign key may point at it.
+/// One row of `quality_metrics`. Quality of single LLM answers; scores run from 0 to 1.
+///
+/// A hot table: no foreign key may point at it.
 #[derive(Debug, Clone, PartialEq, HasQuery, Identifiable, Associations, Serialize, Deserialize)]
 #[diesel(table_name = quality_metrics, check_for_backend(Pg))]
 #[diesel(belongs_to(Agent, foreign_key = agent_id))]
@@ -101,7 +103,8 @@ pub struct NewQualityMetric {
     pub created_at: Option<DateTime<Utc>>,
 }
 
-/// One row of `quality_baselines`. What quality to expect of a model for a customer; regressions are measured against it.
+/// One row of `quality_baselines`. What quality to expect of a model for a customer; regressions are measured against
+/// it.
 #[derive(Debug, Clone, PartialEq, HasQuery, Identifiable, Associations, Serialize, Deserialize)]
 #[diesel(table_name = quality_baselines, check_for_backend(Pg))]
 #[diesel(belongs_to(Agent, foreign_key = agent_id))]
@@ -133,7 +136,7 @@ pub struct QualityBaseline {
     pub p95_latency_ms: Option<f64>,
     /// When it was established, UTC.
     pub established_at: DateTime<Utc>,
-    /// When it stops to hold, UTC; null while it holds.
+    /// When it ceases to hold, UTC; null while it holds.
     pub valid_until: Option<DateTime<Utc>>,
     /// Free-form facts.
     pub metadata: Value,
@@ -172,7 +175,7 @@ pub struct NewQualityBaseline {
     pub p95_latency_ms: Option<f64>,
     /// When it was established, UTC.
     pub established_at: DateTime<Utc>,
-    /// When it stops to hold, UTC; null while it holds.
+    /// When it ceases to hold, UTC; null while it holds.
     pub valid_until: Option<DateTime<Utc>>,
     /// Free-form facts.
     pub metadata: Option<Value>,
@@ -204,7 +207,7 @@ pub struct QualityBaselineChanges {
     pub p95_latency_ms: Option<Option<f64>>,
     /// When it was established, UTC.
     pub established_at: Option<DateTime<Utc>>,
-    /// When it stops to hold, UTC; null while it holds.
+    /// When it ceases to hold, UTC; null while it holds.
     pub valid_until: Option<Option<DateTime<Utc>>>,
     /// Free-form facts.
     pub metadata: Option<Value>,
@@ -352,7 +355,7 @@ impl QualityMetric {
         Self::query()
             .filter(quality_metrics::customer_id.eq(customer_id))
             .filter(quality_metrics::hallucination_detected)
-            .order(quality_metrics::timestamp.desc())
+            .order((quality_metrics::timestamp.desc(), quality_metrics::id.desc()))
             .into_boxed()
     }
 }
@@ -362,7 +365,7 @@ impl QualityRegression {
     pub fn unresolved() -> Rows<quality_regressions::table, Self> {
         Self::query()
             .filter(quality_regressions::resolved_at.is_null())
-            .order(quality_regressions::detected_at.asc())
+            .order((quality_regressions::detected_at.asc(), quality_regressions::id.asc()))
             .into_boxed()
     }
 
@@ -376,18 +379,22 @@ impl QualityRegression {
         self.resolved_at.map(|end| seconds_between(self.detected_at, end) / 60.0)
     }
 
-    /// Closes the regression now. (0.2e)
+    /// Closes the regression now; `None` when it is closed already, or gone. (0.2e)
+    ///
+    /// The first one to close it stands: its time and its notes are not written over.
     ///
     /// # Errors
     ///
-    /// Fails when the query does, and with `NotFound` when the row is gone by now.
-    pub fn resolve(&self, conn: &mut PgConnection, notes: &str) -> QueryResult<Self> {
-        diesel::update(self)
+    /// Fails when the query does.
+    pub fn resolve(&self, conn: &mut PgConnection, notes: &str) -> QueryResult<Option<Self>> {
+        let open = quality_regressions::table.find(self.id).filter(quality_regressions::resolved_at.is_null());
+        diesel::update(open)
             .set((
                 quality_regressions::resolved_at.eq(diesel::dsl::now),
                 quality_regressions::resolution_notes.eq(notes),
             ))
             .returning(Self::as_returning())
             .get_result(conn)
+            .optional()
     }
 }

@@ -21,7 +21,8 @@ use crate::enums::{
 };
 use crate::schema::{agents, approvals, customers, events, optimizations, recommendations};
 
-/// One row of `customers`. Organisations whose LLM infrastructure the platform watches; every other row of a customer hangs on this one.
+/// One row of `customers`. Organisations whose LLM infrastructure the platform watches; every other row of a customer
+/// depends on this one.
 #[derive(Debug, Clone, PartialEq, HasQuery, Identifiable, Serialize, Deserialize)]
 #[diesel(table_name = customers, check_for_backend(Pg))]
 pub struct Customer {

@@ -29,6 +29,8 @@ use diesel::dsl::{AsSelect, IntoBoxed, Select};
 use diesel::pg::Pg;
 
 /// A query for the rows of one table, to be narrowed, ordered and loaded.
+///
+/// One that is ordered already cannot be counted: PostgreSQL wants no order beside an aggregate.
 pub type Rows<Table, Row> = IntoBoxed<'static, Select<Table, AsSelect<Row, Pg>>, Pg>;
 
 /// Declares foreign keys, so that each can be walked from both ends. `nullable` marks a column that may be null.
@@ -40,7 +42,9 @@ macro_rules! relations {
             }
 
             impl $parent {
-                #[doc = concat!("The rows of `", stringify!($table), "` whose `", stringify!($column), "` is this row.")]
+                #[doc = concat!(
+                    "The rows of `", stringify!($table), "` whose `", stringify!($column), "` is this row."
+                )]
                 pub fn $table(&self) -> $crate::models::Rows<$table::table, $child> {
                     $child::query().filter($table::$column.eq(self.id)).into_boxed()
                 }
@@ -58,7 +62,9 @@ macro_rules! relations {
         }
     };
     (@one $parent:ident, $column:ident, $one:ident nullable) => {
-        #[doc = concat!("Loads the [`", stringify!($parent), "`] that `", stringify!($column), "` refers to, if it refers to one.")]
+        #[doc = concat!(
+            "Loads the [`", stringify!($parent), "`] that `", stringify!($column), "` refers to, if it refers to one."
+        )]
         ///
         /// # Errors
         ///

@@ -14,7 +14,9 @@ use crate::enums::{ResourceType, ScalingEventType};
 use crate::models::{Agent, Customer, Rows, WorkflowExecution, seconds_between};
 use crate::schema::{resource_metrics, scaling_events};
 
-/// One row of `resource_metrics`. Samples of the use of GPU, CPU, memory, disk and network by an instance. A hot table: no foreign key may point at it.
+/// One row of `resource_metrics`. Samples of the use of GPU, CPU, memory, disk and network by an instance.
+///
+/// A hot table: no foreign key may point at it.
 #[derive(Debug, Clone, PartialEq, HasQuery, Identifiable, Associations, Serialize, Deserialize)]
 #[diesel(table_name = resource_metrics, check_for_backend(Pg))]
 #[diesel(belongs_to(Agent, foreign_key = agent_id))]
@@ -184,7 +186,8 @@ relations! {
 }
 
 impl ResourceMetric {
-    /// The samples of one instance of a customer with `from <= timestamp < until`, oldest first. (0.2d)
+    /// The samples of one instance of a customer with `from <= timestamp < until`, oldest first, those of one time by
+    /// id. (0.2d)
     pub fn of_instance(
         customer_id: Uuid,
         instance_id: &str,
@@ -196,7 +199,7 @@ impl ResourceMetric {
             .filter(resource_metrics::instance_id.eq(instance_id.to_owned()))
             .filter(resource_metrics::timestamp.ge(from))
             .filter(resource_metrics::timestamp.lt(until))
-            .order(resource_metrics::timestamp.asc())
+            .order((resource_metrics::timestamp.asc(), resource_metrics::id.asc()))
             .into_boxed()
     }
 
@@ -253,7 +256,7 @@ impl ScalingEvent {
         self.completed_at.map(|end| seconds_between(self.executed_at, end))
     }
 
-    /// The most recent scaling event, of one customer or of all. (0.2d)
+    /// The most recent scaling event, of one customer or of all; `None` without one. (0.2d)
     ///
     /// # Errors
     ///

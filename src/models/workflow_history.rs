@@ -205,7 +205,8 @@ pub struct WorkflowStepChanges {
     pub metadata: Option<Value>,
 }
 
-/// One row of `workflow_artifacts`. Files that a workflow run produced; the rows hold where they are, not what is in them.
+/// One row of `workflow_artifacts`. Files that a workflow run produced; the rows hold where they are, not what is in
+/// them.
 #[derive(Debug, Clone, PartialEq, HasQuery, Identifiable, Associations, Serialize, Deserialize)]
 #[diesel(table_name = workflow_artifacts, check_for_backend(Pg))]
 #[diesel(belongs_to(WorkflowExecution, foreign_key = workflow_execution_id))]
@@ -292,18 +293,21 @@ relations! {
 
 impl WorkflowExecution {
     /// The steps of the run in their order. (0.2c)
+    ///
+    /// Nothing keeps two steps from having the same place; of such the id decides, so the order is always the same.
     pub fn steps_in_order(&self) -> Rows<workflow_steps::table, WorkflowStep> {
-        self.workflow_steps().order(workflow_steps::step_order.asc())
+        self.workflow_steps().order((workflow_steps::step_order.asc(), workflow_steps::id.asc()))
     }
 }
 
 impl WorkflowStep {
-    /// Whether the step may be tried again. (0.2c)
+    /// Whether the step may be tried again: it is neither completed nor skipped, and has retries left. (0.2c)
     pub const fn can_retry(&self) -> bool {
-        self.retry_count < self.max_retries
+        self.retry_count < self.max_retries && !matches!(self.status, StepStatus::Completed | StepStatus::Skipped)
     }
 
-    /// Counts one more try and marks the step `retrying`; `None` when its retries are used up. (0.2c)
+    /// Counts one more try and marks the step `retrying`; `None` when it may not be tried again, as
+    /// [`can_retry`](Self::can_retry) has it, or is gone. (0.2c)
     ///
     /// The server decides and counts in one statement, so two workers cannot take the same try.
     ///
@@ -311,8 +315,10 @@ impl WorkflowStep {
     ///
     /// Fails when the query does.
     pub fn retry(&self, conn: &mut PgConnection) -> QueryResult<Option<Self>> {
-        let retryable =
-            workflow_steps::table.find(self.id).filter(workflow_steps::retry_count.lt(workflow_steps::max_retries));
+        let retryable = workflow_steps::table
+            .find(self.id)
+            .filter(workflow_steps::retry_count.lt(workflow_steps::max_retries))
+            .filter(workflow_steps::status.ne_all([StepStatus::Completed, StepStatus::Skipped]));
         diesel::update(retryable)
             .set((
                 workflow_steps::retry_count.eq(workflow_steps::retry_count + 1),

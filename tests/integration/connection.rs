@@ -35,7 +35,10 @@ fn a_pool_hands_out_so_many_connections_and_opens_none_without_need() {
     assert_eq!(pool.max_size(), 2);
     let (mut first, mut second) = (pool.get().unwrap(), pool.get().unwrap());
     assert_eq!(number(&mut first, "SELECT count(*) FROM customers"), 0);
-    assert_ne!(number(&mut first, "SELECT pg_backend_pid()::bigint"), number(&mut second, "SELECT pg_backend_pid()::bigint"));
+    assert_ne!(
+        number(&mut first, "SELECT pg_backend_pid()::bigint"),
+        number(&mut second, "SELECT pg_backend_pid()::bigint")
+    );
     assert!(pool.try_get().is_none());
     drop(first);
     assert!(pool.try_get().is_some());

@@ -8,7 +8,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use optiinfra_db::connection;
 use optiinfra_db::local::{Cluster, Ephemeral, Started, Status};
-use optiinfra_db::{Error, migrate};
+use optiinfra_db::migrate;
 
 use crate::support::{Dbctl, number};
 

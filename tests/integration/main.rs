@@ -12,7 +12,15 @@
 
 mod support;
 
+mod agent_state;
+mod application;
 mod cli;
 mod connection;
+mod core;
 mod local;
 mod migrate;
+mod resource;
+mod schema_rules;
+mod seed;
+mod stats;
+mod verify;

@@ -1,0 +1,82 @@
+//! The random numbers of the seed: one fixed stream that is the same on every machine, in every release and at
+//! every anchor.
+//!
+//! Only the raw 32-bit outputs of PCG32, an algorithm with a published definition, are taken from a library.
+//! Ranges are made of them here, because the distributions of `rand` may change their values between versions.
+
+use rand_pcg::Pcg32;
+use rand_pcg::rand_core::Rng;
+
+/// Changing this changes every generated value of a fresh seed; rows already written keep theirs.
+const SEED: u64 = 0x0471_1F4A_5EED;
+
+const STREAM: u64 = 54;
+
+/// A stream of random numbers.
+pub(super) struct Random(Pcg32);
+
+impl Random {
+    /// The stream from its beginning.
+    pub(super) fn new() -> Self {
+        Self(Pcg32::new(SEED, STREAM))
+    }
+
+    /// A number from 0 up to but not including 1, of 2^32 equally likely ones.
+    fn unit(&mut self) -> f64 {
+        f64::from(self.0.next_u32()) / 4_294_967_296.0
+    }
+
+    /// A number from `low` up to but not including `high`.
+    pub(super) fn between(&mut self, low: f64, high: f64) -> f64 {
+        low + (high - low) * self.unit()
+    }
+
+    /// A whole number from `low` to `high`, both included; the ranges are so small that the bias does not matter.
+    pub(super) fn whole(&mut self, low: u32, high: u32) -> u32 {
+        let span = u64::from(high - low) + 1;
+        low + ((u64::from(self.0.next_u32()) * span) >> 32) as u32
+    }
+
+    /// True with this probability.
+    pub(super) fn chance(&mut self, probability: f64) -> bool {
+        self.unit() < probability
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_generator_is_pcg32_as_published() {
+        let mut demo = Random(Pcg32::new(42, 54));
+        let outputs: Vec<u32> = (0..6).map(|_| demo.0.next_u32()).collect();
+        assert_eq!(outputs, [0xa15c_02b7, 0x7b47_f409, 0xba1d_3330, 0x83d2_f293, 0xbfa4_784b, 0xcbed_606e]);
+    }
+
+    #[test]
+    fn the_stream_begins_with_the_same_values_for_ever() {
+        let mut random = Random::new();
+        let whole: Vec<u32> = (0..8).map(|_| random.whole(1, 100)).collect();
+        assert_eq!(whole, [57, 41, 4, 67, 26, 96, 53, 4]);
+        let between: Vec<f64> = (0..3).map(|_| random.between(-0.05, 0.05)).collect();
+        assert_eq!(between, [0.014568122359924024, -0.0016433944692835212, 0.029365913826040924]);
+        assert!(!random.chance(0.0));
+    }
+
+    #[test]
+    fn both_ends_of_a_whole_range_occur_and_nothing_beyond() {
+        let mut random = Random::new();
+        let mut seen: Vec<u32> = (0..1000).map(|_| random.whole(2, 4)).collect();
+        seen.sort_unstable();
+        seen.dedup();
+        assert_eq!(seen, [2, 3, 4]);
+    }
+
+    #[test]
+    fn a_real_range_keeps_within_its_bounds() {
+        let mut random = Random::new();
+        assert!((0..1000).map(|_| random.between(800.0, 1500.0)).all(|value| (800.0..1500.0).contains(&value)));
+        assert!((0..1000).all(|_| random.chance(1.0)));
+    }
+}

@@ -1,0 +1,128 @@
+//! Removal of the rows that the seed owns, and of nothing else.
+//!
+//! A foreign key may delete or change rows of others behind our back (`ON DELETE CASCADE`, `SET NULL`). So, before
+//! anything is deleted, the rows to be removed are locked against new references, and whatever refers to them and is
+//! not itself to be removed is counted, by every foreign key that the catalogue knows, ours or a user's.
+
+use std::collections::BTreeMap;
+
+use diesel::pg::Pg;
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{Array, BigInt, Text, Uuid as SqlUuid};
+use uuid::Uuid;
+
+use super::{Batch, TableReport};
+use crate::error::{Doing, Error, Result, plural};
+
+/// A foreign key that points at a table with rows to be removed.
+#[derive(QueryableByName)]
+#[diesel(check_for_backend(Pg))]
+struct ForeignKey {
+    #[diesel(sql_type = Text)]
+    parent: String,
+    /// As SQL takes it: quoted where need be, with its schema where that is not the current one.
+    #[diesel(sql_type = Text)]
+    child: String,
+    #[diesel(sql_type = Text)]
+    condition: String,
+}
+
+/// How many rows refer by a foreign key to rows to be removed, and are not to be removed themselves.
+#[derive(QueryableByName)]
+#[diesel(check_for_backend(Pg))]
+struct Dependants {
+    /// Place of the key in the list.
+    #[diesel(sql_type = BigInt)]
+    key: i64,
+    #[diesel(sql_type = BigInt)]
+    count: i64,
+}
+
+/// Removes the rows of the batches, or nothing when somebody depends on them; reports in the order of the batches.
+pub(super) fn remove(conn: &mut PgConnection, batches: &[Batch]) -> Result<Vec<TableReport>> {
+    let owned = owned(batches);
+    let keys = foreign_keys(conn, &owned)?;
+    for batch in batches.iter().filter(|batch| keys.iter().any(|key| key.parent == batch.rows.table())) {
+        batch.rows.lock(conn).doing(format!("lock the seed rows of {}", batch.rows.table()))?;
+    }
+    check_unused(conn, &keys, &owned)?;
+    let mut reports = Vec::new();
+    for batch in batches.iter().rev() {
+        let removed = batch.rows.delete(conn).doing(format!("remove the seed rows of {}", batch.rows.table()))?;
+        reports.push(batch.removed(removed));
+    }
+    reports.reverse();
+    Ok(reports)
+}
+
+/// What [`remove`] would report.
+pub(super) fn plan(conn: &mut PgConnection, batches: &[Batch]) -> Result<Vec<TableReport>> {
+    let owned = owned(batches);
+    let keys = foreign_keys(conn, &owned)?;
+    check_unused(conn, &keys, &owned)?;
+    batches.iter().map(|batch| Ok(batch.removed(batch.present(conn)?.len()))).collect()
+}
+
+/// The ids to be removed by table: a table may have rows of several layers.
+type Owned = BTreeMap<&'static str, Vec<Uuid>>;
+
+fn owned(batches: &[Batch]) -> Owned {
+    let mut owned = Owned::new();
+    for batch in batches {
+        owned.entry(batch.rows.table()).or_default().extend(batch.rows.ids());
+    }
+    owned
+}
+
+fn foreign_keys(conn: &mut PgConnection, owned: &Owned) -> Result<Vec<ForeignKey>> {
+    let parents: Vec<&str> = owned.keys().copied().collect();
+    sql_query(include_str!("foreign_keys.sql"))
+        .bind::<Array<Text>, _>(parents)
+        .load(conn)
+        .doing("read the foreign keys that point at the seed")
+}
+
+fn check_unused(conn: &mut PgConnection, keys: &[ForeignKey], owned: &Owned) -> Result<()> {
+    let mut in_use = Vec::new();
+    for dependants in dependants(conn, keys, owned)? {
+        if let Some(key) = usize::try_from(dependants.key).ok().and_then(|place| keys.get(place)) {
+            in_use.push(describe(key, dependants.count));
+        }
+    }
+    if in_use.is_empty() { Ok(()) } else { Err(Error::SeedInUse(in_use)) }
+}
+
+/// Counts all dependants in one statement, with the ids of the n-th table as parameter n.
+fn dependants(conn: &mut PgConnection, keys: &[ForeignKey], owned: &Owned) -> Result<Vec<Dependants>> {
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let parameter = |table: &str| owned.keys().position(|owned| *owned == table).map(|place| place + 1);
+    let counts: Vec<_> = (0..).zip(keys).map(|(place, key)| count_sql(place, key, parameter)).collect();
+    let text = format!("SELECT key, count FROM ({}) AS keys WHERE count > 0 ORDER BY key", counts.join(" UNION ALL "));
+    let mut query = sql_query(text).into_boxed::<Pg>();
+    for ids in owned.values() {
+        query = query.bind::<Array<SqlUuid>, _>(ids.clone());
+    }
+    query.load(conn).doing("count the rows that depend on the seed")
+}
+
+fn count_sql(place: usize, key: &ForeignKey, parameter: impl Fn(&str) -> Option<usize>) -> String {
+    let ForeignKey { parent, child, condition } = key;
+    let among = |alias: &str, table: &str| {
+        parameter(table).map_or_else(|| "false".to_owned(), |number| format!("{alias}.id = ANY (${number})"))
+    };
+    format!(
+        "SELECT {place}::bigint AS key, count(*) AS count FROM {parent} AS p JOIN {child} AS c ON {condition} \
+         WHERE {} AND NOT {}",
+        among("p", parent),
+        among("c", child),
+    )
+}
+
+fn describe(key: &ForeignKey, count: i64) -> String {
+    let rows = plural(usize::try_from(count).unwrap_or(usize::MAX), "row");
+    let refer = if count == 1 { "refers" } else { "refer" };
+    format!("{rows} of {} {refer} to {}", key.child, key.parent)
+}

@@ -1,0 +1,19 @@
+-- The customers and agents with the documented ids.
+SELECT 'customers' AS check, name::text AS object, email || ', ' || plan AS word, NULL::float8 AS number
+FROM customers
+WHERE id IN (
+    '00000000-0000-0000-0000-000000000001',
+    '00000000-0000-0000-0000-000000000002',
+    '00000000-0000-0000-0000-000000000003'
+)
+
+UNION ALL
+SELECT 'agents', name, type || ', ' || status, NULL
+FROM agents
+WHERE id IN (
+    '00000000-0000-0000-0000-000000000101',
+    '00000000-0000-0000-0000-000000000102',
+    '00000000-0000-0000-0000-000000000103',
+    '00000000-0000-0000-0000-000000000104',
+    '00000000-0000-0000-0000-000000000105'
+)

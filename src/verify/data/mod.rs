@@ -1,0 +1,400 @@
+//! What the seed left in the tables, against the figures of the documents.
+//!
+//! One query for each layer (the `.sql` file of its name) gathers what is there; the expected figures stand beside
+//! it in Rust, each once, with its document. Rows that users added are no finding: the queries look at the rows that
+//! the documents name, and where they cannot, the expectation is "at least". Knows the seed by its rows alone.
+
+mod agent_state;
+mod application;
+mod core;
+mod resource;
+mod workflow_history;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use diesel::dsl::sql;
+use diesel::pg::PgConnection;
+use diesel::prelude::*;
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use diesel::sql_types::{Bool, Double, Nullable, Text};
+use serde_json::{Map, Value, json};
+
+use super::catalog::{Entry, Kind};
+use super::{Check, Finding, SeedExpectation};
+use crate::error::{Doing, Result};
+use crate::layer::{self, Layer};
+
+/// The seed of one layer.
+struct LayerSeed {
+    layer: Layer,
+    /// Whether the seed of the layer is there, as an SQL condition.
+    present: &'static str,
+    /// Returns what the expectations are about, as rows of [`Found`].
+    sql: &'static str,
+    /// The tables that the two of them read beside those of the layer.
+    also_reads: &'static [&'static str],
+    expectations: &'static [Expectation],
+}
+
+const LAYERS: [LayerSeed; 5] =
+    [self::core::SEED, agent_state::SEED, workflow_history::SEED, resource::SEED, application::SEED];
+
+/// All records of the documents, by layer and together.
+const TOTAL: Expectation = Expectation {
+    word: "total",
+    source: "0.2e part 2",
+    title: "all records of the documents are there",
+    facts: &[
+        ("core", Fact::AtLeast(14)),
+        ("agent_state", Fact::AtLeast(22)),
+        ("workflow_history", Fact::AtLeast(30)),
+        ("resource", Fact::AtLeast(128)),
+        ("application", Fact::AtLeast(253)),
+        ("all layers", Fact::AtLeast(447)),
+    ],
+};
+
+/// What [`Expectation::word`] is for the number of rows of each table.
+const COUNTS: &str = "counts";
+
+/// One documented expectation.
+struct Expectation {
+    /// Last part of the check's id, and [`Found::check`] of the rows that it is about.
+    word: &'static str,
+    /// The document.
+    source: &'static str,
+    title: &'static str,
+    /// What is expected of each object.
+    facts: &'static [(&'static str, Fact)],
+}
+
+/// What is expected of one object.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Fact {
+    /// This text.
+    Is(&'static str),
+    /// This number, give or take a millionth.
+    About(f64),
+    /// This number or more.
+    AtLeast(i64),
+    /// A number from the first to the second.
+    Between(f64, f64),
+}
+
+/// What the database has to say of one object.
+#[derive(Debug, Clone, PartialEq, QueryableByName)]
+struct Found {
+    /// [`Expectation::word`]
+    #[diesel(sql_type = Text)]
+    check: String,
+    #[diesel(sql_type = Text)]
+    object: String,
+    /// What is so, when that is a text.
+    #[diesel(sql_type = Nullable<Text>)]
+    word: Option<String>,
+    /// What is so, when that is a number.
+    #[diesel(sql_type = Nullable<Double>)]
+    number: Option<f64>,
+}
+
+/// An answer, or why there is none.
+type Answer<T> = std::result::Result<T, NoAnswer>;
+
+/// Why a question about the rows has no answer.
+#[derive(Debug, Clone, PartialEq)]
+enum NoAnswer {
+    /// It could not be asked: the check is skipped.
+    NotAsked(String),
+    /// The server refused it: the check failed.
+    Refused(String),
+}
+
+/// Tables of ours that cannot be read, each with the reason.
+type Obstacles = BTreeMap<&'static str, String>;
+
+/// Makes the checks of every layer whose seed is there, or of every layer when it has to be.
+///
+/// # Errors
+///
+/// Only when the transaction cannot go on.
+pub(super) fn checks(conn: &mut PgConnection, catalog: &[Entry], expectation: SeedExpectation) -> Result<Vec<Check>> {
+    let obstacles = obstacles(conn, catalog)?;
+    let mut answers = Vec::new();
+    for seed in &LAYERS {
+        answers.push(gather(conn, seed, &obstacles, expectation)?);
+    }
+    let is_asked = |answer: &Answer<_>| !matches!(answer, Err(NoAnswer::NotAsked(_)));
+    if answers.iter().any(is_asked) {
+        let counts = count_rows(conn, &obstacles)?;
+        for (seed, answer) in LAYERS.iter().zip(&mut answers) {
+            let of_layer = |count: &&Found| Layer::of_table(&count.object) == Some(seed.layer);
+            if let Ok(rows) = answer {
+                rows.extend(counts.iter().filter(of_layer).cloned());
+            }
+        }
+    }
+    let total = total(&answers);
+    Ok(judge_all(&answers, &total))
+}
+
+/// The same checks where none can be made.
+pub(super) fn skipped(reason: &str) -> Vec<Check> {
+    let answers: Vec<_> = LAYERS.iter().map(|_| Err(NoAnswer::NotAsked(reason.to_owned()))).collect();
+    let total = total(&answers);
+    judge_all(&answers, &total)
+}
+
+fn judge_all(answers: &[Answer<Vec<Found>>], total: &Answer<Vec<Found>>) -> Vec<Check> {
+    let of_layers = LAYERS.iter().zip(answers).flat_map(|(seed, answer)| {
+        let id = |expectation: &Expectation| format!("{}.seed.{}", seed.layer, expectation.word);
+        seed.expectations.iter().map(move |expectation| judge(id(expectation), Some(seed.layer), expectation, answer))
+    });
+    of_layers.chain([judge("seed.total".to_owned(), None, &TOTAL, total)]).collect()
+}
+
+fn judge(id: String, layer: Option<Layer>, expectation: &Expectation, answer: &Answer<Vec<Found>>) -> Check {
+    let facts = expectation.facts;
+    let expected: Map<_, _> = facts.iter().map(|(object, fact)| ((*object).to_owned(), fact.to_value())).collect();
+    let check = Check::new(id, layer, expectation.source, expectation.title.to_owned()).figures(expected, Value::Null);
+    let rows = match answer {
+        Ok(rows) => rows,
+        Err(NoAnswer::NotAsked(reason)) => return check.skipped(reason),
+        Err(NoAnswer::Refused(message)) => return check.findings(vec![Finding::new("query", message)]),
+    };
+    let mut shown = Map::new();
+    let mut findings = Vec::new();
+    for (object, fact) in facts {
+        // Of several rows of one name one has to fit: the others are somebody else's.
+        let of_object = || rows.iter().filter(|row| row.check == expectation.word && row.object == *object);
+        let fitting = of_object().find(|row| fact.holds(row));
+        if fitting.is_none() {
+            findings.push(Finding::new(*object, fact.problem(of_object().next())));
+        }
+        let row = fitting.or_else(|| of_object().next());
+        shown.insert((*object).to_owned(), row.map_or(Value::Null, Found::to_value));
+    }
+    let expected = check.expected.clone();
+    check.figures(expected, shown).findings(findings)
+}
+
+fn gather(
+    conn: &mut PgConnection,
+    seed: &LayerSeed,
+    obstacles: &Obstacles,
+    expectation: SeedExpectation,
+) -> Result<Answer<Vec<Found>>> {
+    let mut reads = seed.layer.tables().iter().chain(seed.also_reads);
+    if let Some(reason) = reads.find_map(|table| obstacles.get(table)) {
+        return Ok(Err(NoAnswer::NotAsked(reason.clone())));
+    }
+    if expectation == SeedExpectation::IfPresent {
+        let present = ask(conn, |conn| diesel::select(sql::<Bool>(seed.present)).get_result(conn))?;
+        match present {
+            Ok(true) => {}
+            Ok(false) => {
+                return Ok(Err(NoAnswer::NotAsked(format!("there is no seed data of layer {}", seed.layer))));
+            }
+            Err(no_answer) => return Ok(Err(no_answer)),
+        }
+    }
+    ask(conn, |conn| diesel::sql_query(seed.sql).load(conn))
+}
+
+/// Asks a question that a broken schema may be unable to answer, without losing the transaction.
+fn ask<T>(conn: &mut PgConnection, question: impl FnOnce(&mut PgConnection) -> QueryResult<T>) -> Result<Answer<T>> {
+    match conn.transaction(question) {
+        Ok(answer) => Ok(Ok(answer)),
+        Err(DieselError::DatabaseError(kind, info)) if !matches!(kind, DatabaseErrorKind::ClosedConnection) => {
+            Ok(Err(NoAnswer::Refused(info.message().to_owned())))
+        }
+        Err(error) => Err(error).doing("read the seed data"),
+    }
+}
+
+fn obstacles(conn: &mut PgConnection, catalog: &[Entry]) -> Result<Obstacles> {
+    #[derive(QueryableByName)]
+    struct Forbidden {
+        #[diesel(sql_type = Text)]
+        name: String,
+    }
+    let query = "SELECT relname::text AS name FROM pg_class
+        WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 'f')
+          AND NOT has_table_privilege(oid, 'SELECT')";
+    let forbidden: Vec<Forbidden> = diesel::sql_query(query).load(conn).doing("ask which tables may be read")?;
+    let forbidden: BTreeSet<_> = forbidden.into_iter().map(|forbidden| forbidden.name).collect();
+    let is_there = |table: &str| catalog.iter().any(|entry| entry.kind == Kind::Table && entry.object == table);
+    let obstacle = |(_, table): (Layer, &'static str)| {
+        if !is_there(table) {
+            return Some((table, format!("there is no table {table}")));
+        }
+        forbidden.contains(table).then(|| (table, format!("this role may not SELECT from {table}")))
+    };
+    Ok(layer::tables().filter_map(obstacle).collect())
+}
+
+/// The number of rows of every table that can be read.
+fn count_rows(conn: &mut PgConnection, obstacles: &Obstacles) -> Result<Vec<Found>> {
+    let select = |table: &str| {
+        format!(
+            "SELECT '{COUNTS}' AS check, '{table}' AS object, NULL AS word, count(*)::float8 AS number FROM {table}"
+        )
+    };
+    let readable = layer::tables().map(|(_, table)| table).filter(|table| !obstacles.contains_key(table));
+    let query = readable.map(select).collect::<Vec<_>>().join(" UNION ALL ");
+    diesel::sql_query(query).load(conn).doing("count the rows of the tables")
+}
+
+/// The number of rows of each layer and of all of them; none unless every layer has an answer.
+fn total(answers: &[Answer<Vec<Found>>]) -> Answer<Vec<Found>> {
+    let row = |object: &str, number: f64| Found {
+        check: TOTAL.word.to_owned(),
+        object: object.to_owned(),
+        word: None,
+        number: Some(number),
+    };
+    let mut rows = Vec::new();
+    let mut sum = 0.0;
+    for (seed, answer) in LAYERS.iter().zip(answers) {
+        let found = answer.as_ref().map_err(NoAnswer::clone)?;
+        let number = found.iter().filter(|row| row.check == COUNTS).filter_map(|row| row.number).sum();
+        rows.push(row(seed.layer.as_str(), number));
+        sum += number;
+    }
+    rows.push(row("all layers", sum));
+    Ok(rows)
+}
+
+impl Fact {
+    const TOLERANCE: f64 = 1e-6;
+
+    fn holds(self, found: &Found) -> bool {
+        match (self, &found.word, found.number) {
+            (Self::Is(expected), Some(word), _) => word == expected,
+            (Self::About(expected), _, Some(number)) => (number - expected).abs() <= Self::TOLERANCE,
+            (Self::AtLeast(least), _, Some(number)) => number >= least as f64,
+            (Self::Between(least, most), _, Some(number)) => (least..=most).contains(&number),
+            _ => false,
+        }
+    }
+
+    fn problem(self, found: Option<&Found>) -> String {
+        match found {
+            None => format!("missing: expected {self}"),
+            Some(found) => format!("expected {self}, found {found}"),
+        }
+    }
+
+    fn to_value(self) -> Value {
+        match self {
+            Self::About(number) => json!(number),
+            other => json!(other.to_string()),
+        }
+    }
+}
+
+impl fmt::Display for Fact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Is(word) => f.write_str(word),
+            Self::About(number) => write!(f, "{number}"),
+            Self::AtLeast(number) => write!(f, "at least {number}"),
+            Self::Between(least, most) => write!(f, "{least} to {most}"),
+        }
+    }
+}
+
+impl Found {
+    /// Rust writes a whole number without a point, which suits a count; NaN becomes null.
+    fn to_value(&self) -> Value {
+        match (&self.word, self.number) {
+            (Some(word), _) => json!(word),
+            (None, Some(number)) => serde_json::from_str(&number.to_string()).unwrap_or(Value::Null),
+            (None, None) => Value::Null,
+        }
+    }
+}
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.word, self.number) {
+            (Some(word), _) => f.write_str(word),
+            (None, Some(number)) => write!(f, "{number}"),
+            (None, None) => f.write_str("nothing"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn number(object: &str, number: f64) -> Found {
+        Found { check: "figures".to_owned(), object: object.to_owned(), word: None, number: Some(number) }
+    }
+
+    fn word(object: &str, word: &str) -> Found {
+        Found { check: "figures".to_owned(), object: object.to_owned(), word: Some(word.to_owned()), number: None }
+    }
+
+    const EXPECTATION: Expectation = Expectation {
+        word: "figures",
+        source: "0.2a",
+        title: "the figures",
+        facts: &[("a", Fact::AtLeast(3)), ("b", Fact::About(64.25)), ("c", Fact::Is("red"))],
+    };
+
+    fn judged(rows: Vec<Found>) -> Check {
+        judge("core.seed.figures".to_owned(), None, &EXPECTATION, &Ok(rows))
+    }
+
+    #[test]
+    fn a_check_passes_when_every_fact_holds() {
+        let check = judged(vec![number("a", 4.0), number("b", 64.25 + 1e-9), word("c", "red")]);
+        assert_eq!(check.outcome, super::super::Outcome::Passed);
+        assert_eq!(check.expected, json!({"a": "at least 3", "b": 64.25, "c": "red"}));
+        assert_eq!(check.found["a"], 4);
+    }
+
+    #[test]
+    fn every_fact_that_does_not_hold_is_a_finding() {
+        let check = judged(vec![number("a", 2.0), word("c", "green"), number("elsewhere", 9.0)]);
+        let findings: Vec<_> = check.findings.iter().map(Finding::to_string).collect();
+        assert_eq!(
+            findings,
+            ["a: expected at least 3, found 2", "b: missing: expected 64.25", "c: expected red, found green"]
+        );
+        assert_eq!(check.found, json!({"a": 2, "b": null, "c": "green"}));
+    }
+
+    #[test]
+    fn a_row_of_the_same_name_that_does_not_fit_is_somebody_elses() {
+        let check = judged(vec![number("a", 3.0), number("b", 64.25), word("c", "green"), word("c", "red")]);
+        assert_eq!(check.outcome, super::super::Outcome::Passed);
+        assert_eq!(check.found["c"], "red");
+    }
+
+    #[test]
+    fn rows_of_another_check_do_not_count() {
+        let mut other = number("b", 64.25);
+        other.check = "other".to_owned();
+        assert_eq!(judged(vec![number("a", 3.0), other, word("c", "red")]).findings.len(), 1);
+    }
+
+    #[test]
+    fn no_object_is_named_twice_in_one_expectation() {
+        for expectation in LAYERS.iter().flat_map(|seed| seed.expectations).chain([&TOTAL]) {
+            let objects: BTreeSet<_> = expectation.facts.iter().map(|(object, _)| object).collect();
+            assert_eq!(objects.len(), expectation.facts.len(), "{}", expectation.title);
+        }
+    }
+
+    #[test]
+    fn the_documented_totals_of_the_layers_add_up() {
+        let number = |fact: &Fact| if let Fact::AtLeast(number) = fact { *number } else { 0 };
+        let (all, layers) = TOTAL.facts.split_last().unwrap();
+        assert_eq!(layers.iter().map(|(_, fact)| number(fact)).sum::<i64>(), number(&all.1));
+        let words: Vec<_> = layers.iter().map(|(word, _)| *word).collect();
+        assert_eq!(words, Layer::ALL.map(Layer::as_str));
+    }
+}

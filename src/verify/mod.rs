@@ -1,0 +1,255 @@
+//! Is this database the one that the code expects? Every expectation of the documents, as a named check.
+//!
+//! Three questions, in this order: which migrations are applied, what objects are there (`catalog`, `structure`), and
+//! what rows the seed left (`data`). A failing check is a result and never an error: all of them are made before the
+//! report says how many failed. Nothing is written and nothing created: one READ ONLY transaction, which a role that
+//! may only SELECT can run.
+
+pub mod catalog;
+mod data;
+mod structure;
+
+use std::fmt;
+
+use diesel::dsl::sql;
+use diesel::pg::PgConnection;
+use diesel::prelude::*;
+use diesel::sql_types::Text;
+use serde::Serialize;
+use serde_json::Value;
+
+use self::catalog::Entry;
+use crate::error::{Doing, Result};
+use crate::layer::{self, Layer};
+use crate::migrate::{self, Status};
+
+/// What to verify.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Whether the seed data have to be there.
+    pub seed: SeedExpectation,
+}
+
+/// Whether the seed data have to be there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum SeedExpectation {
+    /// A layer's seed is checked where it is; its absence is no finding.
+    #[default]
+    IfPresent,
+    /// The seed of every layer has to be there.
+    Required,
+}
+
+/// What was verified, and what came of it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Report {
+    /// Name of the database.
+    pub database: String,
+    /// Name of the newest applied migration that this code knows; `None` when there is none.
+    pub head: Option<String>,
+    /// The checks: those of the whole database first, then layer by layer.
+    pub checks: Vec<Check>,
+    /// How many checks passed.
+    pub passed: usize,
+    /// How many checks failed.
+    pub failed: usize,
+    /// How many checks could not be made.
+    pub skipped: usize,
+}
+
+impl Report {
+    /// Whether no check failed. One that was skipped is not a failure.
+    pub fn is_clean(&self) -> bool {
+        self.failed == 0
+    }
+
+    /// The check with this id.
+    pub fn check(&self, id: &str) -> Option<&Check> {
+        self.checks.iter().find(|check| check.id == id)
+    }
+
+    fn new(database: String, head: Option<String>, mut checks: Vec<Check>) -> Self {
+        checks.sort_by_key(|check| check.layer);
+        let count = |is: fn(&Outcome) -> bool| checks.iter().filter(|check| is(&check.outcome)).count();
+        let passed = count(|outcome| *outcome == Outcome::Passed);
+        let failed = count(|outcome| *outcome == Outcome::Failed);
+        let skipped = count(|outcome| matches!(outcome, Outcome::Skipped { .. }));
+        Self { database, head, checks, passed, failed, skipped }
+    }
+}
+
+/// One expectation and whether it holds.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Check {
+    /// Stable name such as `core.tables`.
+    pub id: String,
+    /// Layer that it is about; `None` for the whole database.
+    pub layer: Option<Layer>,
+    /// Document that expects it: `0.2a`, `0.2d part 2`, `deployed schema 005`.
+    pub source: &'static str,
+    /// What is expected, in words.
+    pub title: String,
+    /// What is expected, in figures.
+    pub expected: Value,
+    /// What was found, in the same shape; null when the check was skipped.
+    pub found: Value,
+    /// Whether it holds.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+    /// What differs, object by object; empty unless the check failed.
+    pub findings: Vec<Finding>,
+}
+
+impl Check {
+    /// A check that passes unless something was found.
+    fn new(id: String, layer: Option<Layer>, source: &'static str, title: String) -> Self {
+        let (expected, found) = (Value::Null, Value::Null);
+        Self { id, layer, source, title, expected, found, outcome: Outcome::Passed, findings: Vec::new() }
+    }
+
+    fn figures(mut self, expected: impl Into<Value>, found: impl Into<Value>) -> Self {
+        (self.expected, self.found) = (expected.into(), found.into());
+        self
+    }
+
+    fn findings(mut self, findings: Vec<Finding>) -> Self {
+        self.outcome = if findings.is_empty() { Outcome::Passed } else { Outcome::Failed };
+        self.findings = findings;
+        self
+    }
+
+    fn skipped(mut self, reason: impl Into<String>) -> Self {
+        self.found = Value::Null;
+        self.findings.clear();
+        self.outcome = Outcome::Skipped { reason: reason.into() };
+        self
+    }
+}
+
+/// Whether an expectation holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Outcome {
+    /// It holds.
+    Passed,
+    /// It does not hold; the findings say why.
+    Failed,
+    /// It could not be looked at.
+    Skipped {
+        /// Why not.
+        reason: String,
+    },
+}
+
+/// One thing that is not as expected.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// What it is about, such as `index customers.idx_customer_email`.
+    pub object: String,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+impl Finding {
+    fn new(object: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self { object: object.into(), problem: problem.into() }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.object, self.problem)
+    }
+}
+
+/// Verifies the database: its current schema, the one that unqualified names mean.
+///
+/// Where migrations are pending or unknown, that is the finding, and what would only follow from it is skipped. A
+/// database that holds tables of ours without any record of a migration is compared all the same.
+///
+/// # Errors
+///
+/// Only when the database cannot be asked at all; whatever is wrong with it is in the report.
+pub fn run(conn: &mut PgConnection, options: &Options) -> Result<Report> {
+    conn.build_transaction().read_only().repeatable_read().run(|conn| examine(conn, options))
+}
+
+fn examine(conn: &mut PgConnection, options: &Options) -> Result<Report> {
+    let database = diesel::select(sql::<Text>("current_database()::text"))
+        .get_result::<String>(conn)
+        .doing("ask for the name of the database")?;
+    let status = migrate::status(conn)?;
+    let found = catalog::read(conn)?;
+    let standing = Standing::of(&status, &found);
+
+    let mut checks = vec![head(&status, standing)];
+    let structure = structure::checks(catalog::contract(), &found);
+    match standing {
+        Standing::Current | Standing::Unrecorded => checks.extend(structure),
+        _ => checks.extend(structure.into_iter().map(|check| check.skipped(standing.reason()))),
+    }
+    match standing {
+        Standing::Current => checks.extend(data::checks(conn, &found, options.seed)?),
+        _ => checks.extend(data::skipped(standing.reason())),
+    }
+    Ok(Report::new(database, status.head(), checks))
+}
+
+/// How the database stands to the migrations of this code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// Every migration is applied, and no other.
+    Current,
+    /// Nothing of ours is there.
+    Empty,
+    /// Tables of ours, and no record of a migration.
+    Unrecorded,
+    /// Migrations are pending.
+    Behind,
+    /// It holds migrations that this code does not know.
+    Ahead,
+}
+
+impl Standing {
+    fn of(status: &Status, found: &[Entry]) -> Self {
+        if !status.unknown.is_empty() {
+            return Self::Ahead;
+        }
+        if status.pending.is_empty() {
+            return Self::Current;
+        }
+        if !status.applied.is_empty() {
+            return Self::Behind;
+        }
+        let is_ours = |entry: &Entry| layer::tables().any(|(_, table)| entry.object == table);
+        if found.iter().any(is_ours) { Self::Unrecorded } else { Self::Empty }
+    }
+
+    const fn reason(self) -> &'static str {
+        match self {
+            Self::Current => "",
+            Self::Empty | Self::Unrecorded | Self::Behind => "migrations pending",
+            Self::Ahead => "the database is ahead of this code",
+        }
+    }
+}
+
+/// `alembic current` of the documents.
+fn head(status: &Status, standing: Standing) -> Check {
+    let mut findings = Vec::new();
+    match standing {
+        Standing::Empty => findings.push(Finding::new("database", "empty: no migration has been applied")),
+        Standing::Unrecorded => {
+            findings.push(Finding::new("database", "it has tables of ours, but no record of a migration"));
+        }
+        Standing::Current | Standing::Behind | Standing::Ahead => {}
+    }
+    let finding = |name: &str, problem: &str| Finding::new(format!("migration {name}"), problem);
+    findings.extend(status.pending.iter().map(|pending| finding(&pending.name, "pending")));
+    findings.extend(status.unknown.iter().map(|version| finding(version, "not known to this code")));
+    let expected = migrate::EMBEDDED.last().map(|migration| migration.name);
+    let title = "every migration is applied, and no other".to_owned();
+    Check::new("migrations.head".to_owned(), None, "0.2d part 1, 0.2d part 2, 0.2e part 2", title)
+        .figures(expected, status.head())
+        .findings(findings)
+}

@@ -1,0 +1,236 @@
+//! Rules that hold for all tables, and lists in the code against the database, in both directions.
+
+use diesel::connection::SimpleConnection;
+use diesel::pg::PgConnection;
+use diesel::prelude::*;
+use diesel::sql_types::Text;
+use optiinfra_db::enums;
+use optiinfra_db::layer;
+use optiinfra_db::migrate::{EMBEDDED, Migrator, RevertTo};
+use optiinfra_db::verify::catalog::{self, Entry, Kind};
+use serde_json::Value;
+
+use crate::support::{TestDb, number};
+
+/// The tables that will be partitioned and distributed.
+const HOT: [&str; 3] = ["agent_metrics", "quality_metrics", "resource_metrics"];
+
+/// The first column, a text named `name`, of a query's rows.
+fn names(conn: &mut PgConnection, query: &str) -> Vec<String> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Text)]
+        name: String,
+    }
+    let rows: Vec<Row> = diesel::sql_query(query).load(conn).unwrap_or_else(|error| panic!("{query}: {error}"));
+    rows.into_iter().map(|row| row.name).collect()
+}
+
+fn of_kind(entries: &[Entry], kind: Kind) -> Vec<&Entry> {
+    entries.iter().filter(|entry| entry.kind == kind).collect()
+}
+
+fn sorted(mut names: Vec<String>) -> Vec<String> {
+    names.sort();
+    names
+}
+
+#[test]
+fn the_layers_list_every_table_and_no_other() {
+    let db = TestDb::migrated();
+    let mut conn = db.conn();
+    let listed = sorted(layer::tables().map(|(_, table)| table.to_owned()).collect());
+    let found = names(
+        &mut conn,
+        "SELECT tablename::text AS name FROM pg_tables
+         WHERE schemaname = current_schema() AND tablename NOT LIKE '\\_\\_%' ORDER BY tablename COLLATE \"C\"",
+    );
+    assert_eq!(listed, found);
+    assert_eq!(found.len(), 18);
+}
+
+#[test]
+fn the_enums_list_every_type_with_its_labels_in_order_and_no_other() {
+    let db = TestDb::migrated();
+    let mut conn = db.conn();
+    let listed =
+        sorted(enums::ALL.iter().map(|known| format!("{}: {}", known.name, known.labels.join(", "))).collect());
+    let found = names(
+        &mut conn,
+        "SELECT t.typname || ': ' || string_agg(e.enumlabel, ', ' ORDER BY e.enumsortorder) AS name
+         FROM pg_type t JOIN pg_enum e ON e.enumtypid = t.oid
+         WHERE t.typnamespace = current_schema()::regnamespace
+         GROUP BY t.typname",
+    );
+    assert_eq!(listed, sorted(found));
+    assert_eq!(listed.len(), 22);
+}
+
+#[test]
+fn every_foreign_key_has_an_index_that_begins_with_its_columns() {
+    let db = TestDb::migrated();
+    let mut conn = db.conn();
+    let total = number(
+        &mut conn,
+        "SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND connamespace = current_schema()::regnamespace",
+    );
+    assert_eq!(total, 31);
+    let without = names(
+        &mut conn,
+        "SELECT conname::text AS name FROM pg_constraint c
+         WHERE c.contype = 'f' AND c.connamespace = current_schema()::regnamespace AND NOT EXISTS (
+             SELECT FROM pg_index i
+             WHERE i.indrelid = c.conrelid AND i.indisvalid AND i.indpred IS NULL
+               AND (i.indkey::int2[])[0:cardinality(c.conkey) - 1] @> c.conkey)",
+    );
+    assert_eq!(without, [""; 0]);
+}
+
+#[test]
+fn every_table_has_a_uuid_primary_key_called_id_with_a_default() {
+    let db = TestDb::migrated();
+    let mut conn = db.conn();
+    let entries = catalog::read(&mut conn).unwrap();
+    for (_, table) in layer::tables() {
+        let id = entries.iter().find(|entry| entry.kind == Kind::Column && entry.object == format!("{table}.id"));
+        assert_eq!(id.unwrap().definition, "uuid NOT NULL DEFAULT gen_random_uuid()", "{table}");
+        let keys: Vec<_> = of_kind(&entries, Kind::Constraint)
+            .into_iter()
+            .filter(|entry| entry.table() == table && entry.definition.starts_with("PRIMARY KEY"))
+            .map(|entry| entry.definition.as_str())
+            .collect();
+        assert_eq!(keys, ["PRIMARY KEY (id)"], "{table}");
+    }
+}
+
+#[test]
+fn every_time_is_stored_with_its_zone() {
+    let entries = catalog::read(&mut TestDb::migrated().conn()).unwrap();
+    let times = |with: &str| {
+        of_kind(&entries, Kind::Column).into_iter().filter(|entry| entry.definition.contains(with)).count()
+    };
+    assert_eq!(times("without time zone"), 0);
+    // Every timestamp of the deployed schema, naive or not.
+    let deployed = deployed_schema();
+    let expected = deployed.iter().filter(|entry| entry.definition.starts_with("timestamp")).count();
+    assert_eq!(times("timestamp with time zone"), expected);
+}
+
+#[test]
+fn no_foreign_key_points_at_a_hot_table() {
+    let entries = catalog::read(&mut TestDb::migrated().conn()).unwrap();
+    for entry in of_kind(&entries, Kind::Constraint) {
+        for table in HOT {
+            assert!(!entry.definition.contains(&format!("REFERENCES {table}(")), "{}", entry.object);
+        }
+    }
+    assert!(HOT.iter().all(|table| layer::Layer::of_table(table).is_some()));
+}
+
+#[test]
+fn every_table_column_and_enum_type_is_described() {
+    let entries = catalog::read(&mut TestDb::migrated().conn()).unwrap();
+    let described = |object: &str| entries.iter().any(|entry| entry.kind == Kind::Comment && entry.object == object);
+    let undescribed: Vec<_> = entries
+        .iter()
+        .filter(|entry| matches!(entry.kind, Kind::Table | Kind::Column | Kind::Enum))
+        .filter(|entry| !described(&entry.object))
+        .map(|entry| entry.object.as_str())
+        .collect();
+    assert_eq!(undescribed, [""; 0]);
+}
+
+#[test]
+fn every_table_with_updated_at_has_the_trigger_that_keeps_it_and_no_other_table_has() {
+    let entries = catalog::read(&mut TestDb::migrated().conn()).unwrap();
+    let with = |kind: Kind, name: &str| -> Vec<&str> {
+        let suffix = format!(".{name}");
+        of_kind(&entries, kind).into_iter().filter(|e| e.object.ends_with(&suffix)).map(Entry::table).collect()
+    };
+    assert_eq!(with(Kind::Column, "updated_at"), with(Kind::Trigger, "set_updated_at"));
+    assert_eq!(with(Kind::Trigger, "set_updated_at").len(), 12);
+    assert_eq!(of_kind(&entries, Kind::Trigger).len(), 12);
+}
+
+/// `catalog-005.json`, what the platform's databases hold at Alembic revision 005, as the entries that describe it.
+fn deployed_schema() -> Vec<Entry> {
+    let json: Value = serde_json::from_str(include_str!("../data/catalog-005.json")).unwrap();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let mut entries = Vec::new();
+    let mut add = |kind, object: String, definition: String| entries.push(Entry { kind, object, definition });
+    for (name, labels) in json["enums"].as_object().unwrap() {
+        let labels: Vec<_> = labels.as_array().unwrap().iter().map(text).collect();
+        add(Kind::Enum, name.clone(), labels.join(", "));
+    }
+    for (table, facts) in json["tables"].as_object().unwrap() {
+        add(Kind::Table, table.clone(), "table".to_owned());
+        let columns = facts["columns"].as_array().unwrap();
+        let order: Vec<_> = columns.iter().map(|column| text(&column["name"])).collect();
+        add(Kind::ColumnOrder, table.clone(), order.join(", "));
+        for column in columns {
+            let nullability = if column["nullable"].as_bool().unwrap() { "" } else { " NOT NULL" };
+            let default = column["default"].as_str().map(|text| format!(" DEFAULT {text}")).unwrap_or_default();
+            let definition = format!("{}{nullability}{default}", text(&column["type"]));
+            add(Kind::Column, format!("{table}.{}", text(&column["name"])), definition);
+        }
+        for (name, definition) in facts["constraints"].as_object().unwrap() {
+            add(Kind::Constraint, format!("{table}.{name}"), text(definition));
+        }
+        for (name, definition) in facts["indexes"].as_object().unwrap() {
+            add(Kind::Index, format!("{table}.{name}"), text(definition).replace(&format!("{table} USING "), ""));
+        }
+    }
+    entries.sort();
+    entries
+}
+
+#[test]
+fn after_the_fifth_migration_the_catalogue_is_the_deployed_one() {
+    let db = TestDb::empty();
+    Migrator::default().set(&EMBEDDED[..5]).run(&mut db.conn()).unwrap();
+    let (expected, found) = (deployed_schema(), catalog::read(&mut db.conn()).unwrap());
+    let differences = catalog::diff(&expected, &found);
+    assert!(differences.is_empty(), "{differences:#?}");
+    assert_eq!(expected, found);
+    let count = |kind| of_kind(&found, kind).len();
+    assert_eq!((count(Kind::Table), count(Kind::Enum), count(Kind::Index)), (18, 22, 143));
+    let foreign_keys = |entry: &&&Entry| entry.definition.starts_with("FOREIGN KEY");
+    assert_eq!(of_kind(&found, Kind::Constraint).iter().filter(foreign_keys).count(), 31);
+}
+
+#[test]
+fn each_migration_up_down_and_up_again_leaves_the_catalogue_as_it_was() {
+    let db = TestDb::empty();
+    let mut conn = db.conn();
+    for upto in 1..=EMBEDDED.len() {
+        let set = &EMBEDDED[..upto];
+        let name = EMBEDDED[upto - 1].name;
+        let before = catalog::read(&mut conn).unwrap();
+        Migrator::default().set(set).run(&mut conn).unwrap();
+        let after = catalog::read(&mut conn).unwrap();
+        assert_ne!(before, after, "{name} does nothing that the catalogue shows");
+
+        Migrator::default().set(set).revert(&mut conn, &RevertTo::Steps(1)).unwrap();
+        assert_eq!(catalog::diff(&before, &catalog::read(&mut conn).unwrap()), [], "down.sql of {name}");
+        Migrator::default().set(set).run(&mut conn).unwrap();
+        assert_eq!(catalog::read(&mut conn).unwrap(), after, "up.sql of {name} a second time");
+    }
+}
+
+#[test]
+fn reverting_everything_leaves_nothing_of_ours() {
+    let db = TestDb::migrated();
+    let mut conn = db.conn();
+    Migrator::default().revert(&mut conn, &RevertTo::Nothing).unwrap();
+    assert_eq!(catalog::read(&mut conn).unwrap(), []);
+    conn.batch_execute("DROP TABLE __diesel_schema_migrations").unwrap();
+    for (catalogue, namespace) in [
+        ("pg_class", "relnamespace"),
+        ("pg_type", "typnamespace"),
+        ("pg_proc", "pronamespace"),
+        ("pg_constraint", "connamespace"),
+    ] {
+        let left = format!("SELECT count(*) FROM {catalogue} WHERE {namespace} = current_schema()::regnamespace");
+        assert_eq!(number(&mut conn, &left), 0, "{catalogue}");
+    }
+}
