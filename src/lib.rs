@@ -31,3 +31,8 @@ pub mod stats;
 pub mod verify;
 
 pub use error::{Error, Message, Result};
+
+/// The README's example is compiled with the documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -115,7 +115,9 @@ SELECT
     'trigger',
     r.name || '.' || t.tgname,
     concat_ws(' ',
-        regexp_replace(pg_get_triggerdef(t.oid, true), '^CREATE (CONSTRAINT )?TRIGGER .+? (BEFORE|AFTER|INSTEAD OF) ', '\1\2 '),
+        regexp_replace(
+            pg_get_triggerdef(t.oid, true), '^CREATE (CONSTRAINT )?TRIGGER .+? (BEFORE|AFTER|INSTEAD OF) ', '\1\2 '
+        ),
         CASE t.tgenabled
             WHEN 'D' THEN '(disabled)'
             WHEN 'R' THEN '(only on a replica)'
@@ -132,7 +134,13 @@ SELECT
     r.name || '.' || p.polname,
     concat_ws(' ',
         CASE WHEN p.polpermissive THEN 'permissive' ELSE 'restrictive' END,
-        CASE p.polcmd WHEN 'r' THEN 'SELECT' WHEN 'a' THEN 'INSERT' WHEN 'w' THEN 'UPDATE' WHEN 'd' THEN 'DELETE' ELSE 'ALL' END,
+        CASE p.polcmd
+            WHEN 'r' THEN 'SELECT'
+            WHEN 'a' THEN 'INSERT'
+            WHEN 'w' THEN 'UPDATE'
+            WHEN 'd' THEN 'DELETE'
+            ELSE 'ALL'
+        END,
         'USING ' || pg_get_expr(p.polqual, p.polrelid),
         'WITH CHECK ' || pg_get_expr(p.polwithcheck, p.polrelid)
     )
@@ -150,7 +158,11 @@ UNION ALL
 SELECT
     'type',
     t.name::text,
-    CASE t.typtype WHEN 'd' THEN 'domain ' || format_type(t.typbasetype, t.typtypmod) WHEN 'r' THEN 'range' ELSE 'composite' END
+    CASE t.typtype
+        WHEN 'd' THEN 'domain ' || format_type(t.typbasetype, t.typtypmod)
+        WHEN 'r' THEN 'range'
+        ELSE 'composite'
+    END
 FROM type t
 WHERE t.typtype <> 'e'
 

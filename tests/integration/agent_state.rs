@@ -7,6 +7,7 @@ use std::thread;
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error};
 use optiinfra_db::enums::{AgentStatusDetail, AgentType, ConfigType, MetricType};
+use optiinfra_db::layer::Layer;
 use optiinfra_db::models::{
     Agent, AgentCapability, AgentCapabilityChanges, AgentConfig, AgentConfigChanges, AgentMetric, AgentState,
     AgentStateChanges, Customer, NewAgentCapability, NewAgentConfig, NewAgentMetric, NewAgentState,
@@ -16,9 +17,9 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::support::{
-    self, Family, Insert as _, Stored as _, TestDb, assert_changes, assert_refused, assert_round_trip,
-    assert_stored_whole, at, at_now, insert_at_now, new_agent_metric, new_capability, new_config, new_state,
-    new_workflow, thorny_json, walk_both_ways,
+    self, Family, Insert as _, Stored as _, TestDb, assert_changes, assert_refused, assert_stored_whole,
+    assert_walkable, at, at_now, insert_at_now, new_agent_metric, new_capability, new_config, new_state, new_workflow,
+    thorny_json,
 };
 
 /// A database with the performance agent and a customer.
@@ -100,22 +101,6 @@ fn a_config_takes_defaults_for_what_is_left_out() {
         updated_at: now,
     };
     assert_eq!(config, expected);
-}
-
-#[test]
-fn every_column_of_a_config_survives_a_round_trip() {
-    assert_round_trip::<NewAgentConfig>(full_config);
-}
-
-#[test]
-fn changes_to_a_config_touch_what_they_name() {
-    let (_db, mut conn, family) = support::family();
-    let to = full_config(&family);
-    assert_changes!(
-        &mut conn, family.config, to, AgentConfig,
-        AgentConfigChanges { config_key, config_value, config_type },
-        nullable { description }, touches updated_at
-    );
 }
 
 /// 0.2b: unique key
@@ -246,25 +231,6 @@ fn a_state_takes_defaults_for_what_is_left_out() {
     assert_eq!(state.current_workflow(&mut conn), Ok(None));
 }
 
-#[test]
-fn every_column_of_a_state_survives_a_round_trip() {
-    let (db, mut conn, family) = support::family();
-    let other = support::agent(&mut conn, AgentType::Cost);
-    assert_stored_whole::<NewAgentState>(&db, full_state(&family, &other));
-}
-
-#[test]
-fn changes_to_a_state_touch_what_they_name() {
-    let (_db, mut conn, family) = support::family();
-    let other = support::agent(&mut conn, AgentType::Cost);
-    let before = new_state(&other).insert(&mut conn);
-    assert_changes!(
-        &mut conn, before, full_state(&family, &other), AgentState,
-        AgentStateChanges { current_status, active_workflows, locks, last_activity },
-        nullable { resource_usage, metadata, current_workflow_id }, touches updated_at
-    );
-}
-
 /// 0.2b: one state per agent
 #[test]
 fn an_agent_has_one_state() {
@@ -360,22 +326,6 @@ fn a_capability_takes_defaults_for_what_is_left_out() {
     assert_eq!(capability, expected);
 }
 
-#[test]
-fn every_column_of_a_capability_survives_a_round_trip() {
-    assert_round_trip::<NewAgentCapability>(full_capability);
-}
-
-#[test]
-fn changes_to_a_capability_touch_what_they_name() {
-    let (_db, mut conn, family) = support::family();
-    let to = full_capability(&family);
-    assert_changes!(
-        &mut conn, family.capability, to, AgentCapability,
-        AgentCapabilityChanges { capability_name, capability_version, enabled },
-        nullable { config, description }, touches updated_at
-    );
-}
-
 /// 0.2b: unique capability
 #[test]
 fn the_name_of_a_capability_is_unique_within_its_agent() {
@@ -433,11 +383,6 @@ fn an_agent_metric_takes_defaults_for_what_is_left_out() {
     assert_eq!(metric, expected);
 }
 
-#[test]
-fn every_column_of_an_agent_metric_survives_a_round_trip() {
-    assert_round_trip::<NewAgentMetric>(full_metric);
-}
-
 /// 0.2b: metric types
 #[test]
 fn an_agent_metric_is_of_any_type_and_of_any_size() {
@@ -476,20 +421,49 @@ fn metrics_of_an_agent_come_in_the_order_of_their_time() {
 
 // the layer as a whole
 
+#[test]
+fn every_column_of_every_table_survives_a_round_trip() {
+    let (db, mut conn, family) = support::family();
+    let stateless = support::agent(&mut conn, AgentType::Cost);
+    assert_stored_whole::<NewAgentConfig>(&db, full_config(&family));
+    assert_stored_whole::<NewAgentState>(&db, full_state(&family, &stateless));
+    assert_stored_whole::<NewAgentCapability>(&db, full_capability(&family));
+    assert_stored_whole::<NewAgentMetric>(&db, full_metric(&family));
+}
+
+#[test]
+fn changes_touch_what_they_name_and_nothing_else() {
+    let (_db, mut conn, family) = support::family();
+    let conn = &mut conn;
+    assert_changes! {
+        conn, family.config => full_config(&family), AgentConfig,
+        AgentConfigChanges { config_key, config_value, config_type },
+        nullable { description }, touches updated_at
+    }
+    let stateless = support::agent(conn, AgentType::Cost);
+    let state = new_state(&stateless).insert(conn);
+    assert_changes! {
+        conn, state => full_state(&family, &stateless), AgentState,
+        AgentStateChanges { current_status, active_workflows, locks, last_activity },
+        nullable { resource_usage, metadata, current_workflow_id }, touches updated_at
+    }
+    assert_changes! {
+        conn, family.capability => full_capability(&family), AgentCapability,
+        AgentCapabilityChanges { capability_name, capability_version, enabled },
+        nullable { config, description }, touches updated_at
+    }
+}
+
 /// 0.2b: relationships
 #[test]
 fn every_reference_of_the_layer_can_be_walked_from_both_ends() {
-    let db = TestDb::migrated();
-    let conn = &mut db.conn();
-    let families = [Family::new(conn), Family::new(conn)];
-    let walked = walk_both_ways! {conn, families;
+    assert_walkable! {Layer::AgentState;
         config.agent => agent.agent_configs;
         state.agent => agent.agent_states;
         state.current_workflow => workflow.agent_states;
         capability.agent => agent.agent_capabilities;
         agent_metric.agent => agent.agent_metrics;
-    };
-    assert_eq!(walked, 5);
+    }
 }
 
 /// 0.2b: cascade delete

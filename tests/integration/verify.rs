@@ -393,7 +393,8 @@ faults! {
         ["table agent_metrics: expected table, found unlogged table"],
         ["agent_state.tables", "schema.tables"];
     row_security_is_found:
-        "ALTER TABLE customers ENABLE ROW LEVEL SECURITY; CREATE POLICY own ON customers FOR SELECT USING (name = current_user)" =>
+        "ALTER TABLE customers ENABLE ROW LEVEL SECURITY;
+         CREATE POLICY own ON customers FOR SELECT USING (name = current_user)" =>
         [
             "table customers: expected table, found table, row security",
             "policy customers.own: unexpected: permissive SELECT USING ((name)::text = CURRENT_USER)"
@@ -417,7 +418,8 @@ faults! {
         ],
         ["agent_state.enums", "schema.enums", "agent_state.columns"];
     labels_in_another_order_are_found:
-        "ALTER TYPE regression_severity RENAME VALUE 'low' TO 'x'; ALTER TYPE regression_severity RENAME VALUE 'high' TO 'low';
+        "ALTER TYPE regression_severity RENAME VALUE 'low' TO 'x';
+         ALTER TYPE regression_severity RENAME VALUE 'high' TO 'low';
          ALTER TYPE regression_severity RENAME VALUE 'x' TO 'high'" =>
         ["enum regression_severity: expected low, medium, high, critical, found high, medium, low, critical"],
         ["application.enums", "schema.enums"];
@@ -443,14 +445,16 @@ faults! {
         ["index resource_metrics.by_unit: unexpected: brin (created_at) WHERE unit::text = 'percent'::text"],
         ["resource.indexes", "schema.indexes"];
     an_index_on_other_columns_is_found:
-        "DROP INDEX ix_scaling_events_agent_type; CREATE INDEX ix_scaling_events_agent_type ON scaling_events (event_type, agent_id)" =>
+        "DROP INDEX ix_scaling_events_agent_type;
+         CREATE INDEX ix_scaling_events_agent_type ON scaling_events (event_type, agent_id)" =>
         [
             "index scaling_events.ix_scaling_events_agent_type: expected btree (agent_id, event_type), \
              found btree (event_type, agent_id)"
         ],
         ["resource.indexes", "schema.indexes"];
     a_unique_index_that_lost_its_uniqueness_is_found:
-        "DROP INDEX ix_quality_metrics_request_id; CREATE INDEX ix_quality_metrics_request_id ON quality_metrics (request_id)" =>
+        "DROP INDEX ix_quality_metrics_request_id;
+         CREATE INDEX ix_quality_metrics_request_id ON quality_metrics (request_id)" =>
         [
             "index quality_metrics.ix_quality_metrics_request_id: expected UNIQUE btree (request_id), \
              found btree (request_id)"
@@ -497,18 +501,18 @@ faults! {
     foreign_keys_whose_triggers_are_off_are_found:
         "ALTER TABLE recommendations DISABLE TRIGGER ALL" =>
         [
-            "constraint approvals.approvals_recommendation_id_fkey: expected FOREIGN KEY (recommendation_id) REFERENCES \
-             recommendations(id) ON DELETE CASCADE, found FOREIGN KEY (recommendation_id) REFERENCES recommendations(id) \
-             ON DELETE CASCADE (NOT ENFORCED: its triggers are disabled)",
+            "constraint approvals.approvals_recommendation_id_fkey: expected FOREIGN KEY (recommendation_id) \
+             REFERENCES recommendations(id) ON DELETE CASCADE, found FOREIGN KEY (recommendation_id) \
+             REFERENCES recommendations(id) ON DELETE CASCADE (NOT ENFORCED: its triggers are disabled)",
             "constraint optimizations.optimizations_recommendation_id_fkey: expected FOREIGN KEY (recommendation_id) \
              REFERENCES recommendations(id) ON DELETE CASCADE, found FOREIGN KEY (recommendation_id) REFERENCES \
              recommendations(id) ON DELETE CASCADE (NOT ENFORCED: its triggers are disabled)",
             "constraint recommendations.recommendations_agent_id_fkey: expected FOREIGN KEY (agent_id) REFERENCES \
              agents(id) ON DELETE CASCADE, found FOREIGN KEY (agent_id) REFERENCES agents(id) ON DELETE CASCADE \
              (NOT ENFORCED: its triggers are disabled)",
-            "constraint recommendations.recommendations_customer_id_fkey: expected FOREIGN KEY (customer_id) REFERENCES \
-             customers(id) ON DELETE CASCADE, found FOREIGN KEY (customer_id) REFERENCES customers(id) ON DELETE CASCADE \
-             (NOT ENFORCED: its triggers are disabled)",
+            "constraint recommendations.recommendations_customer_id_fkey: expected FOREIGN KEY (customer_id) \
+             REFERENCES customers(id) ON DELETE CASCADE, found FOREIGN KEY (customer_id) REFERENCES \
+             customers(id) ON DELETE CASCADE (NOT ENFORCED: its triggers are disabled)",
             "trigger recommendations.set_updated_at: expected BEFORE UPDATE ON recommendations FOR EACH ROW WHEN \
              (old.* IS DISTINCT FROM new.*) EXECUTE FUNCTION set_updated_at(), found BEFORE UPDATE ON recommendations \
              FOR EACH ROW WHEN (old.* IS DISTINCT FROM new.*) EXECUTE FUNCTION set_updated_at() (disabled)"
@@ -554,8 +558,9 @@ faults! {
     another_function_body_is_found:
         "CREATE OR REPLACE FUNCTION set_updated_at() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'" =>
         [
-            "function set_updated_at(): expected RETURNS trigger LANGUAGE plpgsql AS \\nBEGIN\\n    IF NEW.updated_at IS \
-             NOT DISTINCT FROM OLD.updated_at THEN\\n        NEW.updated_at := now();\\n    END IF;\\n    RETURN \
+            "function set_updated_at(): expected RETURNS trigger LANGUAGE plpgsql AS \\nBEGIN\\n    IF \
+             NEW.updated_at IS NOT DISTINCT \
+             FROM OLD.updated_at THEN\\n        NEW.updated_at := now();\\n    END IF;\\n    RETURN \
              NEW;\\nEND\\n, found RETURNS trigger LANGUAGE plpgsql AS BEGIN RETURN NEW; END"
         ],
         ["schema.triggers"];
@@ -745,7 +750,8 @@ seed_faults! {
             "agent_state.seed.counts": ["agent_states: expected at least 4, found 3"],
         };
     a_capability_of_another_agent_is_found:
-        "UPDATE agent_capabilities SET agent_id = '00000000-0000-0000-0000-000000000105' WHERE capability_name = 'auto_scaling'" => {
+        "UPDATE agent_capabilities SET agent_id = '00000000-0000-0000-0000-000000000105'
+         WHERE capability_name = 'auto_scaling'" => {
             "agent_state.seed.capabilities": ["auto_scaling: expected resource-agent-1, found application-agent-1"],
         };
     a_renamed_agent_metric_is_found:

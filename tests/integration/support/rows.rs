@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::{Family, TestDb, family};
+use super::TestDb;
 
 /// A new row, of whatever table.
 pub trait Insert {
@@ -138,17 +138,6 @@ where
     assert_eq!(row.reload(&mut db.conn()), Some(row));
 }
 
-/// The same of a row that refers to a family, in a database of its own.
-#[track_caller]
-pub fn assert_round_trip<New>(full: impl FnOnce(&Family) -> New::Row)
-where
-    New: Insert + DeserializeOwned,
-    New::Row: Stored + Serialize + PartialEq,
-{
-    let (db, _conn, family) = family();
-    assert_stored_whole::<New>(&db, full(&family));
-}
-
 /// The row as JSON.
 pub fn to_json(row: &impl Serialize) -> Value {
     serde_json::to_value(row).expect("a row is JSON")
@@ -173,11 +162,11 @@ pub fn thorny_json() -> Value {
 /// The second row says what to change to. All columns of the changes stand in the call, or it does not compile.
 macro_rules! assert_changes {
     (
-        $conn:expr, $before:expr, $to:expr, $row:ident, $changes:ident { $($column:ident),* },
-        nullable { $($nullable:ident),* } $(, touches $updated_at:ident)?
+        $conn:expr, $before:expr => $to:expr, $row:ident, $changes:ident { $($column:ident),* $(,)? },
+        nullable { $($nullable:ident),* $(,)? } $(, touches $updated_at:ident)?
     ) => {{
         use $crate::support::{Change as _, Stored as _};
-        let (before, to) = ($before, $to);
+        let (before, to) = (&$before, $to);
         let changes = $changes {
             $($column: Some(to.$column.clone()),)*
             $($nullable: Some(Some(to.$nullable.clone().expect("a value to change to"))),)*
@@ -187,10 +176,10 @@ macro_rules! assert_changes {
         $(assert_ne!(changed.$nullable, before.$nullable);)*
         $(assert!(changed.$updated_at > before.$updated_at);)?
         let expected = $row {
-            $($column: to.$column.clone(),)*
-            $($nullable: to.$nullable.clone(),)*
+            $($column: to.$column,)*
+            $($nullable: to.$nullable,)*
             $($updated_at: changed.$updated_at,)?
-            ..before
+            ..before.clone()
         };
         assert_eq!(changed, expected);
         let nulls = $changes { $($nullable: Some(None),)* ..Default::default() };
@@ -205,21 +194,24 @@ macro_rules! assert_changes {
     }};
 }
 
-/// Asserts that each foreign key of a layer can be walked from both ends, in the presence of rows that have nothing
-/// to do with each other; returns how many keys there were.
-macro_rules! walk_both_ways {
-    ($conn:expr, $families:expr; $($child:ident.$one:ident => $parent:ident.$many:ident;)+) => {{
+/// Asserts that each foreign key of a layer's tables can be walked from both ends, in the presence of rows that have
+/// nothing to do with each other.
+macro_rules! assert_walkable {
+    ($layer:expr; $($child:ident.$one:ident => $parent:ident.$many:ident;)+) => {{
+        let db = $crate::support::TestDb::migrated();
+        let conn = &mut db.conn();
+        let families = [$crate::support::Family::new(conn), $crate::support::Family::new(conn)];
         let mut walked = 0;
         $(
-            for family in &$families {
+            for family in &families {
                 let (child, parent) = (&family.$child, &family.$parent);
-                assert_eq!(Option::from(child.$one($conn).unwrap()).as_ref(), Some(parent));
-                assert_eq!(&parent.$many().load($conn).unwrap(), std::slice::from_ref(child));
+                assert_eq!(Option::from(child.$one(conn).unwrap()).as_ref(), Some(parent));
+                assert_eq!(&parent.$many().load(conn).unwrap(), std::slice::from_ref(child));
             }
             walked += 1;
         )+
-        walked
+        assert_eq!(walked, $crate::constraints::foreign_keys_of($layer));
     }};
 }
 
-pub(crate) use {assert_changes, walk_both_ways};
+pub(crate) use {assert_changes, assert_walkable};
