@@ -254,6 +254,16 @@ fn stats_shows_the_database_and_never_a_key() {
     assert!(!table.stdout.contains("test_key") && !json.stdout.contains("test_key"));
 }
 
+#[test]
+fn what_the_server_says_of_a_refused_customer_shows_no_key() {
+    let db = TestDb::migrated();
+    let taken = "INSERT INTO customers (name, email, api_key) VALUES ('x', 'x@example.com', 'acme_test_key_123456789')";
+    db.conn().batch_execute(taken).unwrap();
+    let run = Dbctl::on(&db).run("seed core");
+    assert_fails(&run, 2, "customers_api_key_key", "another row holds this value");
+    assert!(!run.stderr.contains("acme_test_key"), "{run:#?}");
+}
+
 /// The troubleshooting cases of 0.2d part 2: each ends in an error that names the cause and the command to type. (The
 /// fourth, a test fixture that is not found, is an unknown name here.)
 #[test]
