@@ -323,7 +323,10 @@ fn going_to_a_version_and_redoing_ask_before_data_goes() {
     assert_eq!(redone["steps"].as_array().unwrap().len(), 10);
     let back = Dbctl::on(&db).run("migrate --to 20251019120000 --yes --format json").json();
     assert_eq!(back["head"], "2025-10-19-120000_core_schema");
-    assert_eq!(Dbctl::on(&db).run("migrate --to 20251019160000 --format json").json()["steps"][0]["direction"], "apply");
+    assert_eq!(
+        Dbctl::on(&db).run("migrate --to 20251019160000 --format json").json()["steps"][0]["direction"],
+        "apply"
+    );
 }
 
 #[test]

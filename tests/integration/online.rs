@@ -341,11 +341,8 @@ fn the_planned_locks_are_those_that_the_server_takes() {
     let mut conn = db.conn();
     for direction in [Direction::Apply, Direction::Revert] {
         for migration in EMBEDDED {
-            let goal = if direction == Direction::Apply {
-                Goal::Version(migration.version.to_owned())
-            } else {
-                Goal::Back(1)
-            };
+            let goal =
+                if direction == Direction::Apply { Goal::Version(migration.version.to_owned()) } else { Goal::Back(1) };
             let plan = Migrator::default().plan(&mut conn, &goal).unwrap();
             let before = tables(&mut conn);
             let (taken, left) = conn.test_transaction(|conn| {
