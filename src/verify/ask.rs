@@ -27,6 +27,12 @@ pub(super) enum NoAnswer {
     Refused(String),
 }
 
+/// Limits the time of each statement for the rest of the transaction; zero is no limit.
+pub(super) fn limit_statements(conn: &mut PgConnection, limit: Duration) -> Result<()> {
+    let timeout = format!("SET LOCAL statement_timeout = {}", limit.as_millis());
+    conn.batch_execute(&timeout).doing("limit the time of a statement")
+}
+
 /// What may be asked, and how long the server may take for one answer.
 pub(super) struct Asker {
     /// Tables of ours that cannot be read, each with the reason.
@@ -35,12 +41,9 @@ pub(super) struct Asker {
 }
 
 impl Asker {
-    /// Finds out what can be read, and sets the limit for the rest of the transaction. No limit is zero.
+    /// Finds out what can be read. `limit` is what [`limit_statements`] has set.
     pub(super) fn new(conn: &mut PgConnection, catalog: &[Entry], limit: Duration) -> Result<Self> {
-        let obstacles = obstacles(conn, catalog)?;
-        let timeout = format!("SET LOCAL statement_timeout = {}", limit.as_millis());
-        conn.batch_execute(&timeout).doing("limit the time of a statement")?;
-        Ok(Self { obstacles, limit })
+        Ok(Self { obstacles: obstacles(conn, catalog)?, limit })
     }
 
     /// Why these tables cannot all be read; `None` when they can.

@@ -37,11 +37,24 @@ struct Case<'a> {
 
 impl Case<'_> {
     fn mend(&self, difference: &Difference) -> Option<String> {
+        if self.is_no_table(difference.entry().table()) {
+            return None;
+        }
         match difference {
             Difference::Missing { expected } => self.create(expected),
             Difference::Changed { expected, found } => self.change(expected, found),
             Difference::Unexpected { found } => self.drop(found),
         }
+    }
+
+    /// Whether a view or the like stands where a table should: nothing that belongs to a table fits it.
+    fn is_no_table(&self, name: &str) -> bool {
+        self.differences.iter().any(|difference| match difference {
+            Difference::Changed { expected, found } => {
+                expected.kind == Kind::Table && expected.object == name && !found.definition.contains("table")
+            }
+            Difference::Missing { .. } | Difference::Unexpected { .. } => false,
+        })
     }
 
     fn create(&self, expected: &Entry) -> Option<String> {

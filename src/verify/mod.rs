@@ -33,8 +33,8 @@ use crate::migrate::{self, Status};
 pub struct Options {
     /// Whether the seed data have to be there.
     pub seed: SeedExpectation,
-    /// How long the server may take for one question about the rows, of which there are a few to each layer; zero
-    /// means no limit. A check whose answer takes longer is skipped.
+    /// How long the server may take for one statement; zero means no limit. A question about rows that takes longer
+    /// is skipped, a layer at a time. Reading the catalogue takes long only behind an exclusive lock, and is an error.
     pub limit: Duration,
 }
 
@@ -202,6 +202,7 @@ pub fn run(conn: &mut PgConnection, options: &Options) -> Result<Report> {
 }
 
 fn examine(conn: &mut PgConnection, options: &Options) -> Result<Report> {
+    ask::limit_statements(conn, options.limit)?;
     let database = diesel::select(sql::<Text>("current_database()::text"))
         .get_result::<String>(conn)
         .doing("ask for the name of the database")?;
@@ -281,7 +282,7 @@ fn head(status: &Status, standing: Standing) -> Check {
     }
     let finding = |name: &str, problem: &str| Finding::new(format!("migration {name}"), problem);
     findings.extend(status.pending.iter().map(|pending| finding(&pending.name, "pending")));
-    findings.extend(status.unknown.iter().map(|version| finding(version, "not known to this code")));
+    findings.extend(status.unknown.iter().map(|unknown| finding(unknown.label(), "not known to this code")));
     let expected = migrate::EMBEDDED.last().map(|migration| migration.name);
     let title = "every migration is applied, and no other".to_owned();
     Check::new("migrations.head".to_owned(), None, "0.2d part 1, 0.2d part 2, 0.2e part 2", title)

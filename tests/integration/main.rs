@@ -12,6 +12,7 @@
 
 mod support;
 
+mod adopt;
 mod agent_state;
 mod application;
 mod cli;
@@ -21,10 +22,12 @@ mod core;
 mod enums;
 mod local;
 mod migrate;
+mod online;
 mod resource;
 mod rules;
 mod schema_rules;
 mod seed;
+mod service;
 mod stats;
 mod verify;
 mod workflow_history;

@@ -12,7 +12,7 @@ use optiinfra_db::enums::{
     WorkflowStatus,
 };
 use optiinfra_db::layer::{self, Layer};
-use optiinfra_db::migrate::{EMBEDDED, Migrator};
+use optiinfra_db::migrate::{EMBEDDED, Goal, Migrator};
 use optiinfra_db::models::{QualityMetric, ResourceMetric};
 use optiinfra_db::schema::{customers, quality_metrics, scaling_events};
 use optiinfra_db::seed::{self, ids};
@@ -289,7 +289,7 @@ fn a_database_that_lacks_migrations_is_behind() {
         other => panic!("{other:?}"),
     };
     assert_eq!(pending(&db), EMBEDDED.iter().map(|migration| migration.name).collect::<Vec<_>>());
-    Migrator::default().set(&EMBEDDED[..5]).run(&mut db.conn()).unwrap();
+    Migrator::default().set(&EMBEDDED[..5]).run(&mut db.conn(), &Goal::Head).unwrap();
     assert_eq!(pending(&db), EMBEDDED[5..].iter().map(|migration| migration.name).collect::<Vec<_>>());
 }
 

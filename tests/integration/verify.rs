@@ -7,7 +7,7 @@ use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use optiinfra_db::layer::Layer;
-use optiinfra_db::migrate::{EMBEDDED, Migrator};
+use optiinfra_db::migrate::{EMBEDDED, Goal, Migrator};
 use optiinfra_db::seed;
 use optiinfra_db::verify::catalog;
 use optiinfra_db::verify::{self, Check, Options, Outcome, Report, SeedExpectation};
@@ -173,7 +173,7 @@ fn a_database_without_a_current_schema_is_empty_too() {
 #[test]
 fn a_database_at_an_older_version_is_told_so_first() {
     let db = TestDb::empty();
-    Migrator::default().set(&EMBEDDED[..5]).run(&mut db.conn()).unwrap();
+    Migrator::default().set(&EMBEDDED[..5]).run(&mut db.conn(), &Goal::Head).unwrap();
     let report = verified(&db);
     assert_eq!(report.checks[0].id, "migrations.head");
     assert_eq!(failed(&report), ["migrations.head"]);
@@ -268,12 +268,11 @@ macro_rules! faults {
 
 /// The faults of which no statement mends all: what was dropped took rows along, what was added may hold some, or the
 /// order of columns or labels cannot be changed.
-const UNMENDABLE: [&str; 13] = [
+const UNMENDABLE: [&str; 12] = [
     "a_dropped_column_is_found",
     "a_dropped_column_with_an_index_is_found_with_its_index",
     "an_added_column_is_found",
     "columns_in_another_order_are_found",
-    "another_type_of_the_key_is_found",
     "a_generated_column_is_found",
     "a_dropped_table_is_one_finding",
     "an_extra_table_is_one_finding",
@@ -288,10 +287,11 @@ fn mends(report: &Report) -> Vec<Option<&str>> {
     check(report, "schema.contract").findings.iter().map(|finding| finding.mend.as_deref()).collect()
 }
 
-/// Whether every finding has a statement and these statements leave a database without any.
+/// Whether the statements of the findings leave a database without any.
 fn mended(db: &TestDb, report: &Report) -> bool {
-    let Some(statements) = mends(report).into_iter().collect::<Option<Vec<_>>>() else { return false };
-    for statement in statements {
+    for statement in mends(report).into_iter().flatten() {
+        // CONCURRENTLY waits for the transactions of all other tests.
+        let statement = &statement.replace(" CONCURRENTLY", "");
         db.conn().batch_execute(statement).unwrap_or_else(|error| panic!("{statement}: {error}"));
     }
     verified(db).is_clean()
@@ -747,7 +747,9 @@ macro_rules! seed_faults {
             db.conn().batch_execute($sql).unwrap();
             let report = verified(&db);
             $(assert_eq!(findings(check(&report, $check)), [$($finding),+], "{}", $check);)+
-            assert_eq!(failed(&report), [$($check),+]);
+            // A rule may be broken too; rules.rs is about that.
+            let failed: Vec<_> = failed(&report).into_iter().filter(|id| !id.starts_with("rules.")).collect();
+            assert_eq!(failed, [$($check),+]);
         }
     )+};
 }
