@@ -118,9 +118,10 @@ pub enum Command {
 impl Command {
     /// The formats that it takes.
     pub const fn formats(&self) -> &'static [Format] {
-        use Format::{Json, Table};
+        use Format::{Json, Junit, Table};
         match self {
-            Self::Migrate { .. } | Self::Seed(_) | Self::Verify(_) | Self::Stats | Self::Local { .. } => &[Table, Json],
+            Self::Migrate { .. } | Self::Seed(_) | Self::Stats | Self::Local { .. } => &[Table, Json],
+            Self::Verify(_) => &[Table, Json, Junit],
         }
     }
 
@@ -270,6 +271,14 @@ pub struct Verify {
     /// Count missing seed data as a finding.
     #[arg(long)]
     pub seed: bool,
+
+    /// Also prove by doing that constraints, defaults and triggers work: writes rows and rolls them back.
+    #[arg(long)]
+    pub probes: bool,
+
+    /// Seconds that the server may take for one statement; checks that take longer are skipped. 0 is no limit.
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
+    pub limit: Duration,
 }
 
 #[derive(Debug, Subcommand)]

@@ -2,6 +2,7 @@
 
 mod cli;
 mod exit;
+mod junit;
 mod local;
 mod migrate;
 mod output;

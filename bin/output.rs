@@ -103,6 +103,11 @@ impl Output {
         Ok(self.stdout.flush()?)
     }
 
+    /// The format that the user asked for.
+    pub const fn format(&self) -> Format {
+        self.format
+    }
+
     /// Prints a result that is one line in every format.
     pub fn line(&mut self, text: &str) -> anyhow::Result<()> {
         self.rendered(&format!("{text}\n"))

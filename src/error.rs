@@ -153,6 +153,10 @@ pub enum Error {
     #[error("rows that the seed does not own depend on rows that would be removed: {}", .0.join(", "))]
     SeedInUse(Vec<String>),
 
+    /// The probes have to write, and the session may not.
+    #[error("the session is read-only, and probes write rows before they roll them back")]
+    ReadOnlySession,
+
     /// The private local cluster could not be used.
     #[error("the local cluster cannot be used: {message}")]
     Local {
@@ -229,6 +233,9 @@ impl Error {
             Self::SeedInUse(_) => {
                 Some("name the layers that hold these rows too, use --all, or remove the rows first".into())
             }
+            Self::ReadOnlySession => Some(
+                "verify without probes, or connect to the primary as a role without default_transaction_read_only".into(),
+            ),
             Self::Local { hint, .. } => hint.clone(),
             Self::Query { source, .. } | Self::Transaction(source) => query_hint(source),
             Self::Pool { .. } => None,
