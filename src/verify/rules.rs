@@ -5,7 +5,8 @@
 //! ids of those that break it. One statement a layer, which reads each table once for all conditions on it. Nothing
 //! is mended here: what becomes of a wrong row is for somebody to decide who knows how it came about.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
@@ -410,9 +411,11 @@ pub(super) fn skipped(reason: &str) -> Vec<Check> {
 
 /// Whether this is a constraint that a rule proposes, or its index: whoever took the advice has no finding for it.
 pub(super) fn is_proposed(entry: &Entry) -> bool {
-    let proposed = || RULES.iter().flat_map(Rule::proposals);
-    matches!(entry.kind, Kind::Constraint | Kind::Index)
-        && proposed().any(|proposal| entry.object == format!("{}.{}", proposal.table, proposal.name))
+    static PROPOSED: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
+        let proposals = RULES.iter().flat_map(Rule::proposals);
+        proposals.map(|proposal| format!("{}.{}", proposal.table, proposal.name)).collect()
+    });
+    matches!(entry.kind, Kind::Constraint | Kind::Index) && PROPOSED.contains(&entry.object)
 }
 
 fn judge(rule: &Rule, answer: &Answer<Vec<Broken>>) -> Check {
@@ -555,8 +558,6 @@ fn on_one_line(sql: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
 
     #[test]
