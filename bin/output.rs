@@ -176,6 +176,15 @@ impl Output {
     }
 }
 
+/// Says that a signal ended the command, and what that leaves. Not a method, because it may come from another thread.
+pub fn interrupted(state: &str) {
+    let mut stderr = io::stderr();
+    // A progress line may stand where the cursor is.
+    let clear = if stderr.is_terminal() { "\r\x1b[2K" } else { "" };
+    // Nothing is left to report to when stderr is gone.
+    let _ = writeln!(stderr, "{clear}interrupted: {state}");
+}
+
 /// An error of the binary's own with the next thing to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hinted {

@@ -15,6 +15,7 @@ mod support;
 mod agent_state;
 mod application;
 mod cli;
+mod concurrency;
 mod connection;
 mod constraints;
 mod core;
