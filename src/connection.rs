@@ -99,12 +99,13 @@ impl Target {
 
     /// Takes every secret of this target out of a text.
     fn scrub(&self, text: &str) -> Message {
-        let mut secrets: Vec<String> = ["password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"]
-            .into_iter()
-            .filter_map(|key| self.get(key).map(str::to_owned))
-            .chain(std::env::var("PGPASSWORD"))
-            .filter(|secret| !secret.is_empty())
-            .collect();
+        let mut secrets: Vec<String> =
+            ["password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"]
+                .into_iter()
+                .filter_map(|key| self.get(key).map(str::to_owned))
+                .chain(std::env::var("PGPASSWORD"))
+                .filter(|secret| !secret.is_empty())
+                .collect();
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         let mut scrubbed = text.trim().to_owned();
         for secret in &secrets {
@@ -236,7 +237,11 @@ fn parse_url(rest: &str) -> Parameters {
         match pair.split_once('=') {
             Some(("ssl", "true")) => add("sslmode", "require")?,
             Some((key, value)) if is_keyword(key) => add(key, value)?,
-            _ => return Err("after the ? it must read OPTION=VALUE&OPTION=VALUE, with options that libpq knows".to_owned()),
+            _ => {
+                return Err(
+                    "after the ? it must read OPTION=VALUE&OPTION=VALUE, with options that libpq knows".to_owned()
+                );
+            }
         }
     }
     Ok(parameters)
@@ -413,7 +418,10 @@ mod tests {
         ];
         for text in malformed {
             let message = Target::parse(text).unwrap_err().to_string();
-            assert!(!message.contains("S3") && !message.contains("s3") && !message.contains("cr3t"), "{text}: {message}");
+            assert!(
+                !message.contains("S3") && !message.contains("s3") && !message.contains("cr3t"),
+                "{text}: {message}"
+            );
         }
     }
 

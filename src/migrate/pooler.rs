@@ -44,8 +44,9 @@ pub fn refuse_pooler(conn: &mut PgConnection, target: &Target) -> Result<()> {
 /// Fails when the lock that was just taken is not this session's any more.
 pub(super) fn refuse_lost_lock(conn: &mut PgConnection) -> Result<()> {
     for _ in 0..2 {
-        let held: bool =
-            diesel::select(sql::<Bool>(&lock::held())).get_result(conn).doing("see whether the migration lock is held")?;
+        let held: bool = diesel::select(sql::<Bool>(&lock::held()))
+            .get_result(conn)
+            .doing("see whether the migration lock is held")?;
         if !held {
             return Err(Error::Pooler);
         }

@@ -41,7 +41,10 @@ impl Pooler {
         fs::write(&settings, text).expect("the settings");
         // The shell ends PgBouncer when its own input ends, which is when this process does, however it does.
         let mut shell = Command::new("sh");
-        shell.args(["-c", r#"trap '' INT TERM; "$0" -q "$1" & read -r _; kill "$!"; wait"#]).arg(program).arg(&settings);
+        shell
+            .args(["-c", r#"trap '' INT TERM; "$0" -q "$1" & read -r _; kill "$!"; wait"#])
+            .arg(program)
+            .arg(&settings);
         if let Some(user) = &user {
             shell.uid(user.uid.as_raw()).gid(user.gid.as_raw());
         }
