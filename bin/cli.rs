@@ -141,6 +141,12 @@ pub enum MigrateAction {
         #[command(flatten)]
         lock: LockWait,
     },
+    /// Take over a database that Alembic made, after proving that it is what its revision stands for.
+    Adopt {
+        /// Prove, and write nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Record that the text of this build is right for applied migrations that were edited since.
     Repair {
         /// Why it is right. Kept in the history.

@@ -34,7 +34,7 @@ impl Exit {
         match error.downcast_ref::<Error>() {
             Some(Error::Connect { .. } | Error::Pool { .. }) => Self::NoConnection,
             Some(Error::Locked { .. } | Error::TableLocked { .. }) => Self::Locked,
-            Some(Error::Migration { .. } | Error::MigrationStopped { .. } | Error::Occupied(_)) => {
+            Some(Error::Migration { .. } | Error::MigrationStopped { .. } | Error::Occupied { .. }) => {
                 Self::MigrationFailed
             }
             Some(Error::Ahead { .. }) => Self::Ahead,

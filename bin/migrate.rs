@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use diesel::pg::PgConnection;
+use optiinfra_db::adopt;
 use optiinfra_db::migrate::{self, Direction, Event, Goal, Loss, Migrator, Plan, Report, Status, TextState};
 use serde::Serialize;
 
@@ -30,6 +31,7 @@ pub fn run(apply: &Apply, action: Option<&MigrateAction>, global: &Global, out: 
         Some(MigrateAction::Redo { steps, confirm, lock }) => {
             go(&Goal::Redo(*steps as usize), confirm, lock.lock_wait, global, out)
         }
+        Some(MigrateAction::Adopt { dry_run }) => adopt(*dry_run, global, out),
         Some(MigrateAction::Repair { reason, lock }) => repair(reason, lock.lock_wait, global, out),
     }
 }
@@ -183,6 +185,23 @@ fn plan_script(plan: &Plan) -> String {
         script += &format!("{begin}{};\n{}\n{commit}\n", step.history, step.sql.trim_end());
     }
     script
+}
+
+fn adopt(dry_run: bool, global: &Global, out: &mut Output) -> anyhow::Result<Exit> {
+    let report = adopt::run(&mut target::connect_directly(global, out, "migrate")?, dry_run)?;
+    let mut table = Table::new(&["kind", "object", "difference"]);
+    for difference in &report.differences {
+        let entry = difference.entry();
+        table.row([entry.kind.as_str(), &entry.object, &difference.to_string()]);
+    }
+    let revision = &report.revision;
+    let verdict = match (report.differences.len(), report.adopted) {
+        (0, true) => format!("adopted at {revision}; {} migrations pending", report.pending.len()),
+        (0, false) => format!("equal to {revision}: can be adopted, nothing was written"),
+        (count, _) => format!("not adopted: {count} objects differ from {revision}, nothing was written"),
+    };
+    out.result(&report, &[table.titled(&verdict)])?;
+    Ok(if report.differences.is_empty() { Exit::Done } else { Exit::Findings })
 }
 
 fn repair(reason: &str, wait: Duration, global: &Global, out: &mut Output) -> anyhow::Result<Exit> {

@@ -148,8 +148,10 @@ impl Output {
             writeln!(self.stderr, "  because {cause}")?;
         }
         if let Some(DieselError::DatabaseError(_, info)) = error.chain().find_map(|cause| cause.downcast_ref()) {
+            // The detail of a refused row of customers shows the row, and with it the key.
+            let detail = info.details().filter(|_| info.table_name() != Some("customers"));
             let parts = [
-                ("detail", info.details()),
+                ("detail", detail),
                 ("server hint", info.hint()),
                 ("table", info.table_name()),
                 ("column", info.column_name()),

@@ -126,8 +126,17 @@ pub enum Error {
     },
 
     /// Objects with the names of ours exist although no migration has been applied.
-    #[error("the database already has {}, but no record of a migration", list(.0, "table"))]
-    Occupied(Vec<String>),
+    #[error("the database already has {}, but no record of a migration", list(.tables, "table"))]
+    Occupied {
+        /// The tables.
+        tables: Vec<String>,
+        /// Whether Alembic's own table is there too.
+        by_alembic: bool,
+    },
+
+    /// A database that Alembic made cannot be taken over.
+    #[error("the database cannot be adopted: {0}")]
+    NotAdoptable(String),
 
     /// The rows that a layer's seed builds on are not there.
     #[error("seed {layer} needs {what}")]
@@ -205,7 +214,14 @@ impl Error {
             Self::UnknownVersion(_) => Some("`optiinfra-dbctl migrate status` lists the versions".into()),
             Self::Ahead { .. } => Some("run a newer optiinfra-dbctl, or revert with the one that applied them".into()),
             Self::Behind { .. } => Some("run `optiinfra-dbctl migrate`".into()),
-            Self::Occupied(_) => Some(
+            Self::Occupied { by_alembic: true, .. } => {
+                Some("take the database over from Alembic: `optiinfra-dbctl migrate adopt --dry-run`, then without".into())
+            }
+            Self::NotAdoptable(_) => Some(
+                "`optiinfra-dbctl migrate status` shows the history; `alembic current` and `alembic heads` show Alembic's"
+                    .into(),
+            ),
+            Self::Occupied { .. } => Some(
                 "use an empty database or schema; `optiinfra-dbctl verify` shows how these tables differ from ours"
                     .into(),
             ),

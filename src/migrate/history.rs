@@ -15,6 +15,9 @@ use super::set::Migration;
 use crate::error::{Doing, Error, Result};
 use crate::layer;
 
+/// Where Alembic keeps its revision.
+const ALEMBIC: &str = "alembic_version";
+
 /// A migration that the database holds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Applied {
@@ -254,6 +257,16 @@ pub(super) fn insert_record(
         .map(drop)
 }
 
+/// Writes both rows of a migration that another tool applied.
+pub(super) fn insert_adopted(conn: &mut PgConnection, migration: &Migration, revision: &str) -> QueryResult<()> {
+    claim(conn, migration)?;
+    diesel::sql_query("UPDATE __optiinfra_migrations SET adopted_from = $2 WHERE version = $1")
+        .bind::<Text, _>(migration.version)
+        .bind::<Text, _>(revision)
+        .execute(conn)
+        .map(drop)
+}
+
 /// Writes how far a migration has come; `seconds` once it is done.
 pub(super) fn update_record(
     conn: &mut PgConnection,
@@ -311,13 +324,15 @@ pub(super) fn refuse_occupied(conn: &mut PgConnection) -> Result<()> {
         #[diesel(sql_type = Text)]
         name: String,
     }
-    let ours: Vec<&str> = layer::tables().map(|(_, table)| table).collect();
+    let ours: Vec<&str> = layer::tables().map(|(_, table)| table).chain([ALEMBIC]).collect();
     let found: Vec<Found> = diesel::sql_query(include_str!("occupied.sql"))
         .bind::<Array<Text>, _>(ours)
         .load(conn)
         .doing("look for tables of the same names")?;
-    if found.is_empty() {
+    let (alembic, tables): (Vec<_>, Vec<_>) =
+        found.into_iter().map(|found| found.name).partition(|name| name == ALEMBIC);
+    if tables.is_empty() {
         return Ok(());
     }
-    Err(Error::Occupied(found.into_iter().map(|found| found.name).collect()))
+    Err(Error::Occupied { tables, by_alembic: !alembic.is_empty() })
 }

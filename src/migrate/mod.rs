@@ -42,7 +42,7 @@ pub use self::pooler::refuse_pooler;
 use self::runner::Runner;
 pub use self::set::{EMBEDDED, Migration, Set};
 pub use self::startup::{OnPending, StartupPolicy, ensure_current, is_ready};
-use crate::error::Result;
+use crate::error::{Doing, Result};
 
 /// How long a run waits for another one and for locked tables, unless told otherwise.
 pub const DEFAULT_LOCK_WAIT: Duration = Duration::from_secs(60);
@@ -267,6 +267,26 @@ impl<'a> Migrator<'a> {
         let mut locked = lock::acquire(conn, self.lock_wait, &mut self.observer)?;
         let status = history::status(&mut locked, self.set)?;
         edit::repair(&mut locked, self.set, &status, reason)
+    }
+
+    /// Does something while no migration can run.
+    pub(crate) fn under_lock<T>(
+        &mut self,
+        conn: &mut PgConnection,
+        work: impl FnOnce(&mut PgConnection) -> Result<T>,
+    ) -> Result<T> {
+        let mut locked = lock::acquire(conn, self.lock_wait, &mut self.observer)?;
+        work(&mut locked)
+    }
+
+    /// Writes these migrations into the history as applied by Alembic.
+    pub(crate) fn record_adopted(&self, conn: &mut PgConnection, names: &[String], revision: &str) -> Result<()> {
+        history::create(conn)?;
+        for name in names {
+            let migration = set::find(self.set, name)?;
+            history::insert_adopted(conn, migration, revision).doing("write the history")?;
+        }
+        Ok(())
     }
 
     /// Refuses a database on which this build must not work.

@@ -12,6 +12,7 @@
 
 mod support;
 
+mod adopt;
 mod agent_state;
 mod application;
 mod cli;
@@ -26,6 +27,7 @@ mod online;
 mod resource;
 mod schema_rules;
 mod seed;
+mod service;
 mod stats;
 mod verify;
 mod workflow_history;

@@ -340,12 +340,9 @@ fn the_planned_locks_are_those_that_the_server_takes() {
     let db = TestDb::empty();
     let mut conn = db.conn();
     for direction in [Direction::Apply, Direction::Revert] {
-        for step in 0..EMBEDDED.len() {
-            let goal = if direction == Direction::Apply {
-                Goal::Version(EMBEDDED[step].version.to_owned())
-            } else {
-                Goal::Back(1)
-            };
+        for migration in EMBEDDED {
+            let goal =
+                if direction == Direction::Apply { Goal::Version(migration.version.to_owned()) } else { Goal::Back(1) };
             let plan = Migrator::default().plan(&mut conn, &goal).unwrap();
             let before = tables(&mut conn);
             let (taken, left) = conn.test_transaction(|conn| {

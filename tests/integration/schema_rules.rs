@@ -223,7 +223,7 @@ fn reverting_everything_leaves_nothing_of_ours() {
     let mut conn = db.conn();
     Migrator::default().run(&mut conn, &Goal::Nothing).unwrap();
     assert_eq!(catalog::read(&mut conn).unwrap(), []);
-    conn.batch_execute("DROP TABLE __diesel_schema_migrations").unwrap();
+    conn.batch_execute("DROP TABLE __diesel_schema_migrations, __optiinfra_migrations").unwrap();
     for (catalogue, namespace) in [
         ("pg_class", "relnamespace"),
         ("pg_type", "typnamespace"),
