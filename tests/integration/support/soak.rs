@@ -17,6 +17,8 @@ pub fn figures(text: &str) {
 pub fn spread(times: &[Duration]) -> String {
     let mut times = times.to_vec();
     times.sort();
-    let (Some(median), Some(longest)) = (times.get(times.len() / 2), times.last()) else { return "none".to_owned() };
+    let (Some(median), Some(longest)) = (times.get(times.len().saturating_sub(1) / 2), times.last()) else {
+        return "none".to_owned();
+    };
     format!("{} times, median {median:.1?}, longest {longest:.1?}", times.len())
 }
