@@ -22,7 +22,10 @@ use crate::exit::Exit;
 use crate::output::Output;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return output::usage(&error, std::env::args_os()).into(),
+    };
     let mut out = Output::new(&cli.global);
     match interrupt::finish(run(&cli, &mut out)) {
         Ok(exit) => exit.into(),

@@ -21,6 +21,7 @@ mod connection;
 mod constraints;
 mod core;
 mod enums;
+mod leaks;
 mod local;
 mod migrate;
 mod online;

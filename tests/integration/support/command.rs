@@ -51,7 +51,13 @@ impl Dbctl {
         Run::of(self.spawn(arguments))
     }
 
-    /// The same without waiting for the end.
+    /// Runs with arguments that may hold spaces.
+    pub fn run_with(mut self, arguments: &[&str]) -> Run {
+        self.command.args(arguments);
+        self.run("")
+    }
+
+    /// The same as `run` without waiting for the end.
     pub fn spawn(mut self, arguments: &str) -> Child {
         self.command.args(arguments.split_whitespace()).stdout(Stdio::piped()).stderr(Stdio::piped());
         self.command.spawn().expect("the binary runs")
