@@ -69,10 +69,11 @@ pub fn listen() -> io::Result<()> {
 /// Remembers which session a signal has to end.
 pub fn watch(conn: &mut PgConnection, target: &Target) -> anyhow::Result<()> {
     // In a transaction, because a pooler may take the two halves of a query to two servers.
-    let working = conn.transaction(|conn| {
+    let working: QueryResult<Working> = conn.transaction(|conn| {
         diesel::sql_query("SELECT pg_backend_pid() AS pid, current_setting('application_name') AS application")
             .get_result(conn)
-    })?;
+    });
+    let working = working.map_err(|source| Error::Query { doing: "ask which session this is".to_owned(), source })?;
     *WORK.lock().unwrap_or_else(PoisonError::into_inner) = Some(Session { target: target.clone(), working });
     if caught().is_some() {
         bail!("the session was not used");

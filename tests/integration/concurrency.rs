@@ -3,7 +3,6 @@
 //! What depends on chance is repeated: a little in every run, as often as the project promises with `OPTIINFRA_SOAK=1`.
 //! A sleep here ends at a random moment of what it disturbs; everything else waits for a condition.
 
-use std::cell::Cell;
 use std::os::unix::net::UnixListener;
 use std::process::Child;
 use std::sync::OnceLock;
@@ -68,27 +67,25 @@ fn signal(child: &Child, signal: Signal) {
     kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), signal).unwrap();
 }
 
-fn random_part_of(whole: Duration) -> Duration {
-    whole.mul_f64(fastrand::f64())
+/// Random moments of a run, from its begin to a little behind its end.
+struct Moments {
+    /// How long a run takes. The machine has more to do at one time than at another, so each run corrects it.
+    run: Duration,
 }
 
-/// How long a run takes that nobody disturbs: the shortest of a few, so that disturbances meet it while it works.
-fn undisturbed(new_url: impl Fn() -> String) -> Duration {
-    let times = (0..3).map(|_| {
-        let url = new_url();
-        let begin = Instant::now();
-        let run = Dbctl::new().env("DATABASE_URL", &url).run("migrate");
-        assert_eq!(run.code, Some(0), "{run:#?}");
-        begin.elapsed()
-    });
-    times.min().unwrap()
-}
+impl Moments {
+    fn new() -> Self {
+        Self { run: Duration::from_millis(300) }
+    }
 
-/// The same on the suite's cluster.
-fn undisturbed_in_schema() -> Duration {
-    let databases = [TestDb::empty(), TestDb::empty(), TestDb::empty()];
-    let next = Cell::new(0);
-    undisturbed(|| databases[next.replace(next.get() + 1)].url())
+    fn wait(&self) {
+        std::thread::sleep(self.run.mul_f64(fastrand::f64()));
+    }
+
+    /// So many migrations were applied by then. About a third of the moments come to lie behind the end.
+    fn learn(&mut self, applied: usize) {
+        self.run = self.run.mul_f64(if applied == EMBEDDED.len() { 0.8 } else { 1.1 });
+    }
 }
 
 /// The catalogue after each number of migrations, from none to all.
@@ -153,26 +150,24 @@ fn sixteen_processes_at_once_apply_each_version_once() {
 
 #[test]
 fn a_killed_run_leaves_a_whole_number_of_migrations_and_no_lock() {
-    let usual = undisturbed_in_schema();
+    let mut moments = Moments::new();
     let (mut counts, mut freed) = (Vec::new(), Vec::new());
     for _ in 0..rounds(10, 200) {
         let db = TestDb::empty();
         let mut child = Dbctl::on(&db).spawn("migrate");
-        std::thread::sleep(random_part_of(usual));
+        moments.wait();
         signal(&child, Signal::SIGKILL);
         child.wait().unwrap();
         let mut conn = db.conn();
         freed.push(until("the lock is free", 2 * SECOND, || migration_locks(&mut conn) == 0));
-        counts.push(whole_number(&mut conn));
+        let applied = whole_number(&mut conn);
+        moments.learn(applied);
+        counts.push(applied);
         let next = Dbctl::on(&db).run("migrate");
         assert_eq!(next.code, Some(0), "{next:#?}");
         assert_eq!(whole_number(&mut conn), EMBEDDED.len());
     }
-    figures(&format!(
-        "kill -9 within {usual:.0?}: migrations left: {}; lock free after: {}",
-        tally(&counts),
-        spread(&freed)
-    ));
+    figures(&format!("kill -9: migrations left: {}; lock free after: {}", tally(&counts), spread(&freed)));
 }
 
 /// A session in a transaction that others have to wait for, until it is dropped.
@@ -244,21 +239,18 @@ fn the_server_notices_within_two_seconds_that_a_run_was_killed_in_a_long_stateme
 fn a_server_that_is_stopped_at_once_leaves_a_whole_number_of_migrations() {
     let scratch = Scratch::new();
     scratch.cluster.start().unwrap();
-    let schema = |number: usize| {
+    let new_schema = |round: usize| {
         let mut conn = connection::connect(&scratch.cluster.target(), "test").unwrap();
-        conn.batch_execute(&format!("CREATE SCHEMA s{number}")).unwrap();
-        format!("{}&options=-csearch_path%3Ds{number}", scratch.cluster.url())
+        conn.batch_execute(&format!("CREATE SCHEMA s{round}")).unwrap();
+        format!("{}&options=-csearch_path%3Ds{round}", scratch.cluster.url())
     };
     let migrate = |url: &str| Dbctl::new().env("DATABASE_URL", url).spawn("migrate");
-    let next = Cell::new(0);
-    let new_url = || schema(next.replace(next.get() + 1));
-    let usual = undisturbed(new_url);
-
+    let mut moments = Moments::new();
     let (mut counts, mut codes) = (Vec::new(), Vec::new());
-    for _ in 0..rounds(2, 20) {
-        let url = new_url();
+    for round in 0..rounds(2, 20) {
+        let url = new_schema(round);
         let child = migrate(&url);
-        std::thread::sleep(random_part_of(usual));
+        moments.wait();
         // What `pg_ctl stop -m immediate` sends.
         kill(scratch.pid(), Signal::SIGQUIT).unwrap();
         let run = Run::of(child);
@@ -269,13 +261,15 @@ fn a_server_that_is_stopped_at_once_leaves_a_whole_number_of_migrations() {
         scratch.cluster.start().unwrap();
         let mut conn = connection::connect(&Target::parse(&url).unwrap(), "test").unwrap();
         assert_eq!(migration_locks(&mut conn), 0);
-        counts.push(whole_number(&mut conn));
+        let applied = whole_number(&mut conn);
+        moments.learn(applied);
+        counts.push(applied);
         let again = Run::of(migrate(&url));
         assert_eq!(again.code, Some(0), "{again:#?}");
         assert_eq!(whole_number(&mut conn), EMBEDDED.len());
     }
     codes.sort_unstable();
-    figures(&format!("immediate stops within {usual:.0?}: migrations left: {}; exit codes {codes:?}", tally(&counts)));
+    figures(&format!("immediate stops: migrations left: {}; exit codes {codes:?}", tally(&counts)));
 }
 
 /// Runs something while others use the pooler.
@@ -466,12 +460,12 @@ fn a_signal_cancels_a_migration_on_the_server() {
 
 #[test]
 fn a_signal_ends_a_run_at_any_moment_with_a_whole_number_of_migrations() {
-    let usual = undisturbed_in_schema();
+    let mut moments = Moments::new();
     let (mut counts, mut times) = (Vec::new(), Vec::new());
     for _ in 0..rounds(5, 100) {
         let db = TestDb::empty();
         let child = Dbctl::on(&db).spawn("migrate");
-        std::thread::sleep(random_part_of(usual));
+        moments.wait();
         let begin = Instant::now();
         signal(&child, Signal::SIGINT);
         let run = Run::of(child);
@@ -480,14 +474,12 @@ fn a_signal_ends_a_run_at_any_moment_with_a_whole_number_of_migrations() {
         assert!(matches!(run.code, Some(130 | 0) | None), "{run:#?}");
         assert!(times.iter().all(|took| *took < 2 * SECOND), "{run:#?}");
         until("the lock is free", SECOND, || migration_locks(&mut db.conn()) == 0);
-        counts.push(whole_number(&mut db.conn()));
+        let applied = whole_number(&mut db.conn());
+        moments.learn(applied);
+        counts.push(applied);
         assert_eq!(Dbctl::on(&db).run("migrate").code, Some(0));
     }
-    figures(&format!(
-        "SIGINT within {usual:.0?}: migrations left: {}; ended after: {}",
-        tally(&counts),
-        spread(&times)
-    ));
+    figures(&format!("SIGINT: migrations left: {}; ended after: {}", tally(&counts), spread(&times)));
 }
 
 #[test]
