@@ -2,6 +2,7 @@
 
 mod cli;
 mod exit;
+mod interrupt;
 mod local;
 mod migrate;
 mod output;
@@ -13,6 +14,7 @@ mod verify;
 
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::Parser;
 
 use crate::cli::{Cli, Command};
@@ -20,9 +22,12 @@ use crate::exit::Exit;
 use crate::output::Output;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return output::usage(&error, std::env::args_os()).into(),
+    };
     let mut out = Output::new(&cli.global);
-    match run(&cli, &mut out) {
+    match interrupt::finish(run(&cli, &mut out)) {
         Ok(exit) => exit.into(),
         Err(error) if exit::is_broken_pipe(&error) => Exit::Done.into(),
         Err(error) => {
@@ -33,6 +38,7 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli, out: &mut Output) -> anyhow::Result<Exit> {
+    interrupt::listen().context("cannot listen for signals")?;
     let global = &cli.global;
     match &cli.command {
         Command::Migrate { apply, action } => migrate::run(apply, action.as_ref(), global, out),
