@@ -6,6 +6,8 @@ use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use optiinfra_db::layer::Layer;
 
+use crate::output::Hinted;
+
 const AFTER_HELP: &str = "\
 Where the database comes from, the first that is set:
   --database-url, --local, OPTIINFRA_LOCAL=1, DATABASE_URL, DATABASE_URL in ./.env, the PG* variables.
@@ -66,6 +68,21 @@ pub enum Format {
     Table,
     /// One JSON document with a schema_version.
     Json,
+    /// JUnit's XML, for continuous integration: `verify`.
+    Junit,
+    /// Comma-separated values: `stats`.
+    Csv,
+    /// Prometheus' text format, for the textfile collector: `stats`.
+    Prometheus,
+    /// One self-contained page: `stats`.
+    Html,
+}
+
+impl Format {
+    /// Its name on the command line.
+    pub fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -97,6 +114,38 @@ pub enum Command {
         #[command(subcommand)]
         action: LocalAction,
     },
+}
+
+impl Command {
+    /// The formats that it takes.
+    pub const fn formats(&self) -> &'static [Format] {
+        use Format::{Json, Table};
+        match self {
+            Self::Migrate { .. } | Self::Seed(_) | Self::Verify(_) | Self::Stats | Self::Local { .. } => &[Table, Json],
+        }
+    }
+
+    /// Refuses a format that it does not take.
+    pub fn check_format(&self, format: Format) -> Result<(), Hinted> {
+        if self.formats().contains(&format) {
+            return Ok(());
+        }
+        let names: Vec<_> = self.formats().iter().map(|format| format.name()).collect();
+        Err(Hinted {
+            message: format!("{} has no format '{}'", self.name(), format.name()),
+            hint: format!("pass --format {}", names.join(" or ")),
+        })
+    }
+
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Migrate { .. } => "migrate",
+            Self::Seed(_) => "seed",
+            Self::Verify(_) => "verify",
+            Self::Stats => "stats",
+            Self::Local { .. } => "local",
+        }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -40,6 +40,7 @@ fn main() -> ExitCode {
 fn run(cli: &Cli, out: &mut Output) -> anyhow::Result<Exit> {
     interrupt::listen().context("cannot listen for signals")?;
     let global = &cli.global;
+    cli.command.check_format(global.format)?;
     match &cli.command {
         Command::Migrate { apply, action } => migrate::run(apply, action.as_ref(), global, out),
         Command::Seed(args) => seed::run(args, &mut target::connect(global, out, "seed")?, out),

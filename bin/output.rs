@@ -77,7 +77,8 @@ impl Output {
                 let text = serde_json::to_string_pretty(&document)?;
                 writeln!(self.stdout, "{text}")?;
             }
-            Format::Table => {
+            // Other formats are a command's own: it renders them and calls `rendered`.
+            _ => {
                 for (at, table) in tables.iter().enumerate() {
                     if at > 0 {
                         writeln!(self.stdout)?;
@@ -98,10 +99,15 @@ impl Output {
         Ok(self.stdout.flush()?)
     }
 
+    /// Prints a result that its command has rendered, as it is.
+    pub fn rendered(&mut self, text: &str) -> anyhow::Result<()> {
+        self.stdout.write_all(text.as_bytes())?;
+        Ok(self.stdout.flush()?)
+    }
+
     /// Prints a result that is one line in every format.
     pub fn line(&mut self, text: &str) -> anyhow::Result<()> {
-        writeln!(self.stdout, "{text}")?;
-        Ok(self.stdout.flush()?)
+        self.rendered(&format!("{text}\n"))
     }
 
     /// Says something by the way.

@@ -41,6 +41,16 @@ fn unknown_words_are_usage_errors_that_list_the_known_ones() {
 }
 
 #[test]
+fn a_format_that_a_command_does_not_take_is_a_usage_error_that_lists_its_own() {
+    for command in ["migrate status", "seed --all", "local status"] {
+        for format in ["csv", "prometheus", "html", "junit"] {
+            let run = Dbctl::new().run(&format!("{command} --format {format}"));
+            assert_fails(&run, 2, &format!("has no format '{format}'"), "pass --format table or json");
+        }
+    }
+}
+
+#[test]
 fn help_and_version_go_to_stdout() {
     let help = Dbctl::new().env("DATABASE_URL", &format!("postgresql://u:{PASSWORD}@h/d")).run("--help");
     assert_eq!(help.code, Some(0));

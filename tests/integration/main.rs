@@ -26,6 +26,7 @@ mod local;
 mod migrate;
 mod online;
 mod resource;
+mod rules;
 mod schema_rules;
 mod seed;
 mod service;
