@@ -261,7 +261,7 @@ impl Table {
 
 /// Whether a cell holds a number, with or without a unit behind it, or nothing.
 fn is_number(cell: &str) -> bool {
-    cell.split_whitespace().next().is_none_or(|first| first.parse::<f64>().is_ok())
+    cell.trim_start_matches('~').split_whitespace().next().is_none_or(|first| first.parse::<f64>().is_ok())
 }
 
 /// A time for people, to the second.
@@ -279,6 +279,39 @@ pub fn bytes(count: i64) -> String {
         (scaled, unit) = (scaled / 1024, larger);
     }
     format!("{scaled} {unit}")
+}
+
+/// A duration for people, in its largest unit.
+pub fn seconds(count: f64) -> String {
+    let units = [(86_400.0, "d"), (3600.0, "h"), (60.0, "min")];
+    let unit = units.into_iter().find(|(size, _)| count >= 2.0 * size);
+    unit.map_or_else(|| format!("{count:.0} s"), |(size, name)| format!("{:.1} {name}", count / size))
+}
+
+/// A line of at most 24 values drawn with characters between `low` and `high`; a gap where a value is not a number.
+pub fn sparkline(values: &[f64], low: f64, high: f64) -> String {
+    const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    const ASCII: [char; 8] = ['.', ':', '-', '=', '+', '*', '#', '@'];
+    let glyphs = if is_utf8() { BLOCKS } else { ASCII };
+    let glyph = |group: &[f64]| {
+        #[expect(clippy::cast_precision_loss, reason = "an average of few values")]
+        let share = (group.iter().sum::<f64>() / group.len() as f64 - low) / (high - low);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 7")]
+        let step = (share * 8.0).clamp(0.0, 7.0) as usize;
+        if share.is_nan() { ' ' } else { glyphs[step] }
+    };
+    values.chunks(values.len().div_ceil(24).max(1)).map(glyph).collect()
+}
+
+/// Whether the terminal can show more than ASCII, as far as the locale tells.
+fn is_utf8() -> bool {
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
+    locale.is_some_and(|locale| {
+        let locale = locale.to_lowercase();
+        locale.contains("utf-8") || locale.contains("utf8")
+    })
 }
 
 /// Sends log lines to stderr: warnings, more with -v, or what `RUST_LOG` says.
