@@ -1,11 +1,14 @@
 //! Every flag and its help. Nothing here does anything.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use optiinfra_db::layer::Layer;
 
+use crate::csv;
 use crate::output::Hinted;
 
 const AFTER_HELP: &str = "\
@@ -118,11 +121,10 @@ pub enum Command {
 impl Command {
     /// The formats that it takes.
     pub const fn formats(&self) -> &'static [Format] {
-        use Format::{Json, Table};
+        use Format::{Csv, Html, Json, Prometheus, Table};
         match self {
-            Self::Migrate { .. } | Self::Seed(_) | Self::Verify(_) | Self::Stats(_) | Self::Local { .. } => {
-                &[Table, Json]
-            }
+            Self::Stats(_) => &[Table, Json, Csv, Prometheus, Html],
+            Self::Migrate { .. } | Self::Seed(_) | Self::Verify(_) | Self::Local { .. } => &[Table, Json],
         }
     }
 
@@ -252,6 +254,14 @@ pub struct Stats {
     /// Count the rows of every table instead of showing the planner's estimate.
     #[arg(long)]
     pub exact: bool,
+
+    /// Only this table of the report, a column a field. For --format csv.
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(csv::section_names()))]
+    pub section: Option<String>,
+
+    /// Write to this file instead of stdout: whole or not at all.
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
 }
 
 /// A point in time, as seen from now.

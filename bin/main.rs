@@ -1,10 +1,14 @@
 //! The binary: parses, calls the library, prints, and chooses the exit code.
 
+mod charts;
 mod cli;
+mod csv;
 mod exit;
+mod html;
 mod local;
 mod migrate;
 mod output;
+mod prometheus;
 mod seed;
 mod stats;
 mod target;

@@ -1,12 +1,15 @@
 //! The only file that prints. stdout is the result, stderr is the talk.
 
 use std::fmt::Display;
+use std::fs::Permissions;
 use std::io::{self, BufRead, IsTerminal, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::time::Duration;
 
-use anstream::{AutoStream, ColorChoice};
+use anstream::{AutoStream, ColorChoice, StripStream};
 use anstyle::{AnsiColor, Style};
-use anyhow::bail;
+use anyhow::{Context, bail};
 use chrono::{DateTime, SecondsFormat, Utc};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, TableStyle};
 use diesel::result::Error as DieselError;
@@ -70,22 +73,13 @@ impl Output {
     /// Prints a result: the tables, or the body as a JSON document.
     pub fn result<T: Serialize>(&mut self, body: &T, tables: &[Table]) -> anyhow::Result<()> {
         match self.format {
-            Format::Json => {
-                let document = Document { schema_version: SCHEMA_VERSION, body };
-                let text = serde_json::to_string_pretty(&document)?;
-                writeln!(self.stdout, "{text}")?;
-            }
+            Format::Json => self.text(&json(body)?),
             // Other formats are a command's own: it renders them and calls `text`.
             _ => {
-                for (at, table) in tables.iter().enumerate() {
-                    if at > 0 {
-                        writeln!(self.stdout)?;
-                    }
-                    table.print(&mut self.stdout)?;
-                }
+                print_all(tables, &mut self.stdout)?;
+                Ok(self.stdout.flush()?)
             }
         }
-        Ok(self.stdout.flush()?)
     }
 
     /// Prints a result that its command has rendered, as it is.
@@ -168,6 +162,45 @@ impl Output {
         }
         Ok(())
     }
+}
+
+/// A body as a JSON document with its version.
+pub fn json<T: Serialize>(body: &T) -> anyhow::Result<String> {
+    let document = Document { schema_version: SCHEMA_VERSION, body };
+    Ok(serde_json::to_string_pretty(&document)? + "\n")
+}
+
+/// Tables as plain text.
+pub fn plain(tables: &[Table]) -> anyhow::Result<String> {
+    let mut plain = StripStream::new(Vec::new());
+    print_all(tables, &mut plain)?;
+    Ok(String::from_utf8(plain.into_inner())?)
+}
+
+fn print_all(tables: &[Table], to: &mut impl Write) -> io::Result<()> {
+    for (at, table) in tables.iter().enumerate() {
+        if at > 0 {
+            writeln!(to)?;
+        }
+        table.print(to)?;
+    }
+    Ok(())
+}
+
+/// Writes a file beside its place and moves it there, so that a reader sees the old one or the new one, whole.
+pub fn write_atomically(path: &Path, text: &str) -> anyhow::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let write = || -> io::Result<()> {
+        let mut builder = tempfile::Builder::new();
+        // Collectors run as another user and read every file of theirs by its ending.
+        builder.prefix(".optiinfra-dbctl-").suffix(".tmp").permissions(Permissions::from_mode(0o666));
+        let mut file = builder.tempfile_in(folder)?;
+        file.write_all(text.as_bytes())?;
+        file.as_file().sync_all()?;
+        file.persist(path)?;
+        Ok(())
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// An error of the binary's own with the next thing to do.

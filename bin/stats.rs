@@ -1,30 +1,78 @@
 //! `stats`: what is in the database, a table a question.
 
+use std::time::Instant;
+
+use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
 use optiinfra_db::stats::operations::{IndexName, Probe, RowsAre};
 use optiinfra_db::stats::{self, Options, Report};
+use optiinfra_db::verify;
 
-use crate::cli::{Global, Stats};
+use crate::cli::{Format, Global, Stats};
 use crate::exit::Exit;
-use crate::output::{Hinted, Output, Table, bytes, seconds, sparkline, time};
-use crate::target;
+use crate::output::{Hinted, Output, Table, bytes, json, plain, seconds, sparkline, time, write_atomically};
+use crate::{csv, html, prometheus, target};
 
 /// Shows the statistics.
 pub fn run(args: &Stats, global: &Global, out: &mut Output) -> anyhow::Result<Exit> {
-    let mut conn = target::connect(global, out, "stats")?;
-    let options = options(args, &mut conn)?;
-    let report = stats::run(&mut conn, &options)?;
-    out.result(&report, &tables(&report))?;
+    if args.section.is_some() && global.format != Format::Csv {
+        return Err(hinted("--section is for csv only", "pass --format csv").into());
+    }
+    let shown = target::connect(global, out, "stats").and_then(|mut conn| show(args, global.format, &mut conn, out));
+    if let Err(error) = &shown
+        && global.format == Format::Prometheus
+        && Exit::of(error) == Exit::NoConnection
+    {
+        deliver(args, &prometheus::down(), out)?;
+    }
+    shown?;
     Ok(Exit::Done)
+}
+
+fn show(args: &Stats, format: Format, conn: &mut PgConnection, out: &mut Output) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    let options = options(args, conn)?;
+    let report = stats::run(conn, &options)?;
+    let text = match format {
+        Format::Csv => csv::render(&report, args.section.as_deref())?,
+        Format::Prometheus => prometheus::render(&report, &verified(conn), begun.elapsed()),
+        Format::Html => {
+            let customer = report.core.customers.first().filter(|_| report.customer.is_some());
+            html::render(&report, customer.map(|customer| customer.name.as_str()), &verified(conn))?
+        }
+        Format::Json if args.output.is_some() => json(&report)?,
+        _ if args.output.is_some() => plain(&tables(&report))?,
+        _ => return out.result(&report, &tables(&report)),
+    };
+    deliver(args, &text, out)
+}
+
+/// Prints a text, or puts it where `--output` says.
+fn deliver(args: &Stats, text: &str, out: &mut Output) -> anyhow::Result<()> {
+    match &args.output {
+        Some(path) => write_atomically(path, text),
+        None => out.text(text),
+    }
+}
+
+/// Verifies as patiently as the statistics are gathered; `Err` says why that did not work.
+fn verified(conn: &mut PgConnection) -> Result<verify::Report, String> {
+    let limits = "SET lock_timeout = '50ms'; SET statement_timeout = '5s'";
+    conn.batch_execute(limits).map_err(|error| error.to_string())?;
+    verify::run(conn, &verify::Options::default()).map_err(|error| {
+        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+        format!("{error}{}", cause.unwrap_or_default())
+    })
+}
+
+fn hinted(message: &str, hint: &str) -> Hinted {
+    Hinted { message: message.to_owned(), hint: hint.to_owned() }
 }
 
 fn options(args: &Stats, conn: &mut PgConnection) -> anyhow::Result<Options> {
     let customer = args.customer.as_ref().map(|wanted| stats::find_customer(conn, wanted)).transpose()?;
     let since = args.since.map(|since| {
-        since.time().ok_or_else(|| Hinted {
-            message: "--since reaches back too far".to_owned(),
-            hint: "leave it out to see everything".to_owned(),
-        })
+        since.time().ok_or_else(|| hinted("--since reaches back too far", "leave it out to see everything"))
     });
     Ok(Options { customer, since: since.transpose()?, exact: args.exact })
 }
@@ -127,9 +175,16 @@ fn percent(part: i64, whole: i64) -> String {
 
 /// One line a question; what nobody looked at says so and why.
 fn health(report: &Report) -> Table {
-    let operations = &report.operations;
     let mut table = Table::new(&["question", "answer"]);
-    let mut ask = |question: &str, answer: String| table.row([question.to_owned(), answer]);
+    answers(report).into_iter().for_each(|answer| table.row(answer));
+    table.titled("how it is doing")
+}
+
+/// The questions of the operator's view that one line answers.
+pub fn answers(report: &Report) -> Vec<[String; 2]> {
+    let operations = &report.operations;
+    let mut answers = Vec::new();
+    let mut ask = |question: &str, answer: String| answers.push([question.to_owned(), answer]);
     ask(
         "migrations",
         answer(&operations.migrations, |found| {
@@ -159,7 +214,7 @@ fn health(report: &Report) -> Table {
     for newest in &operations.newest_samples {
         ask(&format!("newest row of {}", newest.table), answer(&newest.at, |at| at.map_or("none".to_owned(), time)));
     }
-    table.titled("how it is doing")
+    answers
 }
 
 fn answer<T>(probe: &Probe<T>, show: impl FnOnce(&T) -> String) -> String {

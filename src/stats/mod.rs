@@ -47,6 +47,8 @@ pub struct Options {
 pub struct Report {
     /// Name of the database.
     pub database: String,
+    /// Name of the schema.
+    pub schema: String,
     /// Version of the server, such as 15.4.
     pub server_version: String,
     /// Name of the newest applied migration that this code knows.
@@ -376,8 +378,9 @@ pub fn run(conn: &mut PgConnection, options: &Options) -> Result<Report> {
 
 fn gather(conn: &mut PgConnection, options: &Options) -> Result<Report> {
     conn.batch_execute(HARMLESS).doing("set the time limits")?;
-    let (database, server_version, gathered_at) = diesel::select((
+    let (database, schema, server_version, gathered_at) = diesel::select((
         sql::<Text>("current_database()::text"),
+        sql::<Text>("coalesce(current_schema(), '')::text"),
         sql::<Text>("split_part(current_setting('server_version'), ' ', 1)"),
         sql::<Timestamptz>("now()"),
     ))
@@ -388,6 +391,7 @@ fn gather(conn: &mut PgConnection, options: &Options) -> Result<Report> {
     let mut layers = Layers { conn, options, pending: pending(&migrations), skipped: Vec::new() };
     Ok(Report {
         database,
+        schema,
         server_version,
         head,
         gathered_at,

@@ -19,6 +19,7 @@ mod connection;
 mod constraints;
 mod core;
 mod enums;
+mod html;
 mod local;
 mod migrate;
 mod resource;
