@@ -22,7 +22,8 @@ Exit codes:
   3  cannot connect
   4  the migration lock was not obtained in time
   5  a migration failed and was rolled back
-  6  the database is ahead of this binary";
+  6  the database is ahead of this binary
+  130, 143  ended by Ctrl-C, or by SIGTERM";
 
 /// Migrates, seeds, verifies and summarises the OptiInfra database.
 #[derive(Debug, Parser)]
@@ -259,6 +260,10 @@ pub struct Stats {
     #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(csv::section_names()))]
     pub section: Option<String>,
 
+    /// Show it again every so many seconds, until Ctrl-C: anew on a terminal, one after the other elsewhere [default: 2].
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", value_parser = interval)]
+    pub watch: Option<Duration>,
+
     /// Write to this file instead of stdout: whole or not at all.
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -302,6 +307,11 @@ fn seconds(text: &str) -> Result<Duration, String> {
     let number: f64 =
         text.strip_suffix('s').unwrap_or(text).parse().map_err(|_| "not a number of seconds".to_owned())?;
     Duration::try_from_secs_f64(number).map_err(|error| error.to_string())
+}
+
+fn interval(text: &str) -> Result<Duration, String> {
+    let interval = seconds(text)?;
+    if interval < Duration::from_millis(100) { Err("not shorter than 0.1 seconds".to_owned()) } else { Ok(interval) }
 }
 
 fn since(text: &str) -> Result<Since, String> {

@@ -13,6 +13,7 @@ mod seed;
 mod stats;
 mod target;
 mod verify;
+mod watch;
 
 use std::process::ExitCode;
 

@@ -33,6 +33,7 @@ const TITLE: Style = Style::new().bold();
 pub struct Output {
     format: Format,
     quiet: bool,
+    has_screen: bool,
     stdout: AutoStream<io::Stdout>,
     stderr: AutoStream<io::Stderr>,
 }
@@ -48,6 +49,21 @@ pub struct Table {
 pub struct Progress {
     bar: ProgressBar,
     quiet: bool,
+}
+
+/// The terminal as a whole, given back when this goes.
+pub struct Screen {
+    is_taken: bool,
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        if self.is_taken {
+            // Nothing is left to tell when the terminal is gone.
+            let _ = io::stdout().write_all(b"\x1b[?25h\x1b[?1049l");
+            let _ = io::stdout().flush();
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -67,7 +83,13 @@ impl Output {
         };
         let stderr = AutoStream::new(io::stderr(), choice);
         log(global, stderr.current_choice() != ColorChoice::Never);
-        Self { format: global.format, quiet: global.quiet, stdout: AutoStream::new(io::stdout(), choice), stderr }
+        Self {
+            format: global.format,
+            quiet: global.quiet,
+            has_screen: false,
+            stdout: AutoStream::new(io::stdout(), choice),
+            stderr,
+        }
     }
 
     /// Prints a result: the tables, or the body as a JSON document.
@@ -75,11 +97,37 @@ impl Output {
         match self.format {
             Format::Json => self.text(&json(body)?),
             // Other formats are a command's own: it renders them and calls `text`.
+            _ if self.has_screen => self.redraw(tables),
             _ => {
                 print_all(tables, &mut self.stdout)?;
                 Ok(self.stdout.flush()?)
             }
         }
+    }
+
+    /// Takes the whole terminal for results that replace each other; nothing where there is none.
+    pub fn take_screen(&mut self) -> io::Result<Screen> {
+        self.has_screen = io::stdout().is_terminal();
+        if self.has_screen {
+            // Colours may be off; this is no colour.
+            io::stdout().write_all(b"\x1b[?1049h\x1b[?25l")?;
+        }
+        Ok(Screen { is_taken: self.has_screen })
+    }
+
+    /// Draws as much as fits on the screen.
+    fn redraw(&mut self, tables: &[Table]) -> anyhow::Result<()> {
+        let mut drawn = AutoStream::new(Vec::new(), self.stdout.current_choice());
+        print_all(tables, &mut drawn)?;
+        let drawn = String::from_utf8(drawn.into_inner())?;
+        let height = terminal_size::terminal_size().map_or(24, |(_, height)| usize::from(height.0));
+        let lines: Vec<_> = drawn.lines().collect();
+        let more = lines.len().saturating_sub(height.saturating_sub(1));
+        let shown = lines[..lines.len() - more].join("\r\n");
+        let below = if more > 0 { format!(", {more} more lines below") } else { String::new() };
+        let text = format!("\x1b[H\x1b[2J{shown}\r\n{}, Ctrl-C ends{below}", time(Utc::now()));
+        io::stdout().write_all(text.as_bytes())?;
+        Ok(io::stdout().flush()?)
     }
 
     /// Prints a result that its command has rendered, as it is.

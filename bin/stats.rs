@@ -1,6 +1,6 @@
 //! `stats`: what is in the database, a table a question.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
@@ -11,6 +11,7 @@ use optiinfra_db::verify;
 use crate::cli::{Format, Global, Stats};
 use crate::exit::Exit;
 use crate::output::{Hinted, Output, Table, bytes, json, plain, seconds, sparkline, time, write_atomically};
+use crate::watch::Signals;
 use crate::{csv, html, prometheus, target};
 
 /// Shows the statistics.
@@ -18,15 +19,43 @@ pub fn run(args: &Stats, global: &Global, out: &mut Output) -> anyhow::Result<Ex
     if args.section.is_some() && global.format != Format::Csv {
         return Err(hinted("--section is for csv only", "pass --format csv").into());
     }
-    let shown = target::connect(global, out, "stats").and_then(|mut conn| show(args, global.format, &mut conn, out));
+    if args.watch.is_some() && global.format == Format::Html && args.output.is_none() {
+        return Err(hinted("--watch would print one page after the other", "pass --output FILE").into());
+    }
+    let shown = target::connect(global, out, "stats").and_then(|mut conn| match args.watch {
+        Some(interval) => watch(args, global.format, interval, &mut conn, out),
+        None => show(args, global.format, &mut conn, out).map(|()| Exit::Done),
+    });
     if let Err(error) = &shown
         && global.format == Format::Prometheus
         && Exit::of(error) == Exit::NoConnection
     {
         deliver(args, &prometheus::down(), out)?;
     }
-    shown?;
-    Ok(Exit::Done)
+    shown
+}
+
+/// Shows the statistics again and again.
+fn watch(
+    args: &Stats,
+    format: Format,
+    interval: Duration,
+    conn: &mut PgConnection,
+    out: &mut Output,
+) -> anyhow::Result<Exit> {
+    let signals = Signals::listen()?;
+    let _screen = (format == Format::Table && args.output.is_none()).then(|| out.take_screen()).transpose()?;
+    loop {
+        let shown = show(args, format, conn, out);
+        // Ctrl-C reaches everybody in a pipeline: a reader that has gone because of it is no news.
+        if let Some(exit) = signals.received() {
+            return Ok(exit);
+        }
+        shown?;
+        if let Some(exit) = signals.wait(interval) {
+            return Ok(exit);
+        }
+    }
 }
 
 fn show(args: &Stats, format: Format, conn: &mut PgConnection, out: &mut Output) -> anyhow::Result<()> {
@@ -82,6 +111,7 @@ fn tables(report: &Report) -> Vec<Table> {
     [
         sizes(report),
         skipped(report),
+        health(report),
         customers(report),
         agents(report),
         workflows(report),
@@ -94,7 +124,6 @@ fn tables(report: &Report) -> Vec<Table> {
         regressions(report),
         open_regressions(report),
         upkeep(report),
-        health(report),
         redundant(report),
         index_names("unused indexes", &report.operations.unused_indexes),
         index_names("invalid indexes", &report.operations.invalid_indexes),

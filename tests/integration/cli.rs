@@ -391,6 +391,35 @@ fn no_format_of_stats_holds_an_escape_or_minds_a_reader_that_goes_away() {
 }
 
 #[test]
+fn watching_appends_to_a_pipe_until_a_signal_ends_it() {
+    use nix::sys::signal::{Signal, kill};
+
+    let db = TestDb::migrated();
+    for (signal, code) in [(Signal::SIGINT, 130), (Signal::SIGTERM, 143)] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_optiinfra-dbctl"))
+            .args(["stats", "--watch", "0.1", "--format", "csv", "--database-url", &db.url()])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut heads = 0;
+        while heads < 3 {
+            let line = lines.next().unwrap().unwrap();
+            assert!(!line.contains('\u{1b}'), "a pipe is no terminal");
+            heads += usize::from(line == "section,row,field,value");
+        }
+        kill(nix::unistd::Pid::from_raw(child.id().try_into().unwrap()), signal).unwrap();
+        assert!(lines.all(|line| line.is_ok()), "what was begun is written whole");
+        let mut stderr = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+        assert_eq!((child.wait().unwrap().code(), stderr.as_str()), (Some(code), ""));
+    }
+    assert_eq!(Dbctl::on(&db).run("stats --watch 0").code, Some(2));
+    assert!(Dbctl::on(&db).run("stats --watch --format html").stderr.contains("pass --output FILE"));
+}
+
+#[test]
 fn sparklines_are_ascii_where_the_locale_is_not_utf_8() {
     let db = TestDb::migrated();
     assert_eq!(Dbctl::on(&db).run("seed --all").code, Some(0));
