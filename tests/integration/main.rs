@@ -20,6 +20,7 @@ mod constraints;
 mod core;
 mod enums;
 mod html;
+mod json_schema;
 mod local;
 mod migrate;
 mod resource;
