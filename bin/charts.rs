@@ -74,11 +74,11 @@ fn draw(size: Size, paint: impl Fn(&Area<'_>, Size) -> Painted) -> anyhow::Resul
         let area = SVGBackend::with_string(&mut svg, (size.width, size.height)).into_drawing_area();
         paint(&area, size).and_then(|()| Ok(area.present()?)).map_err(anyhow::Error::from_boxed)?;
     }
-    Ok(styled(svg, size))
+    Ok(styled(&svg, size))
 }
 
 /// Puts the page's colours in the place of those that stood for them, and leaves the size to the page.
-fn styled(svg: String, size: Size) -> String {
+fn styled(svg: &str, size: Size) -> String {
     let hex = |color: RGBColor| format!("\"#{:02X}{:02X}{:02X}\"", color.0, color.1, color.2);
     let mut svg = svg.replacen(&format!("width=\"{}\" height=\"{}\" ", size.width, size.height), "", 1);
     for (color, role) in ROLES {
