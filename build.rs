@@ -38,9 +38,32 @@ fn write_migration(code: &mut String, folder: &Path) -> Result<()> {
     }
     writeln!(
         code,
-        "    Migration {{ version: {digits:?}, name: {name:?}, up: include_str!({up:?}), down: include_str!({down:?}) }},",
+        "    Migration {{ version: {digits:?}, name: {name:?}, in_transaction: {in_transaction}, \
+         up: include_str!({up:?}), down: include_str!({down:?}) }},",
+        in_transaction = runs_in_transaction(folder)?,
         up = folder.join("up.sql"),
         down = folder.join("down.sql"),
     )?;
     Ok(())
+}
+
+/// Diesel takes a `metadata.toml` without the key for `false`, and one that it cannot read for `true`: here the file
+/// says one of the two in so many words, or the build fails.
+fn runs_in_transaction(folder: &Path) -> Result<bool> {
+    let path = folder.join("metadata.toml");
+    if !path.exists() {
+        return Ok(true);
+    }
+    let text = fs::read_to_string(&path)?;
+    let values: Vec<_> = text
+        .lines()
+        .filter_map(|line| line.split('#').next().unwrap_or_default().split_once('='))
+        .filter(|(key, _)| key.trim() == "run_in_transaction")
+        .map(|(_, value)| value.trim())
+        .collect();
+    match values.as_slice() {
+        ["true"] => Ok(true),
+        ["false"] => Ok(false),
+        _ => Err(format!("{}: write run_in_transaction = true or = false, once", path.display()).into()),
+    }
 }

@@ -154,13 +154,18 @@ impl Command {
 
 #[derive(Debug, Args)]
 pub struct Apply {
+    /// Go to this version, forward or back: its digits or its folder's name [default: the newest].
+    #[arg(long, value_name = "VERSION")]
+    pub to: Option<String>,
+    #[command(flatten)]
+    pub confirm: Confirm,
     #[command(flatten)]
     pub lock: LockWait,
 }
 
 #[derive(Debug, Args)]
 pub struct LockWait {
-    /// Seconds to wait while another run migrates the same database.
+    /// Seconds to wait while another run migrates the same database, and for tables that others have locked.
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
     pub lock_wait: Duration,
 }
@@ -169,9 +174,39 @@ pub struct LockWait {
 pub enum MigrateAction {
     /// Show which migrations are applied, pending and unknown. Writes nothing.
     Status {
-        /// Exit with 1 unless every migration is applied and none is unknown.
+        /// Exit with 1 unless every migration is applied, none is unknown and none was edited since.
         #[arg(long)]
         check: bool,
+    },
+    /// Show the SQL that would run, the locks that it takes and the change of the history. Writes nothing.
+    Plan {
+        /// Plan the way to this version [default: the newest].
+        #[arg(long, value_name = "VERSION")]
+        to: Option<String>,
+    },
+    /// Undo the newest migrations and apply them again.
+    Redo {
+        /// So many of them.
+        #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+        steps: u32,
+        #[command(flatten)]
+        confirm: Confirm,
+        #[command(flatten)]
+        lock: LockWait,
+    },
+    /// Take over a database that Alembic made, after proving that it is what its revision stands for.
+    Adopt {
+        /// Prove, and write nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Record that the text of this build is right for applied migrations that were edited since.
+    Repair {
+        /// Why it is right. Kept in the history.
+        #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        reason: String,
+        #[command(flatten)]
+        lock: LockWait,
     },
     /// Undo applied migrations, the newest first.
     Revert {

@@ -33,8 +33,10 @@ impl Exit {
     pub fn of(error: &anyhow::Error) -> Self {
         match error.downcast_ref::<Error>() {
             Some(Error::Connect { .. } | Error::Pool { .. }) => Self::NoConnection,
-            Some(Error::Locked { .. }) => Self::Locked,
-            Some(Error::Migration { .. } | Error::Occupied(_)) => Self::MigrationFailed,
+            Some(Error::Locked { .. } | Error::TableLocked { .. }) => Self::Locked,
+            Some(Error::Migration { .. } | Error::MigrationStopped { .. } | Error::Occupied { .. }) => {
+                Self::MigrationFailed
+            }
             Some(Error::Ahead { .. }) => Self::Ahead,
             Some(error) if lost_connection(error) => Self::NoConnection,
             _ => Self::Refused,

@@ -40,13 +40,7 @@ fn run(cli: &Cli, out: &mut Output) -> anyhow::Result<Exit> {
     let global = &cli.global;
     cli.command.check_format(global.format)?;
     match &cli.command {
-        Command::Migrate { apply, action: None } => {
-            migrate::apply(apply, &mut target::connect(global, out, "migrate")?, out)
-        }
-        Command::Migrate { action: Some(action), .. } => {
-            migrate::act(action, &mut target::connect(global, out, "migrate")?, out)
-        }
-
+        Command::Migrate { apply, action } => migrate::run(apply, action.as_ref(), global, out),
         Command::Seed(args) => seed::run(args, &mut target::connect(global, out, "seed")?, out),
         Command::Local { action } => local::run(action, out),
         Command::Verify(args) => verify::run(args, &mut target::connect(global, out, "verify")?, out),

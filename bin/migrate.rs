@@ -1,73 +1,111 @@
-//! `migrate`: apply, status, revert.
+//! `migrate`: apply, go to a version, status, plan, redo, revert, repair.
 
 use std::time::Duration;
 
 use diesel::pg::PgConnection;
-use optiinfra_db::migrate::{self, Direction, Event, Loss, Migrator, Report, Status};
+use optiinfra_db::adopt;
+use optiinfra_db::migrate::{self, Direction, Event, Goal, Loss, Migrator, Plan, Report, Status, TextState};
 use serde::Serialize;
 
-use crate::cli::{Apply, MigrateAction, RevertTo};
+use crate::cli::Apply;
+use crate::cli::{Confirm, Global, MigrateAction, RevertTo};
 use crate::exit::Exit;
 use crate::output::{Output, Table};
+use crate::target;
 
-/// Applies what is pending.
-pub fn apply(args: &Apply, conn: &mut PgConnection, out: &mut Output) -> anyhow::Result<Exit> {
-    let report = with_progress(args.lock.lock_wait, out, |migrator| migrator.run(conn))?;
-    print_report(&report, "applied", out)?;
+/// Applies what is pending, or runs a subcommand.
+pub fn run(apply: &Apply, action: Option<&MigrateAction>, global: &Global, out: &mut Output) -> anyhow::Result<Exit> {
+    match action {
+        None => {
+            let goal = apply.to.clone().map_or(Goal::Head, Goal::Version);
+            go(&goal, &apply.confirm, apply.lock.lock_wait, global, out)
+        }
+        Some(MigrateAction::Status { check }) => {
+            status(*check, &mut target::connect_read_only(global, out, "migrate")?, out)
+        }
+        Some(MigrateAction::Plan { to }) => {
+            let goal = to.clone().map_or(Goal::Head, Goal::Version);
+            plan(&goal, &mut target::connect_read_only(global, out, "migrate")?, out)
+        }
+        Some(MigrateAction::Revert { to, confirm, lock }) => go(&revert_goal(to), confirm, lock.lock_wait, global, out),
+        Some(MigrateAction::Redo { steps, confirm, lock }) => {
+            go(&Goal::Redo(*steps as usize), confirm, lock.lock_wait, global, out)
+        }
+        Some(MigrateAction::Adopt { dry_run }) => adopt(*dry_run, global, out),
+        Some(MigrateAction::Repair { reason, lock }) => repair(reason, lock.lock_wait, global, out),
+    }
+}
+
+fn revert_goal(args: &RevertTo) -> Goal {
+    match (&args.steps, &args.to) {
+        (Some(steps), _) => Goal::Back(*steps as usize),
+        (None, Some(version)) => Goal::Version(version.clone()),
+        (None, None) => Goal::Nothing,
+    }
+}
+
+fn go(goal: &Goal, confirm: &Confirm, wait: Duration, global: &Global, out: &mut Output) -> anyhow::Result<Exit> {
+    let mut conn = target::connect_directly(global, out, "migrate")?;
+    if *goal != Goal::Head && !confirm.yes {
+        let loss = Migrator::default().loss(&mut conn, goal)?;
+        if !loss.migrations.is_empty() {
+            out.confirm(&loss_tables(&loss), "revert these migrations and lose this data")?;
+        }
+    }
+    let report = with_progress(wait, out, |migrator| migrator.run(&mut conn, goal))?;
+    print_report(&report, out)?;
     Ok(Exit::Done)
 }
 
-/// Runs a subcommand.
-pub fn act(action: &MigrateAction, conn: &mut PgConnection, out: &mut Output) -> anyhow::Result<Exit> {
-    match action {
-        MigrateAction::Status { check } => status(*check, conn, out),
-        MigrateAction::Revert { to, confirm, lock } => {
-            let to = revert_to(to);
-            if !confirm.yes {
-                let loss = Migrator::default().revert_loss(conn, &to)?;
-                out.confirm(&loss_table(&loss), "revert these migrations and lose this data")?;
-            }
-            let report = with_progress(lock.lock_wait, out, |migrator| migrator.revert(conn, &to))?;
-            print_report(&report, "reverted", out)?;
-            Ok(Exit::Done)
-        }
-    }
-}
-
-fn revert_to(args: &RevertTo) -> migrate::RevertTo {
-    match (&args.steps, &args.to) {
-        (Some(steps), _) => migrate::RevertTo::Steps(*steps as usize),
-        (None, Some(version)) => migrate::RevertTo::Version(version.clone()),
-        (None, None) => migrate::RevertTo::Nothing,
-    }
-}
-
-fn with_progress(
+fn with_progress<T>(
     lock_wait: Duration,
     out: &mut Output,
-    run: impl FnOnce(&mut Migrator<'_>) -> optiinfra_db::Result<Report>,
-) -> optiinfra_db::Result<Report> {
+    run: impl FnOnce(&mut Migrator<'_>) -> optiinfra_db::Result<T>,
+) -> optiinfra_db::Result<T> {
     let progress = out.progress();
     let mut migrator = Migrator::default().lock_wait(lock_wait).observer(|event| match event {
         Event::Waiting { holder } => {
             progress.note(&format!("waiting for another run: {}", holder.unwrap_or("it has just ended")));
         }
-        Event::Begin(Direction::Apply, migration) => progress.doing(&format!("applying {migration}")),
-        Event::Begin(Direction::Revert, migration) => progress.doing(&format!("reverting {migration}")),
+        Event::Begin(direction, migration) => progress.doing(&format!("{} {migration}", doing(direction))),
+        Event::Blocked(migration) => progress.note(&format!("{migration} met a lock and will be tried again")),
         _ => {}
     });
     run(&mut migrator)
 }
 
-fn print_report(report: &Report, done: &str, out: &mut Output) -> anyhow::Result<()> {
-    let mut table = Table::new(&["migration", done]);
+fn doing(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Apply => "applying",
+        Direction::Revert => "reverting",
+    }
+}
+
+fn done(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Apply => "applied",
+        Direction::Revert => "reverted",
+    }
+}
+
+fn print_report(report: &Report, out: &mut Output) -> anyhow::Result<()> {
+    for name in &report.cosmetic_edits {
+        out.note(&format!("comments or white space of {name} have changed since it was applied"))?;
+    }
+    for name in &report.tolerated {
+        out.note(&format!("{name} is newer than this binary and marked compatible with it"))?;
+    }
+    let mut table = Table::new(&["migration", "done", "took"]);
     for step in &report.steps {
-        table.row([step.name.clone(), milliseconds(step.seconds)]);
+        table.row([step.name.as_str(), done(step.direction), &took(step.seconds)]);
     }
     let head = report.head.as_deref().unwrap_or("none");
-    let summary = match report.steps.len() {
-        0 => format!("nothing to do: the newest migration is {head}"),
-        count => format!("{count} {done}; the newest migration is {head}"),
+    let count = |direction| report.steps.iter().filter(|step| step.direction == direction).count();
+    let summary = match (count(Direction::Apply), count(Direction::Revert)) {
+        (0, 0) => format!("nothing to do: the newest migration is {head}"),
+        (applied, 0) => format!("{applied} applied; the newest migration is {head}"),
+        (0, reverted) => format!("{reverted} reverted; the newest migration is {head}"),
+        (applied, reverted) => format!("{reverted} reverted, {applied} applied; the newest migration is {head}"),
     };
     out.result(report, &[table.titled(&summary)])
 }
@@ -81,20 +119,37 @@ fn status(check: bool, conn: &mut PgConnection, out: &mut Output) -> anyhow::Res
         status: &'a Status,
     }
     let status = migrate::status(conn)?;
-    let up_to_date = status.pending.is_empty() && status.unknown.is_empty();
-    let mut table = Table::new(&["migration", "state", "applied at"]);
+    let up_to_date = status.is_current();
+    let mut table = Table::new(&["migration", "state", "applied at", "took", "by"]);
     for applied in &status.applied {
-        table.row([applied.name.as_str(), "applied", &applied.applied_at]);
+        let state = match applied.text {
+            TextState::Same | TextState::Unrecorded => "applied",
+            TextState::Cosmetic => "applied, comments edited since",
+            TextState::Edited => "applied, edited since",
+        };
+        let took = applied.seconds.map(took).unwrap_or_default();
+        table.row([
+            &applied.name,
+            state,
+            &applied.applied_at,
+            &took,
+            applied.tool_version.as_deref().unwrap_or("another tool"),
+        ]);
     }
     for pending in &status.pending {
-        table.row([pending.name.as_str(), "pending", ""]);
+        let state =
+            pending.statements_done.map_or("pending".to_owned(), |done| format!("interrupted after statement {done}"));
+        table.row([pending.name.as_str(), &state, "", "", ""]);
     }
     for unknown in &status.unknown {
-        table.row([unknown.as_str(), "unknown", ""]);
+        let state = if unknown.compatible { "unknown, compatible" } else { "unknown" };
+        table.row([unknown.label(), state, "", "", ""]);
     }
+    let edited = status.with_text(TextState::Edited).len();
     let summary = format!(
-        "{} applied, {} pending, {} unknown to this binary",
+        "{} applied{}, {} pending, {} unknown to this binary",
         status.applied.len(),
+        if edited == 0 { String::new() } else { format!(" ({edited} edited since)") },
         status.pending.len(),
         status.unknown.len()
     );
@@ -102,7 +157,75 @@ fn status(check: bool, conn: &mut PgConnection, out: &mut Output) -> anyhow::Res
     Ok(if check && !up_to_date { Exit::Findings } else { Exit::Done })
 }
 
-fn loss_table(loss: &Loss) -> Vec<Table> {
+fn plan(goal: &Goal, conn: &mut PgConnection, out: &mut Output) -> anyhow::Result<Exit> {
+    let plan = Migrator::default().plan(conn, goal)?;
+    out.text(&plan, &plan_script(&plan))?;
+    Ok(Exit::Done)
+}
+
+/// The plan as a script that says in comments what it would lock.
+fn plan_script(plan: &Plan) -> String {
+    if plan.steps.is_empty() {
+        return "-- nothing to do\n".to_owned();
+    }
+    let mut script = String::new();
+    for step in &plan.steps {
+        script += &format!("-- {} {}\n", doing(step.direction), step.name);
+        script += &format!("-- waits at most {} s for a lock\n", step.lock_timeout_seconds);
+        let locks: std::collections::BTreeSet<_> = step
+            .statements
+            .iter()
+            .flat_map(|statement| &statement.locks)
+            .map(|lock| (&lock.object, lock.mode))
+            .collect();
+        for (object, mode) in locks {
+            script += &format!("-- locks {object}: {mode}\n");
+        }
+        let (begin, commit) = if step.in_transaction { ("BEGIN;\n", "COMMIT;\n") } else { ("", "") };
+        script += &format!("{begin}{};\n{}\n{commit}\n", step.history, step.sql.trim_end());
+    }
+    script
+}
+
+fn adopt(dry_run: bool, global: &Global, out: &mut Output) -> anyhow::Result<Exit> {
+    let report = adopt::run(&mut target::connect_directly(global, out, "migrate")?, dry_run)?;
+    let mut table = Table::new(&["kind", "object", "difference"]);
+    for difference in &report.differences {
+        let entry = difference.entry();
+        table.row([entry.kind.as_str(), &entry.object, &difference.to_string()]);
+    }
+    let revision = &report.revision;
+    let verdict = match (report.differences.len(), report.adopted) {
+        (0, true) => format!("adopted at {revision}; {} migrations pending", report.pending.len()),
+        (0, false) => format!("equal to {revision}: can be adopted, nothing was written"),
+        (count, _) => format!("not adopted: {count} objects differ from {revision}, nothing was written"),
+    };
+    out.result(&report, &[table.titled(&verdict)])?;
+    Ok(if report.differences.is_empty() { Exit::Done } else { Exit::Findings })
+}
+
+fn repair(reason: &str, wait: Duration, global: &Global, out: &mut Output) -> anyhow::Result<Exit> {
+    #[derive(Serialize)]
+    struct Shown<'a> {
+        repaired: &'a [migrate::Repaired],
+    }
+    let mut conn = target::connect_directly(global, out, "migrate")?;
+    let repaired = with_progress(wait, out, |migrator| migrator.repair(&mut conn, reason))?;
+    let mut table = Table::new(&["migration", "was"]);
+    for migration in &repaired {
+        let was = match migration.was {
+            TextState::Edited => "edited",
+            TextState::Cosmetic => "edited in comments or white space",
+            TextState::Unrecorded | TextState::Same => "not recorded",
+        };
+        table.row([migration.name.as_str(), was]);
+    }
+    let summary = format!("{} recorded anew", repaired.len());
+    out.result(&Shown { repaired: &repaired }, &[table.titled(&summary)])?;
+    Ok(Exit::Done)
+}
+
+fn loss_tables(loss: &Loss) -> Vec<Table> {
     let mut migrations = Table::new(&["migration to revert"]);
     for name in &loss.migrations {
         migrations.row([name.as_str()]);
@@ -117,6 +240,6 @@ fn loss_table(loss: &Loss) -> Vec<Table> {
     vec![migrations, objects]
 }
 
-fn milliseconds(seconds: f64) -> String {
+fn took(seconds: f64) -> String {
     format!("{:.0} ms", seconds * 1000.0)
 }

@@ -95,9 +95,9 @@ impl Output {
     /// Prints a result: the tables, or the body as a JSON document.
     pub fn result<T: Serialize>(&mut self, body: &T, tables: &[Table]) -> anyhow::Result<()> {
         match self.format {
-            Format::Json => self.text(&json(body)?),
-            // Other formats are a command's own: it renders them and calls `text`.
+            Format::Json => self.rendered(&json(body)?),
             _ if self.has_screen => self.redraw(tables),
+            // Other formats are a command's own: it renders them and calls `rendered`.
             _ => {
                 print_all(tables, &mut self.stdout)?;
                 Ok(self.stdout.flush()?)
@@ -131,14 +131,22 @@ impl Output {
     }
 
     /// Prints a result that its command has rendered, as it is.
-    pub fn text(&mut self, text: &str) -> anyhow::Result<()> {
+    pub fn rendered(&mut self, text: &str) -> anyhow::Result<()> {
         self.stdout.write_all(text.as_bytes())?;
         Ok(self.stdout.flush()?)
     }
 
+    /// Prints a result that is a text for people: the text, or the body as a JSON document.
+    pub fn text<T: Serialize>(&mut self, body: &T, text: &str) -> anyhow::Result<()> {
+        if self.format == Format::Json {
+            return self.result(body, &[]);
+        }
+        self.rendered(text)
+    }
+
     /// Prints a result that is one line in every format.
     pub fn line(&mut self, text: &str) -> anyhow::Result<()> {
-        self.text(&format!("{text}\n"))
+        self.rendered(&format!("{text}\n"))
     }
 
     /// Says something by the way.
@@ -187,8 +195,10 @@ impl Output {
             writeln!(self.stderr, "  because {cause}")?;
         }
         if let Some(DieselError::DatabaseError(_, info)) = error.chain().find_map(|cause| cause.downcast_ref()) {
+            // The detail of a refused row of customers shows the row, and with it the key.
+            let detail = info.details().filter(|_| info.table_name() != Some("customers"));
             let parts = [
-                ("detail", info.details()),
+                ("detail", detail),
                 ("server hint", info.hint()),
                 ("table", info.table_name()),
                 ("column", info.column_name()),
@@ -199,6 +209,9 @@ impl Output {
                     writeln!(self.stderr, "  {name}: {text}")?;
                 }
             }
+        }
+        if let Some(optiinfra_db::Error::Edited { diff, .. }) = error.downcast_ref() {
+            write!(self.stderr, "{diff}")?;
         }
         let hint = match (error.downcast_ref::<optiinfra_db::Error>(), error.downcast_ref::<Hinted>()) {
             (Some(error), _) => error.hint(),

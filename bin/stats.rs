@@ -80,7 +80,7 @@ fn show(args: &Stats, format: Format, conn: &mut PgConnection, out: &mut Output)
 fn deliver(args: &Stats, text: &str, out: &mut Output) -> anyhow::Result<()> {
     match &args.output {
         Some(path) => write_atomically(path, text),
-        None => out.text(text),
+        None => out.rendered(text),
     }
 }
 

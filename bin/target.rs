@@ -6,6 +6,7 @@ use anyhow::anyhow;
 use diesel::pg::PgConnection;
 use optiinfra_db::connection::{self, Target};
 use optiinfra_db::local::{Cluster, Started};
+use optiinfra_db::migrate::refuse_pooler;
 
 use crate::cli::Global;
 use crate::output::{Hinted, Output};
@@ -16,7 +17,26 @@ const LIBPQ_VARIABLES: [&str; 6] = ["PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABAS
 /// Connects to the database that the user named; starts the local cluster if that is the one.
 pub fn connect(global: &Global, out: &mut Output, command: &str) -> anyhow::Result<PgConnection> {
     let target = find(global, out)?;
-    Ok(connection::connect(&target, &format!("optiinfra-dbctl/{command}"))?)
+    Ok(connection::connect(&target, &application(command))?)
+}
+
+/// As [`connect`], for a command that must not write: the server sees to it.
+pub fn connect_read_only(global: &Global, out: &mut Output, command: &str) -> anyhow::Result<PgConnection> {
+    let mut conn = connect(global, out, command)?;
+    connection::forbid_writing(&mut conn)?;
+    Ok(conn)
+}
+
+/// As [`connect`], for a command that migrates: never through a transaction pooler.
+pub fn connect_directly(global: &Global, out: &mut Output, command: &str) -> anyhow::Result<PgConnection> {
+    let target = find(global, out)?;
+    let mut conn = connection::connect(&target, &application(command))?;
+    refuse_pooler(&mut conn, &target)?;
+    Ok(conn)
+}
+
+fn application(command: &str) -> String {
+    format!("optiinfra-dbctl/{command}")
 }
 
 fn find(global: &Global, out: &mut Output) -> anyhow::Result<Target> {

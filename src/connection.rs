@@ -7,14 +7,19 @@
 use std::fmt;
 use std::time::Duration;
 
+use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::r2d2::ConnectionManager;
 
-use crate::error::{Error, Message, Result};
+use crate::error::{Doing, Error, Message, Result};
 
 /// A pool of connections, as [`pool`] makes it.
 pub type Pool = r2d2::Pool<ConnectionManager<PgConnection>>;
+
+/// Makes the server look whether the client is still there while a statement runs. Without it, the statement of a
+/// client that was killed goes on to its end and keeps its locks as long.
+const DEATH_CHECK: &str = "client_connection_check_interval";
 
 /// How long [`pool`] waits for a connection before it gives up.
 pub const POOL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -66,6 +71,16 @@ impl Target {
     pub fn with(mut self, key: &str, value: &str) -> Self {
         self.parameters.retain(|(name, _)| name != key);
         self.or(key, value)
+    }
+
+    /// With the server told to notice within a second when we are gone, unless the target sets that itself.
+    fn notice_death(&self) -> Self {
+        let options =
+            self.get("options").map(str::to_owned).or_else(|| std::env::var("PGOPTIONS").ok()).unwrap_or_default();
+        if options.contains(DEATH_CHECK) {
+            return self.clone();
+        }
+        self.clone().with("options", format!("{options} -c {DEATH_CHECK}=1s").trim_start())
     }
 
     /// The value of a libpq parameter, if the target names it.
@@ -130,8 +145,27 @@ impl fmt::Debug for Target {
 /// otherwise.
 pub fn connect(target: &Target, application: &str) -> Result<PgConnection> {
     let target = target.clone().or("application_name", application).or("connect_timeout", "10");
-    PgConnection::establish(&target.conninfo())
-        .map_err(|error| Error::Connect { target: target.to_string(), source: target.scrub(&error.to_string()) })
+    let refused = match PgConnection::establish(&target.notice_death().conninfo()) {
+        Ok(conn) => return Ok(conn),
+        Err(error) => error.to_string(),
+    };
+    // A pooler that passes no start-up options on, or a server whose system cannot tell that a client is gone.
+    if refused.contains("unsupported startup parameter") || refused.contains(DEATH_CHECK) {
+        tracing::debug!("connecting without {DEATH_CHECK}");
+        if let Ok(conn) = PgConnection::establish(&target.conninfo()) {
+            return Ok(conn);
+        }
+    }
+    Err(Error::Connect { target: target.to_string(), source: target.scrub(&refused) })
+}
+
+/// Makes every later transaction of a connection READ ONLY.
+///
+/// # Errors
+///
+/// [`Error::Query`] when the server refuses that too.
+pub fn forbid_writing(conn: &mut PgConnection) -> Result<()> {
+    conn.batch_execute("SET default_transaction_read_only = on").doing("make the session read-only")
 }
 
 /// Makes a pool of at most `size` connections, the first of which is opened now.

@@ -52,6 +52,61 @@ pub enum Error {
         source: diesel::result::Error,
     },
 
+    /// A migration that is no transaction stopped half-way; what is done stays done.
+    #[error("migration {name} stopped at statement {statement} of {of}; the ones before it are done and stay")]
+    MigrationStopped {
+        /// Full name of the migration.
+        name: String,
+        /// The statement that failed, counted from 1.
+        statement: usize,
+        /// How many statements the migration has.
+        of: usize,
+        /// What the server said.
+        source: diesel::result::Error,
+    },
+
+    /// A migration that is no transaction cannot go on, because what it has done is not what it says now.
+    #[error("migration {name} cannot go on: the {} that it has done were edited since", plural(*.done, "statement"))]
+    ResumedTextChanged {
+        /// Full name of the migration.
+        name: String,
+        /// How many statements are done.
+        done: usize,
+    },
+
+    /// A table that a migration needs stayed locked; nothing of the migration was applied.
+    #[error("migration {name} met a lock: gave up after {} s", .waited.as_secs())]
+    TableLocked {
+        /// Full name of the migration.
+        name: String,
+        /// How long the run could wait.
+        waited: Duration,
+        /// What the server said.
+        source: diesel::result::Error,
+    },
+
+    /// The head of a migration says something that nobody understands.
+    #[error("the head of migration {name} cannot be read: '{line}'")]
+    Header {
+        /// Full name of the migration.
+        name: String,
+        /// The line.
+        line: String,
+    },
+
+    /// Migrations that are applied have been edited since.
+    #[error("{} edited since they were applied: {}", if .names.len() == 1 { "a migration was" } else { "migrations were" }, .names.join(", "))]
+    Edited {
+        /// Full names of the migrations.
+        names: Vec<String>,
+        /// What changed, as unified diffs.
+        diff: String,
+    },
+
+    /// A pooler hands each transaction to another server process.
+    #[error("a transaction pooler stands between this run and the server")]
+    Pooler,
+
     /// No migration has this version.
     #[error("no migration is called '{0}'")]
     UnknownVersion(String),
@@ -71,8 +126,17 @@ pub enum Error {
     },
 
     /// Objects with the names of ours exist although no migration has been applied.
-    #[error("the database already has {}, but no record of a migration", list(.0, "table"))]
-    Occupied(Vec<String>),
+    #[error("the database already has {}, but no record of a migration", list(.tables, "table"))]
+    Occupied {
+        /// The tables.
+        tables: Vec<String>,
+        /// Whether Alembic's own table is there too.
+        by_alembic: bool,
+    },
+
+    /// A database that Alembic made cannot be taken over.
+    #[error("the database cannot be adopted: {0}")]
+    NotAdoptable(String),
 
     /// The rows that a layer's seed builds on are not there.
     #[error("seed {layer} needs {what}")]
@@ -138,10 +202,35 @@ impl Error {
             Self::Connect { source, .. } => Some(connect_hint(&source.0).into()),
             Self::Locked { .. } => Some("wait for the other run to end, or raise --lock-wait".into()),
             Self::Migration { source, .. } => migration_hint(source),
+            Self::MigrationStopped { .. } => {
+                Some("mend the cause and run `optiinfra-dbctl migrate` again: it goes on at that statement".into())
+            }
+            Self::ResumedTextChanged { .. } => Some("give these statements their old text back; add what is new behind them".into()),
+            Self::TableLocked { .. } => Some(
+                "end the session that holds the table (`SELECT * FROM pg_stat_activity WHERE state <> 'idle'`), or raise --lock-wait"
+                    .into(),
+            ),
+            Self::Header { .. } => Some(
+                "write `-- optiinfra: lock_timeout = 2s`, `-- optiinfra: statement_timeout = 10min` or `-- optiinfra: compatible`"
+                    .into(),
+            ),
+            Self::Edited { .. } => Some(
+                "give the file its old text back and write a new migration; if the edit is right, \
+                 `optiinfra-dbctl migrate repair --reason TEXT` records it"
+                    .into(),
+            ),
+            Self::Pooler => Some("give the URL of the server itself, or of a pooler in session mode".into()),
             Self::UnknownVersion(_) => Some("`optiinfra-dbctl migrate status` lists the versions".into()),
             Self::Ahead { .. } => Some("run a newer optiinfra-dbctl, or revert with the one that applied them".into()),
             Self::Behind { .. } => Some("run `optiinfra-dbctl migrate`".into()),
-            Self::Occupied(_) => Some(
+            Self::Occupied { by_alembic: true, .. } => {
+                Some("take the database over from Alembic: `optiinfra-dbctl migrate adopt --dry-run`, then without".into())
+            }
+            Self::NotAdoptable(_) => Some(
+                "`optiinfra-dbctl migrate status` shows the history; `alembic current` and `alembic heads` show Alembic's"
+                    .into(),
+            ),
+            Self::Occupied { .. } => Some(
                 "use an empty database or schema; `optiinfra-dbctl verify` shows how these tables differ from ours"
                     .into(),
             ),

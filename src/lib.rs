@@ -7,6 +7,7 @@
 //! - [`seed`]: the platform's example data, inserted once and recognised ever after.
 //! - [`verify`]: whether the database is the one that the code expects.
 //! - [`stats`]: what is in it.
+//! - [`adopt`]: taking over a database that Alembic made, with proof.
 //! - [`local`]: a private PostgreSQL server for development and tests.
 //!
 //! Every operation takes a connection and returns plain data that can be serialised. Nothing here prints; what is
@@ -16,6 +17,7 @@
 //! `error`, `connection`, `layer`, `local` and `migrate` are the floor; on it stand `schema`, `enums` and `models`,
 //! each on the one before; on those stand the rooms `seed`, `verify` and `stats`, which never import one another.
 
+pub mod adopt;
 pub mod connection;
 pub mod enums;
 mod error;

@@ -383,7 +383,7 @@ diesel::table! {
         p95_latency_ms -> Nullable<Float8>,
         /// When it was established, UTC.
         established_at -> Timestamptz,
-        /// When it stops to hold, UTC; null while it holds.
+        /// When it ceases to hold, UTC; null while it holds.
         valid_until -> Nullable<Timestamptz>,
         /// Free-form facts.
         metadata -> Jsonb,
@@ -461,7 +461,7 @@ diesel::table! {
         severity -> RegressionSeverity,
         /// When it was detected, UTC.
         detected_at -> Timestamptz,
-        /// Metric that fell, such as overall_quality_score.
+        /// Metric that got worse, such as overall_quality_score.
         #[max_length = 100]
         metric_name -> Varchar,
         /// Value of the metric in the baseline.

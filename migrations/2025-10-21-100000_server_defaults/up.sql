@@ -2,6 +2,7 @@
 -- (created_at and updated_at have their insert default since the first migrations.)
 --
 -- Catalogue changes only: ACCESS EXCLUSIVE for a moment on each table, no rewrite.
+-- optiinfra: compatible
 SET LOCAL lock_timeout = '5s';
 
 ALTER TABLE customers ALTER COLUMN id SET DEFAULT gen_random_uuid();

@@ -2,6 +2,7 @@
 -- and schema.rs is generated with it.
 --
 -- Catalogue changes only: SHARE UPDATE EXCLUSIVE, which neither readers nor writers notice.
+-- optiinfra: compatible
 SET LOCAL lock_timeout = '5s';
 
 -- core
@@ -269,7 +270,7 @@ COMMENT ON COLUMN quality_baselines.avg_factuality_score IS 'Average factuality,
 COMMENT ON COLUMN quality_baselines.avg_overall_score IS 'Average overall quality, 0 to 1.';
 COMMENT ON COLUMN quality_baselines.p95_latency_ms IS '95th percentile of the latency in milliseconds.';
 COMMENT ON COLUMN quality_baselines.established_at IS 'When it was established, UTC.';
-COMMENT ON COLUMN quality_baselines.valid_until IS 'When it stops to hold, UTC; null while it holds.';
+COMMENT ON COLUMN quality_baselines.valid_until IS 'When it ceases to hold, UTC; null while it holds.';
 COMMENT ON COLUMN quality_baselines.metadata IS 'Free-form facts.';
 COMMENT ON COLUMN quality_baselines.created_at IS 'When the row was written, UTC.';
 
@@ -282,7 +283,7 @@ COMMENT ON COLUMN quality_regressions.workflow_execution_id IS 'Workflow that ca
 COMMENT ON COLUMN quality_regressions.regression_type IS 'Which aspect got worse.';
 COMMENT ON COLUMN quality_regressions.severity IS 'How serious it is.';
 COMMENT ON COLUMN quality_regressions.detected_at IS 'When it was detected, UTC.';
-COMMENT ON COLUMN quality_regressions.metric_name IS 'Metric that fell, such as overall_quality_score.';
+COMMENT ON COLUMN quality_regressions.metric_name IS 'Metric that got worse, such as overall_quality_score.';
 COMMENT ON COLUMN quality_regressions.baseline_value IS 'Value of the metric in the baseline.';
 COMMENT ON COLUMN quality_regressions.current_value IS 'Value of the metric when detected.';
 COMMENT ON COLUMN quality_regressions.delta_percent IS 'Change against the baseline in percent; negative is a fall.';

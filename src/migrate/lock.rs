@@ -16,7 +16,18 @@ use crate::error::{Doing, Error, Result};
 
 const POLL: Duration = Duration::from_millis(50);
 /// Two runs exclude each other when they work on the same schema of the same database. The seed is arbitrary.
-const KEY: &str = "hashtextextended(current_database() || '/' || current_schema(), 8062025)";
+macro_rules! key {
+    () => {
+        "hashtextextended(current_database() || '/' || current_schema(), 8062025)"
+    };
+}
+const KEY: &str = key!();
+/// A condition on `pg_locks`, which shows the key in two halves.
+const IS_OURS: &str = concat!(
+    "locktype = 'advisory' AND objsubid = 1 AND (classid::bigint << 32 | objid::bigint) = ",
+    key!(),
+    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+);
 
 /// A connection that holds the lock. Dropping it gives the lock back, on every path.
 pub(super) struct Locked<'a> {
@@ -29,7 +40,7 @@ pub(super) fn acquire<'a>(
     wait: Duration,
     observer: &mut dyn FnMut(Event<'_>),
 ) -> Result<Locked<'a>> {
-    let begin = Instant::now();
+    let deadline = Instant::now() + wait;
     let mut told = false;
     loop {
         let taken: bool = diesel::select(sql::<Bool>(&format!("pg_try_advisory_lock({KEY})")))
@@ -38,7 +49,7 @@ pub(super) fn acquire<'a>(
         if taken {
             return Ok(Locked { conn });
         }
-        if begin.elapsed() >= wait {
+        if Instant::now() >= deadline {
             return Err(Error::Locked { waited: wait, holder: holder(conn)? });
         }
         if !told {
@@ -51,14 +62,18 @@ pub(super) fn acquire<'a>(
     }
 }
 
+/// An expression that says whether this session holds the lock.
+pub(super) fn held() -> String {
+    format!("EXISTS (SELECT FROM pg_locks WHERE pid = pg_backend_pid() AND granted AND {IS_OURS})")
+}
+
 /// Who holds the lock; `None` when it was given back by now.
 fn holder(conn: &mut PgConnection) -> Result<Option<String>> {
     let query = format!(
         "SELECT format('%s, process %s%s', coalesce(nullif(application_name, ''), 'a session'), pid,
                        ' from ' || host(client_addr)) AS holder
          FROM pg_locks JOIN pg_stat_activity USING (pid)
-         WHERE locktype = 'advisory' AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-           AND (classid::bigint << 32 | objid::bigint) = {KEY} AND objsubid = 1"
+         WHERE granted AND {IS_OURS}"
     );
     #[derive(QueryableByName)]
     struct Holder {

@@ -5,6 +5,9 @@
 //! to read or write: that is the caller's. Functions return Diesel's own result, so that they compose inside a
 //! transaction; every time is UTC.
 //!
+//! What `NewX` leaves out takes the default of its column, so it cannot put null where there is a default:
+//! `XChanges` can. Changes that name nothing are an error of Diesel's query builder, not a silent success.
+//!
 //! # Relations
 //!
 //! Each of the 31 foreign keys can be walked from both ends. From the child, a method named like the parent loads

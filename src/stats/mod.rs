@@ -418,7 +418,11 @@ fn migrations(conn: &mut PgConnection) -> Result<(Option<String>, Probe<Migratio
     if status.applied.is_empty() && !pending.is_empty() {
         return Err(Error::Behind { pending });
     }
-    let found = Migrations { applied: status.applied.len(), pending, unknown: status.unknown };
+    let found = Migrations {
+        applied: status.applied.len(),
+        pending,
+        unknown: status.unknown.into_iter().map(|unknown| unknown.version).collect(),
+    };
     Ok((head, Probe::Done { found }))
 }
 

@@ -246,7 +246,7 @@ fn head(status: &Status, standing: Standing) -> Check {
     }
     let finding = |name: &str, problem: &str| Finding::new(format!("migration {name}"), problem);
     findings.extend(status.pending.iter().map(|pending| finding(&pending.name, "pending")));
-    findings.extend(status.unknown.iter().map(|version| finding(version, "not known to this code")));
+    findings.extend(status.unknown.iter().map(|unknown| finding(unknown.label(), "not known to this code")));
     let expected = migrate::EMBEDDED.last().map(|migration| migration.name);
     let title = "every migration is applied, and no other".to_owned();
     Check::new("migrations.head".to_owned(), None, "0.2d part 1, 0.2d part 2, 0.2e part 2", title)

@@ -293,16 +293,19 @@ fn putting_a_state_again_changes_the_row_and_keeps_what_is_left_out() {
 /// 0.2b: an agent's current workflow
 #[test]
 fn a_state_leads_to_the_workflow_in_hand_and_back_until_that_is_gone() {
-    let (_db, mut conn, family) = support::family();
-    let conn = &mut conn;
-    assert_eq!(family.state.current_workflow(conn).unwrap().as_ref(), Some(&family.workflow));
+    let db = TestDb::migrated();
+    let conn = &mut db.conn();
+    let (family, other) = (Family::new(conn), Family::new(conn));
+    assert_eq!(family.state.current_workflow(conn), Ok(Some(family.workflow.clone())));
     assert_eq!(family.workflow.agent_states().load(conn).unwrap(), from_ref(&family.state));
-    let in_hand = family.agent.current_workflow(conn).unwrap();
-    assert_eq!(in_hand.as_ref(), Some(&family.workflow));
+    for Family { agent, workflow, .. } in [&family, &other] {
+        assert_eq!(agent.current_workflow(conn), Ok(Some(workflow.clone())));
+    }
     family.workflow.delete(conn);
-    let state = family.state.reload(conn).unwrap();
-    assert_eq!(state.current_workflow_id, None);
+    assert_eq!(family.state.reload(conn).unwrap().current_workflow_id, None);
     assert_eq!(family.agent.current_workflow(conn), Ok(None));
+    other.state.delete(conn);
+    assert_eq!(other.agent.current_workflow(conn), Ok(None));
 }
 
 // agent_capabilities

@@ -271,8 +271,7 @@ fn a_baseline_leads_to_its_agent_and_its_customer_and_back() {
 #[test]
 fn a_model_has_a_baseline_of_every_type_and_the_one_in_force_is_found() {
     let (_db, mut conn, agent, customer) = ground();
-    for (minute, kind) in BaselineType::ALL.iter().enumerate() {
-        let minute = minute as i64;
+    for (minute, kind) in (0..).zip(BaselineType::ALL) {
         let valid_until = (minute < 2).then(|| at(minute + 1));
         let new = new_baseline(&agent, &customer);
         NewQualityBaseline { baseline_type: *kind, established_at: at(minute), valid_until, ..new }.insert(&mut conn);

@@ -1,4 +1,6 @@
 //! The core layer: customers, agents, and the events, recommendations, approvals and optimizations between them.
+//!
+//! The thirteenth test of 0.2a, seed data insertion, is `seed::every_table_gets_as_many_rows_as_the_design_says`.
 
 use std::slice::from_ref;
 

@@ -1,7 +1,7 @@
 //! The committed JSON Schemas against what the binary prints.
 
 use diesel::connection::SimpleConnection;
-use optiinfra_db::migrate::{EMBEDDED, Migrator};
+use optiinfra_db::migrate::{EMBEDDED, Goal, Migrator};
 use serde_json::{Value, json};
 
 use crate::support::{Dbctl, TestDb};
@@ -62,7 +62,7 @@ fn stats_prints_what_its_schema_says() {
     assert_valid(&part);
 
     let older = TestDb::empty();
-    Migrator::default().set(&EMBEDDED[..5]).run(&mut older.conn()).unwrap();
+    Migrator::default().set(&EMBEDDED[..5]).run(&mut older.conn(), &Goal::Head).unwrap();
     assert_valid(&Dbctl::on(&older).run("stats --format json").json());
 }
 

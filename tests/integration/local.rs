@@ -8,7 +8,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use optiinfra_db::connection;
 use optiinfra_db::local::{Cluster, Ephemeral, Started, Status};
-use optiinfra_db::migrate;
+use optiinfra_db::migrate::{self, StartupPolicy};
 
 use crate::support::{Dbctl, number};
 
@@ -58,7 +58,7 @@ fn a_cluster_lives_through_create_stop_start_and_destroy_with_its_data() {
     assert_eq!(cluster.start().unwrap(), Started::Created);
     assert_eq!(cluster.start().unwrap(), Started::AlreadyRunning);
     let mut conn = connection::connect(&cluster.target(), "test").unwrap();
-    migrate::ensure_current(&mut conn).unwrap();
+    migrate::ensure_current(&mut conn, &StartupPolicy::default()).unwrap();
     assert_eq!(
         number(&mut conn, "SELECT count(*) FROM pg_settings WHERE name = 'listen_addresses' AND setting = ''"),
         1
@@ -84,7 +84,7 @@ fn a_killed_server_is_started_again_with_its_data() {
     let scratch = Scratch::new();
     scratch.cluster.start().unwrap();
     let mut conn = connection::connect(&scratch.cluster.target(), "test").unwrap();
-    migrate::ensure_current(&mut conn).unwrap();
+    migrate::ensure_current(&mut conn, &StartupPolicy::default()).unwrap();
     kill(scratch.pid(), Signal::SIGKILL).unwrap();
     assert_eq!(scratch.cluster.start().unwrap(), Started::Started);
     let mut conn = connection::connect(&scratch.cluster.target(), "test").unwrap();

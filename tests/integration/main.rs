@@ -12,6 +12,7 @@
 
 mod support;
 
+mod adopt;
 mod agent_state;
 mod application;
 mod cli;
@@ -23,9 +24,11 @@ mod html;
 mod json_schema;
 mod local;
 mod migrate;
+mod online;
 mod resource;
 mod schema_rules;
 mod seed;
+mod service;
 mod stats;
 mod verify;
 mod workflow_history;

@@ -7,17 +7,23 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use optiinfra_db::Error;
 use optiinfra_db::migrate::diesel_migrations::{FileBasedMigrations, MigrationHarness};
-use optiinfra_db::migrate::{self, Direction, EMBEDDED, Event, Migration, Migrator, RevertTo, Set};
+use optiinfra_db::migrate::{self, Direction, EMBEDDED, Event, Goal, Migration, Migrator, Set, StartupPolicy};
 
 use crate::support::{TestDb, number, take_migration_lock};
 
-const GOOD: Migration =
-    Migration { version: "00000000000001", name: "1_good", up: "CREATE TABLE good (a int)", down: "DROP TABLE good" };
+const GOOD: Migration = Migration {
+    version: "00000000000001",
+    name: "1_good",
+    in_transaction: true,
+    up: "CREATE TABLE good (a int)",
+    down: "DROP TABLE good",
+};
 const BAD: Migration = Migration {
     version: "00000000000002",
     name: "2_bad",
     up: "CREATE TABLE bad (a int); SELECT 1 / 0",
     down: "DROP TABLE bad",
+    ..GOOD
 };
 
 const RELATIONS: &str = "SELECT count(*) FROM pg_class WHERE relnamespace = current_schema()::regnamespace";
@@ -45,11 +51,11 @@ fn an_empty_schema_has_everything_pending_and_looking_creates_nothing() {
 #[test]
 fn a_run_applies_everything_in_order_and_a_second_one_does_nothing() {
     let db = TestDb::empty();
-    let first = migrate::ensure_current(&mut db.conn()).unwrap();
+    let first = migrate::ensure_current(&mut db.conn(), &StartupPolicy::default()).unwrap();
     assert_eq!(names(&first.steps), embedded_names());
     assert!(first.steps.iter().all(|step| step.direction == Direction::Apply && step.seconds > 0.0));
     assert_eq!(first.head.as_deref(), embedded_names().last().copied());
-    let second = migrate::ensure_current(&mut db.conn()).unwrap();
+    let second = migrate::ensure_current(&mut db.conn(), &StartupPolicy::default()).unwrap();
     assert!(second.steps.is_empty());
     assert_eq!(second.head, first.head);
     migrate::status(&mut db.conn()).unwrap().require_current().unwrap();
@@ -63,7 +69,7 @@ fn nothing_pending_takes_no_lock_and_works_for_a_reader_on_a_read_only_session()
     conn.batch_execute("SET default_transaction_read_only = on").unwrap();
     let mut holder = db.conn();
     take_migration_lock(&mut holder);
-    assert!(migrate::ensure_current(&mut conn).unwrap().steps.is_empty());
+    assert!(migrate::ensure_current(&mut conn, &StartupPolicy::default()).unwrap().steps.is_empty());
     holder.batch_execute("SELECT pg_advisory_unlock_all()").unwrap();
 }
 
@@ -82,7 +88,7 @@ fn a_run_that_waits_says_for_whom_and_gives_up_in_time() {
                 told.borrow_mut().push(holder.map(str::to_owned));
             }
         })
-        .run(&mut db.conn())
+        .run(&mut db.conn(), &Goal::Head)
         .unwrap_err();
     assert!(begin.elapsed() >= Duration::from_millis(300));
     assert!(
@@ -94,16 +100,16 @@ fn a_run_that_waits_says_for_whom_and_gives_up_in_time() {
     assert_eq!(number(&mut db.conn(), RELATIONS), 0);
 
     holder.batch_execute("SELECT pg_advisory_unlock_all()").unwrap();
-    migrate::ensure_current(&mut db.conn()).unwrap();
+    migrate::ensure_current(&mut db.conn(), &StartupPolicy::default()).unwrap();
 }
 
 #[test]
 fn the_lock_is_given_back_after_success_and_after_failure() {
     let db = TestDb::empty();
     let mut conn = db.conn();
-    Migrator::default().set(&[GOOD]).run(&mut conn).unwrap();
+    Migrator::default().set(&[GOOD]).run(&mut conn, &Goal::Head).unwrap();
     assert_eq!(number(&mut conn, LOCKS), 0);
-    Migrator::default().set(&[GOOD, BAD]).run(&mut conn).unwrap_err();
+    Migrator::default().set(&[GOOD, BAD]).run(&mut conn, &Goal::Head).unwrap_err();
     assert_eq!(number(&mut conn, LOCKS), 0);
 }
 
@@ -111,14 +117,14 @@ fn the_lock_is_given_back_after_success_and_after_failure() {
 fn a_failing_migration_leaves_the_ones_before_it_and_nothing_of_itself() {
     let db = TestDb::empty();
     let mut conn = db.conn();
-    let error = Migrator::default().set(&[GOOD, BAD]).run(&mut conn).unwrap_err();
+    let error = Migrator::default().set(&[GOOD, BAD]).run(&mut conn, &Goal::Head).unwrap_err();
     assert!(matches!(&error, Error::Migration { name, .. } if name == "2_bad"));
     assert_eq!(number(&mut conn, HISTORY), 1);
     assert_eq!(number(&mut conn, "SELECT count(*) FROM pg_class WHERE oid = to_regclass('bad')"), 0);
     assert_eq!(number(&mut conn, "SELECT count(*) FROM good"), 0);
 
     let mended = Migration { up: "CREATE TABLE bad (a int)", ..BAD };
-    let report = Migrator::default().set(&[GOOD, mended]).run(&mut conn).unwrap();
+    let report = Migrator::default().set(&[GOOD, mended]).run(&mut conn, &Goal::Head).unwrap();
     assert_eq!(names(&report.steps), ["2_bad"]);
 }
 
@@ -126,13 +132,13 @@ fn a_failing_migration_leaves_the_ones_before_it_and_nothing_of_itself() {
 fn a_database_ahead_of_the_binary_is_refused_by_name() {
     let db = TestDb::empty();
     let mut conn = db.conn();
-    Migrator::default().set(&[GOOD]).run(&mut conn).unwrap();
+    Migrator::default().set(&[GOOD]).run(&mut conn, &Goal::Head).unwrap();
     let later = Migration { version: "00000000000003", name: "3_later", ..BAD };
     for error in [
-        Migrator::default().set(&[later]).run(&mut conn).unwrap_err(),
-        Migrator::default().set(&[later]).revert(&mut conn, &RevertTo::Steps(1)).unwrap_err(),
+        Migrator::default().set(&[later]).run(&mut conn, &Goal::Head).unwrap_err(),
+        Migrator::default().set(&[later]).run(&mut conn, &Goal::Back(1)).unwrap_err(),
     ] {
-        assert!(matches!(&error, Error::Ahead { unknown } if unknown == &["00000000000001"]), "{error:?}");
+        assert!(matches!(&error, Error::Ahead { unknown } if unknown == &["1_good"]), "{error:?}");
     }
 }
 
@@ -141,8 +147,11 @@ fn tables_of_our_names_without_a_history_are_left_alone() {
     let db = TestDb::empty();
     let mut conn = db.conn();
     conn.batch_execute("CREATE TABLE agents (mine text); CREATE VIEW events AS SELECT 1 AS one").unwrap();
-    let error = migrate::ensure_current(&mut conn).unwrap_err();
-    assert!(matches!(&error, Error::Occupied(names) if names == &["agents", "events"]), "{error:?}");
+    let error = migrate::ensure_current(&mut conn, &StartupPolicy::default()).unwrap_err();
+    assert!(
+        matches!(&error, Error::Occupied { tables, by_alembic: false } if tables == &["agents", "events"]),
+        "{error:?}"
+    );
     assert_eq!(
         number(&mut conn, "SELECT count(*) FROM pg_class WHERE oid = to_regclass('__diesel_schema_migrations')"),
         0
@@ -156,28 +165,28 @@ fn reverting_goes_so_many_steps_or_to_a_version_or_to_nothing() {
     let mut migrator = Migrator::default();
     let newest_first: Vec<_> = embedded_names().into_iter().rev().collect();
 
-    let steps = migrator.revert(&mut conn, &RevertTo::Steps(2)).unwrap();
+    let steps = migrator.run(&mut conn, &Goal::Back(2)).unwrap();
     assert_eq!(names(&steps.steps), newest_first[..2]);
     assert_eq!(steps.head.as_deref(), Some(newest_first[2]));
 
-    let to = RevertTo::Version("2025-10-19-160000_agent_state_tables".to_owned());
-    let version = migrator.revert(&mut conn, &to).unwrap();
+    let to = Goal::Version("2025-10-19-160000_agent_state_tables".to_owned());
+    let version = migrator.run(&mut conn, &to).unwrap();
     assert_eq!(version.head.as_deref(), Some("2025-10-19-160000_agent_state_tables"));
-    assert!(migrator.revert(&mut conn, &to).unwrap().steps.is_empty(), "it is there already");
+    assert!(migrator.run(&mut conn, &to).unwrap().steps.is_empty(), "it is there already");
 
-    let rest = migrator.revert(&mut conn, &RevertTo::Nothing).unwrap();
+    let rest = migrator.run(&mut conn, &Goal::Nothing).unwrap();
     assert_eq!(rest.head, None);
     assert_eq!(number(&mut conn, HISTORY), 0);
-    migrate::ensure_current(&mut conn).unwrap();
+    migrate::ensure_current(&mut conn, &StartupPolicy::default()).unwrap();
 }
 
 #[test]
-fn reverting_to_a_version_that_is_not_there_changes_nothing() {
+fn a_version_that_does_not_exist_is_no_goal() {
     let db = TestDb::migrated();
     let mut conn = db.conn();
-    Migrator::default().revert(&mut conn, &RevertTo::Steps(1)).unwrap();
-    for text in ["1999", EMBEDDED.last().unwrap().version] {
-        let error = Migrator::default().revert(&mut conn, &RevertTo::Version(text.to_owned())).unwrap_err();
+    Migrator::default().run(&mut conn, &Goal::Back(1)).unwrap();
+    for text in ["1999", "core_schema"] {
+        let error = Migrator::default().run(&mut conn, &Goal::Version(text.to_owned())).unwrap_err();
         assert!(matches!(error, Error::UnknownVersion(_)), "{error:?}");
     }
     assert_eq!(number(&mut conn, HISTORY), i64::try_from(EMBEDDED.len()).unwrap() - 1);
@@ -188,8 +197,8 @@ fn what_a_revert_would_lose_is_counted_and_nothing_is_lost() {
     let db = TestDb::migrated();
     let mut conn = db.conn();
     crate::support::customer(&mut conn);
-    let to = RevertTo::Version("20251019160000".to_owned());
-    let loss = Migrator::default().revert_loss(&mut conn, &to).unwrap();
+    let to = Goal::Version("20251019160000".to_owned());
+    let loss = Migrator::default().loss(&mut conn, &to).unwrap();
     assert_eq!(loss.migrations.len(), 6);
     let tables: Vec<_> = loss.tables.keys().map(String::as_str).collect();
     assert_eq!(
@@ -207,7 +216,7 @@ fn what_a_revert_would_lose_is_counted_and_nothing_is_lost() {
     );
     assert_eq!(loss.columns.keys().map(String::as_str).collect::<Vec<_>>(), ["agent_states.current_workflow_id"]);
 
-    let all = Migrator::default().revert_loss(&mut conn, &RevertTo::Nothing).unwrap();
+    let all = Migrator::default().loss(&mut conn, &Goal::Nothing).unwrap();
     assert_eq!(all.tables["customers"], 1);
     assert_eq!(all.tables.len(), 18);
     assert_eq!(number(&mut conn, "SELECT count(*) FROM customers"), 1);
@@ -219,8 +228,8 @@ fn a_down_that_fails_is_named_before_anything_is_lost() {
     let db = TestDb::empty();
     let mut conn = db.conn();
     let stuck = Migration { down: "DROP TABLE nowhere", ..GOOD };
-    Migrator::default().set(&[stuck]).run(&mut conn).unwrap();
-    let error = Migrator::default().set(&[stuck]).revert_loss(&mut conn, &RevertTo::Nothing).unwrap_err();
+    Migrator::default().set(&[stuck]).run(&mut conn, &Goal::Head).unwrap();
+    let error = Migrator::default().set(&[stuck]).loss(&mut conn, &Goal::Nothing).unwrap_err();
     assert!(matches!(&error, Error::Migration { name, .. } if name == "1_good"), "{error:?}");
 }
 
@@ -240,7 +249,7 @@ fn diesel_reads_the_same_migrations_and_its_harness_runs_ours() {
     let mut conn = db.conn();
     conn.run_pending_migrations(Set(EMBEDDED)).unwrap();
     migrate::status(&mut conn).unwrap().require_current().unwrap();
-    Migrator::default().revert(&mut conn, &RevertTo::Steps(1)).unwrap();
+    Migrator::default().run(&mut conn, &Goal::Back(1)).unwrap();
     assert_eq!(conn.run_pending_migrations(folder).unwrap().len(), 1, "diesel_cli's view of our history");
 }
 
@@ -254,7 +263,7 @@ fn several_runs_at_once_apply_each_migration_once() {
                 scope.spawn(|| {
                     let mut conn = db.conn();
                     barrier.wait();
-                    migrate::ensure_current(&mut conn).unwrap().steps.len()
+                    migrate::ensure_current(&mut conn, &StartupPolicy::default()).unwrap().steps.len()
                 })
             })
             .collect();
@@ -262,4 +271,24 @@ fn several_runs_at_once_apply_each_migration_once() {
     });
     assert_eq!(applied, EMBEDDED.len());
     assert_eq!(number(&mut db.conn(), HISTORY), i64::try_from(EMBEDDED.len()).unwrap());
+}
+
+#[test]
+fn a_version_is_reached_forward_and_back_and_redo_comes_back_to_where_it_was() {
+    let db = TestDb::empty();
+    let mut conn = db.conn();
+    let to = |version: &str| Goal::Version(version.to_owned());
+    let forward = Migrator::default().run(&mut conn, &to("20251019200000")).unwrap();
+    assert_eq!(forward.head.as_deref(), Some("2025-10-19-200000_workflow_history"));
+    assert_eq!(forward.steps.len(), 3);
+    let back = Migrator::default().run(&mut conn, &to("2025-10-19-120000")).unwrap();
+    let directions: Vec<_> = back.steps.iter().map(|step| step.direction).collect();
+    assert_eq!(directions, [Direction::Revert, Direction::Revert]);
+    assert_eq!(back.head.as_deref(), Some("2025-10-19-120000_core_schema"));
+
+    Migrator::default().run(&mut conn, &Goal::Head).unwrap();
+    let redo = Migrator::default().run(&mut conn, &Goal::Redo(2)).unwrap();
+    let directions: Vec<_> = redo.steps.iter().map(|step| step.direction).collect();
+    assert_eq!(directions, [Direction::Revert, Direction::Revert, Direction::Apply, Direction::Apply]);
+    migrate::status(&mut conn).unwrap().require_current().unwrap();
 }

@@ -198,8 +198,8 @@ fn the_average_of_a_metric_is_taken_over_all_its_samples() {
         ResourceMetric::average(conn, customer.id, "i-test", ResourceType::Gpu, "utilization").unwrap()
     };
     assert_eq!(average(&mut conn), None);
-    for (minute, value) in [60.0, 75.0, 80.0, 85.0, 90.0].into_iter().enumerate() {
-        new_resource_metric(&agent, &customer, value, minute as i64).insert(&mut conn);
+    for (minute, value) in (0..).zip([60.0, 75.0, 80.0, 85.0, 90.0]) {
+        new_resource_metric(&agent, &customer, value, minute).insert(&mut conn);
     }
     assert_eq!(average(&mut conn), Some(78.0));
 }

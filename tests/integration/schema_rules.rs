@@ -6,7 +6,7 @@ use diesel::prelude::*;
 use diesel::sql_types::Text;
 use optiinfra_db::enums;
 use optiinfra_db::layer;
-use optiinfra_db::migrate::{EMBEDDED, Migrator, RevertTo};
+use optiinfra_db::migrate::{EMBEDDED, Goal, Migrator};
 use optiinfra_db::verify::catalog::{self, Entry, Kind};
 use serde_json::Value;
 
@@ -187,7 +187,7 @@ fn deployed_schema() -> Vec<Entry> {
 #[test]
 fn after_the_fifth_migration_the_catalogue_is_the_deployed_one() {
     let db = TestDb::empty();
-    Migrator::default().set(&EMBEDDED[..5]).run(&mut db.conn()).unwrap();
+    Migrator::default().set(&EMBEDDED[..5]).run(&mut db.conn(), &Goal::Head).unwrap();
     let (expected, found) = (deployed_schema(), catalog::read(&mut db.conn()).unwrap());
     let differences = catalog::diff(&expected, &found);
     assert!(differences.is_empty(), "{differences:#?}");
@@ -206,13 +206,13 @@ fn each_migration_up_down_and_up_again_leaves_the_catalogue_as_it_was() {
         let set = &EMBEDDED[..upto];
         let name = EMBEDDED[upto - 1].name;
         let before = catalog::read(&mut conn).unwrap();
-        Migrator::default().set(set).run(&mut conn).unwrap();
+        Migrator::default().set(set).run(&mut conn, &Goal::Head).unwrap();
         let after = catalog::read(&mut conn).unwrap();
         assert_ne!(before, after, "{name} does nothing that the catalogue shows");
 
-        Migrator::default().set(set).revert(&mut conn, &RevertTo::Steps(1)).unwrap();
+        Migrator::default().set(set).run(&mut conn, &Goal::Back(1)).unwrap();
         assert_eq!(catalog::diff(&before, &catalog::read(&mut conn).unwrap()), [], "down.sql of {name}");
-        Migrator::default().set(set).run(&mut conn).unwrap();
+        Migrator::default().set(set).run(&mut conn, &Goal::Head).unwrap();
         assert_eq!(catalog::read(&mut conn).unwrap(), after, "up.sql of {name} a second time");
     }
 }
@@ -221,9 +221,9 @@ fn each_migration_up_down_and_up_again_leaves_the_catalogue_as_it_was() {
 fn reverting_everything_leaves_nothing_of_ours() {
     let db = TestDb::migrated();
     let mut conn = db.conn();
-    Migrator::default().revert(&mut conn, &RevertTo::Nothing).unwrap();
+    Migrator::default().run(&mut conn, &Goal::Nothing).unwrap();
     assert_eq!(catalog::read(&mut conn).unwrap(), []);
-    conn.batch_execute("DROP TABLE __diesel_schema_migrations").unwrap();
+    conn.batch_execute("DROP TABLE __diesel_schema_migrations, __optiinfra_migrations").unwrap();
     for (catalogue, namespace) in [
         ("pg_class", "relnamespace"),
         ("pg_type", "typnamespace"),

@@ -13,7 +13,7 @@ use optiinfra_db::enums::{
     WorkflowStatus,
 };
 use optiinfra_db::layer::{self, Layer};
-use optiinfra_db::migrate::{EMBEDDED, Migrator};
+use optiinfra_db::migrate::{EMBEDDED, Goal, Migrator};
 use optiinfra_db::models::{QualityMetric, ResourceMetric};
 use optiinfra_db::schema::{customers, quality_metrics, scaling_events};
 use optiinfra_db::seed::{self, ids};
@@ -547,7 +547,7 @@ const REDUNDANT: [(&str, &str); 44] = [
 #[test]
 fn the_deployed_schema_reports_its_redundant_indexes() {
     let db = TestDb::empty();
-    Migrator::default().set(&EMBEDDED[..5]).run(&mut db.conn()).unwrap();
+    Migrator::default().set(&EMBEDDED[..5]).run(&mut db.conn(), &Goal::Head).unwrap();
     let report = of_all(&db);
     let operations = &report.operations;
     let found: Vec<_> =

@@ -7,7 +7,7 @@ use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use optiinfra_db::layer::Layer;
-use optiinfra_db::migrate::{EMBEDDED, Migrator};
+use optiinfra_db::migrate::{EMBEDDED, Goal, Migrator};
 use optiinfra_db::seed;
 use optiinfra_db::verify::catalog;
 use optiinfra_db::verify::{self, Check, Options, Outcome, Report, SeedExpectation};
@@ -173,7 +173,7 @@ fn a_database_without_a_current_schema_is_empty_too() {
 #[test]
 fn a_database_at_an_older_version_is_told_so_first() {
     let db = TestDb::empty();
-    Migrator::default().set(&EMBEDDED[..5]).run(&mut db.conn()).unwrap();
+    Migrator::default().set(&EMBEDDED[..5]).run(&mut db.conn(), &Goal::Head).unwrap();
     let report = verified(&db);
     assert_eq!(report.checks[0].id, "migrations.head");
     assert_eq!(failed(&report), ["migrations.head"]);

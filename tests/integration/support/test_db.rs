@@ -9,7 +9,7 @@ use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use optiinfra_db::connection::{self, Target};
 use optiinfra_db::local::Ephemeral;
-use optiinfra_db::migrate::Migrator;
+use optiinfra_db::migrate::{Goal, Migrator};
 use uuid::Uuid;
 
 /// The suite's cluster.
@@ -35,7 +35,7 @@ impl TestDb {
     /// A schema with every migration applied.
     pub fn migrated() -> Self {
         let db = Self::empty();
-        Migrator::default().run(&mut db.conn()).expect("every migration applies");
+        Migrator::default().run(&mut db.conn(), &Goal::Head).expect("every migration applies");
         db
     }
 

@@ -1,0 +1,85 @@
+//! Applied migrations whose text is not what it was: told with a diff, and recorded when somebody says that it is right.
+
+use diesel::pg::PgConnection;
+use diesel::prelude::*;
+use diesel::sql_types::Text;
+use serde::Serialize;
+use similar::TextDiff;
+
+use super::history::{self, Status, TextState};
+use super::set::{self, Migration};
+use crate::error::{Doing, Error, Result};
+
+/// A migration whose recorded text was replaced by the text of this build.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Repaired {
+    /// Name of the migration's folder.
+    pub name: String,
+    /// How the two texts compared.
+    pub was: TextState,
+}
+
+/// Fails when an applied migration says something else now, with the difference.
+pub(super) fn refuse_edited(conn: &mut PgConnection, set: &[Migration], status: &Status) -> Result<()> {
+    for name in status.with_text(TextState::Cosmetic) {
+        tracing::warn!(migration = name, "comments or white space of an applied migration have changed");
+    }
+    let names: Vec<String> = status.with_text(TextState::Edited).into_iter().map(str::to_owned).collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    let mut diff = String::new();
+    for name in &names {
+        diff += &difference(conn, set::find(set, name)?)?;
+    }
+    Err(Error::Edited { names, diff })
+}
+
+/// The change of a migration's text since it was applied, as a unified diff.
+fn difference(conn: &mut PgConnection, migration: &Migration) -> Result<String> {
+    let applied = history::recorded_text(conn, migration.version)?.map(|(text, _)| text).unwrap_or_default();
+    let names = (format!("{}/up.sql as applied", migration.name), format!("{}/up.sql now", migration.name));
+    Ok(TextDiff::from_lines(applied.as_str(), migration.up)
+        .unified_diff()
+        .context_radius(2)
+        .header(&names.0, &names.1)
+        .to_string())
+}
+
+/// Replaces what is recorded of every applied migration that differs, and writes down that it was done and why.
+pub(super) fn repair(
+    conn: &mut PgConnection,
+    set: &[Migration],
+    status: &Status,
+    reason: &str,
+) -> Result<Vec<Repaired>> {
+    let different: Vec<_> = status.applied.iter().filter(|applied| applied.text != TextState::Same).collect();
+    if different.is_empty() {
+        return Ok(Vec::new());
+    }
+    history::create(conn)?;
+    conn.transaction(|conn| {
+        let mut repaired = Vec::new();
+        for applied in different {
+            let migration = set::find(set, &applied.version)?;
+            replace(conn, migration, reason).doing(format!("record the text of {}", migration.name))?;
+            tracing::info!(migration = migration.name, reason, "the text of a migration was recorded anew");
+            repaired.push(Repaired { name: migration.name.to_owned(), was: applied.text });
+        }
+        Ok(repaired)
+    })
+}
+
+fn replace(conn: &mut PgConnection, migration: &Migration, reason: &str) -> QueryResult<()> {
+    diesel::sql_query(include_str!("repair.sql"))
+        .bind::<Text, _>(migration.version)
+        .bind::<Text, _>(migration.name)
+        .bind::<Text, _>(env!("CARGO_PKG_VERSION"))
+        .bind::<Text, _>(migration.file_hash())
+        .bind::<Text, _>(migration.content_hash())
+        .bind::<diesel::sql_types::Bool, _>(migration.header().is_ok_and(|header| header.compatible))
+        .bind::<Text, _>(migration.up)
+        .bind::<Text, _>(reason)
+        .execute(conn)
+        .map(drop)
+}

@@ -1,0 +1,248 @@
+//! Runs one migration, either way: with bounded waiting for locks, tried again while there is time, in a transaction
+//! or, where it cannot be one, statement by statement.
+
+use std::time::{Duration, Instant};
+
+use diesel::connection::SimpleConnection;
+use diesel::dsl::sql;
+use diesel::pg::PgConnection;
+use diesel::prelude::*;
+use diesel::result::Error as DieselError;
+use diesel::sql_types::{Nullable, Text};
+
+use super::history;
+use super::set::{Header, Migration};
+use super::sql::{normalised, statements, words};
+use super::{Direction, Event, Step};
+use crate::error::{Doing, Error, Result};
+
+/// The first pause before a migration that met a lock is tried again; each further one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// What all steps of a run share.
+pub(super) struct Runner<'a> {
+    pub observer: &'a mut dyn FnMut(Event<'_>),
+    /// When to give up on locks.
+    pub deadline: Instant,
+    /// How long that is after the run began, for the message.
+    pub lock_wait: Duration,
+}
+
+impl Runner<'_> {
+    /// Runs a migration and changes the history with it.
+    pub fn step(&mut self, conn: &mut PgConnection, migration: &Migration, direction: Direction) -> Result<Step> {
+        (self.observer)(Event::Begin(direction, migration));
+        let begin = Instant::now();
+        let header = migration.header()?;
+        if migration.in_transaction {
+            self.whole(conn, migration, direction, &header)?;
+        } else {
+            self.piecewise(conn, migration, direction, &header)?;
+        }
+        let step = Step {
+            version: migration.version.to_owned(),
+            name: migration.name.to_owned(),
+            direction,
+            seconds: begin.elapsed().as_secs_f64(),
+        };
+        tracing::info!(migration = step.name, ?direction, seconds = step.seconds, "migration committed");
+        (self.observer)(Event::Done(&step));
+        Ok(step)
+    }
+
+    /// One transaction. The history comes first: should two runs get here in spite of the lock, the second waits for
+    /// the first at this row and then fails on it.
+    fn whole(
+        &mut self,
+        conn: &mut PgConnection,
+        migration: &Migration,
+        direction: Direction,
+        header: &Header,
+    ) -> Result<()> {
+        let deadline = self.deadline;
+        self.until_unlocked(migration, |_| {
+            conn.transaction(|conn| {
+                let begin = Instant::now();
+                match direction {
+                    Direction::Apply => {
+                        history::claim(conn, migration)?;
+                        conn.batch_execute(&header.timeouts("LOCAL", deadline))?;
+                        conn.batch_execute(migration.up)?;
+                        history::update_record(conn, migration, Some(begin.elapsed().as_secs_f64()), None)
+                    }
+                    Direction::Revert => {
+                        history::delete(conn, migration)?;
+                        conn.batch_execute(&header.timeouts("LOCAL", deadline))?;
+                        conn.batch_execute(migration.down)
+                    }
+                }
+            })
+        })
+        .map_err(|source| match source {
+            Failure::Locked(source) => self.gave_up(migration, source),
+            Failure::Other(source) => Error::Migration { name: migration.name.to_owned(), source },
+        })
+    }
+
+    /// A transaction a statement. How far it has come is written down, so that the next run goes on from there.
+    fn piecewise(
+        &mut self,
+        conn: &mut PgConnection,
+        migration: &Migration,
+        direction: Direction,
+        header: &Header,
+    ) -> Result<()> {
+        let begin = Instant::now();
+        let inherited = session_timeouts(conn)?;
+        let all = statements(if direction == Direction::Apply { migration.up } else { migration.down });
+        let done = if direction == Direction::Apply { resume(conn, migration, &all)? } else { 0 };
+        let of = all.len();
+        for (number, statement) in (1..).zip(&all).skip(done) {
+            let deadline = self.deadline;
+            let ran = self.until_unlocked(migration, |_| {
+                drop_invalid_index(conn, statement)?;
+                conn.batch_execute(&header.timeouts("SESSION", deadline))?;
+                conn.batch_execute(statement)
+            });
+            conn.batch_execute(&inherited).doing("give the session its time limits back")?;
+            ran.map_err(|source| match source {
+                Failure::Locked(source) => self.gave_up(migration, source),
+                Failure::Other(source) => {
+                    Error::MigrationStopped { name: migration.name.to_owned(), statement: number, of, source }
+                }
+            })?;
+            if direction == Direction::Apply {
+                let done = i32::try_from(number).unwrap_or(i32::MAX);
+                history::update_record(conn, migration, None, Some(done)).doing("note how far the migration is")?;
+            }
+        }
+        conn.transaction(|conn| match direction {
+            Direction::Apply => {
+                history::insert_applied(conn, migration)?;
+                history::update_record(conn, migration, Some(begin.elapsed().as_secs_f64()), None)
+            }
+            Direction::Revert => history::delete(conn, migration),
+        })
+        .doing(format!("write {} into the history", migration.name))
+    }
+
+    /// Tries again after a lock timeout, with growing pauses of random length, until the time is up.
+    fn until_unlocked(
+        &mut self,
+        migration: &Migration,
+        mut run: impl FnMut(&mut Self) -> QueryResult<()>,
+    ) -> Result<(), Failure> {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match run(self) {
+                Ok(()) => return Ok(()),
+                Err(source) if !is_lock_timeout(&source) => return Err(Failure::Other(source)),
+                Err(source) if Instant::now() + pause >= self.deadline => return Err(Failure::Locked(source)),
+                Err(source) => {
+                    tracing::info!(migration = migration.name, error = %source, ?pause, "a table is locked: trying again");
+                    (self.observer)(Event::Blocked(migration));
+                }
+            }
+            std::thread::sleep(pause.mul_f64(0.5 + fastrand::f64()));
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    fn gave_up(&self, migration: &Migration, source: DieselError) -> Error {
+        Error::TableLocked { name: migration.name.to_owned(), waited: self.lock_wait, source }
+    }
+}
+
+enum Failure {
+    Locked(DieselError),
+    Other(DieselError),
+}
+
+impl Header {
+    /// Sets the time limits: the migration's, not those that the session inherited, and no later than the deadline.
+    fn timeouts(&self, scope: &str, deadline: Instant) -> String {
+        let left = deadline.saturating_duration_since(Instant::now());
+        // Zero would mean no limit.
+        let lock = if self.lock_timeout.is_zero() { left } else { self.lock_timeout.min(left) }.as_millis().max(1);
+        let statement = self.statement_timeout.as_millis();
+        format!("SET {scope} lock_timeout = {lock}; SET {scope} statement_timeout = {statement}")
+    }
+}
+
+/// A statement that sets the session's time limits to what they are now.
+fn session_timeouts(conn: &mut PgConnection) -> Result<String> {
+    let query = "format('SET lock_timeout = %L; SET statement_timeout = %L', \
+                 current_setting('lock_timeout'), current_setting('statement_timeout'))";
+    diesel::select(sql::<Text>(query)).get_result(conn).doing("read the session's time limits")
+}
+
+/// Diesel does not pass the SQLSTATE on, so this goes by the text, which the server writes in its own language.
+fn is_lock_timeout(error: &DieselError) -> bool {
+    matches!(error, DieselError::DatabaseError(_, info) if info.message().contains("lock timeout"))
+}
+
+/// How many statements of a migration that was interrupted are done. They must still be the ones that were run.
+fn resume(conn: &mut PgConnection, migration: &Migration, all: &[&str]) -> Result<usize> {
+    if let Some((text, Some(done))) = history::recorded_text(conn, migration.version)? {
+        let done = usize::try_from(done).unwrap_or(0);
+        let ran = statements(&text);
+        let same = ran.len() >= done
+            && all.len() >= done
+            && ran.iter().zip(all).take(done).all(|(ran, now)| normalised(ran) == normalised(now));
+        if !same {
+            return Err(Error::ResumedTextChanged { name: migration.name.to_owned(), done });
+        }
+        return Ok(done);
+    }
+    history::insert_record(conn, migration, Some(0)).doing("note that the migration begins")?;
+    Ok(0)
+}
+
+/// An interrupted `CREATE INDEX CONCURRENTLY` leaves an index that is not used and that `IF NOT EXISTS` takes for done.
+fn drop_invalid_index(conn: &mut PgConnection, statement: &str) -> QueryResult<()> {
+    let Some(name) = concurrent_index(statement) else { return Ok(()) };
+    let query = "(SELECT quote_ident(relname) FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid \
+                  WHERE NOT indisvalid AND indexrelid = to_regclass($1))";
+    #[derive(QueryableByName)]
+    struct Invalid {
+        #[diesel(sql_type = Nullable<Text>)]
+        name: Option<String>,
+    }
+    let invalid: Invalid =
+        diesel::sql_query(format!("SELECT {query} AS name")).bind::<Text, _>(&name).get_result(conn)?;
+    let Some(name) = invalid.name else { return Ok(()) };
+    tracing::warn!(index = name, "dropping an index that an interrupted run left invalid");
+    conn.batch_execute(&format!("DROP INDEX CONCURRENTLY IF EXISTS {name}"))
+}
+
+/// The name of the index that a statement builds concurrently.
+fn concurrent_index(statement: &str) -> Option<String> {
+    let words = words(statement);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let behind = match words.as_slice() {
+        ["CREATE", "INDEX", "CONCURRENTLY", ..] => 3,
+        ["CREATE", "UNIQUE", "INDEX", "CONCURRENTLY", ..] => 4,
+        _ => return None,
+    };
+    let exists = words[behind..].starts_with(&["IF", "NOT", "EXISTS"]);
+    super::sql::texts(statement).get(if exists { behind + 3 } else { behind }).map(|name| (*name).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_index_of_a_concurrent_build_is_named() {
+        for (statement, name) in [
+            ("CREATE INDEX CONCURRENTLY IF NOT EXISTS a ON t (b)", Some("a")),
+            ("create unique index concurrently \"A b\" on t (b)", Some("\"A b\"")),
+            ("/* why */ CREATE INDEX CONCURRENTLY s ON t (b)", Some("s")),
+            ("CREATE INDEX a ON t (b)", None),
+            ("DROP INDEX CONCURRENTLY a", None),
+        ] {
+            assert_eq!(concurrent_index(statement).as_deref(), name, "{statement}");
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! What a service does about the schema when it starts, and how it tells whether it is ready.
+
+use std::time::{Duration, Instant};
+
+use diesel::pg::PgConnection;
+
+use super::{DEFAULT_LOCK_WAIT, EMBEDDED, Goal, Migration, Migrator, OnAhead, Report, Status, history};
+use crate::error::{Error, Result};
+
+const POLL: Duration = Duration::from_millis(100);
+
+/// What a service does about the schema when it starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StartupPolicy {
+    /// What to do about pending migrations.
+    pub pending: OnPending,
+    /// What to do about applied migrations that this build does not know.
+    pub ahead: OnAhead,
+    /// How long to wait for a peer that migrates, and for locked tables.
+    pub wait: Duration,
+}
+
+impl Default for StartupPolicy {
+    fn default() -> Self {
+        Self { pending: OnPending::Apply, ahead: OnAhead::AcceptCompatible, wait: DEFAULT_LOCK_WAIT }
+    }
+}
+
+/// What to do about pending migrations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnPending {
+    /// Apply them, or wait for the peer that does.
+    Apply,
+    /// Wait for somebody else to apply them.
+    Wait,
+    /// Refuse to start.
+    Refuse,
+}
+
+/// Brings the schema to what this build needs, or says why that cannot be.
+///
+/// When nothing is pending, that is two SELECTs: no lock, no write, and a role that may only SELECT can do it on a
+/// read-only session. Of several services that find something pending one applies it while the others wait.
+///
+/// # Errors
+///
+/// [`Error::Ahead`] for unknown migrations that the policy does not accept, [`Error::Behind`] when something is pending
+/// and the policy does not apply it, [`Error::Locked`] when the time is up, and else as [`Migrator::run`].
+pub fn ensure_current(conn: &mut PgConnection, policy: &StartupPolicy) -> Result<Report> {
+    ensure(conn, EMBEDDED, policy)
+}
+
+/// [`ensure_current`] for any set of migrations.
+fn ensure(conn: &mut PgConnection, set: &[Migration], policy: &StartupPolicy) -> Result<Report> {
+    let begin = Instant::now();
+    match policy.pending {
+        OnPending::Apply => {}
+        OnPending::Wait => wait_for_peer(conn, set, policy.wait)?,
+        OnPending::Refuse => refuse_pending(&history::status(conn, set)?)?,
+    }
+    let report = Migrator::default().set(set).lock_wait(policy.wait).ahead(policy.ahead).run(conn, &Goal::Head)?;
+    tracing::info!(
+        applied = report.steps.len(),
+        head = report.head,
+        seconds = begin.elapsed().as_secs_f64(),
+        "the database schema is current"
+    );
+    Ok(report)
+}
+
+/// Whether everything that this build needs is applied, in two SELECTs.
+///
+/// It stays true on a replica while a peer of a newer build migrates: unknown migrations do not make it false.
+///
+/// # Errors
+///
+/// [`Error::Query`] when the history cannot be read.
+pub fn is_ready(conn: &mut PgConnection) -> Result<bool> {
+    Ok(history::status(conn, EMBEDDED)?.pending.is_empty())
+}
+
+fn wait_for_peer(conn: &mut PgConnection, set: &[Migration], wait: Duration) -> Result<()> {
+    let deadline = Instant::now() + wait;
+    loop {
+        let status = history::status(conn, set)?;
+        if status.pending.is_empty() {
+            return Ok(());
+        }
+        if Instant::now() >= deadline {
+            return refuse_pending(&status);
+        }
+        std::thread::sleep(POLL);
+    }
+}
+
+fn refuse_pending(status: &Status) -> Result<()> {
+    if status.pending.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Behind { pending: status.pending.iter().map(|pending| pending.name.clone()).collect() })
+}
