@@ -95,12 +95,26 @@ pub fn finish(result: anyhow::Result<Exit>) -> anyhow::Result<Exit> {
     result
 }
 
-fn caught() -> Option<Exit> {
+/// The signal that came, if one did.
+pub fn caught() -> Option<Exit> {
     match SIGNAL.load(Ordering::SeqCst) {
         0 => None,
         SIGTERM => Some(Exit::Terminated),
         _ => Some(Exit::Interrupted),
     }
+}
+
+/// Waits so long, or until a signal comes.
+pub fn pause(time: Duration) -> Option<Exit> {
+    let begin = Instant::now();
+    while caught().is_none() {
+        let left = time.saturating_sub(begin.elapsed());
+        if left.is_zero() {
+            break;
+        }
+        thread::sleep(left.min(POLL));
+    }
+    caught()
 }
 
 /// Whether it is the caller who has to say how the command ended.

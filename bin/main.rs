@@ -1,14 +1,17 @@
 //! The binary: parses, calls the library, prints, and chooses the exit code.
 
+mod charts;
 mod cli;
+mod csv;
 mod exit;
+mod html;
 mod interrupt;
 mod local;
 mod migrate;
 mod output;
+mod prometheus;
 mod seed;
 mod stats;
-
 mod target;
 mod verify;
 
@@ -46,6 +49,6 @@ fn run(cli: &Cli, out: &mut Output) -> anyhow::Result<Exit> {
         Command::Seed(args) => seed::run(args, &mut target::connect(global, out, "seed")?, out),
         Command::Local { action } => local::run(action, out),
         Command::Verify(args) => verify::run(args, &mut target::connect(global, out, "verify")?, out),
-        Command::Stats => stats::run(&mut target::connect(global, out, "stats")?, out),
+        Command::Stats(args) => stats::run(args, global, out),
     }
 }

@@ -153,6 +153,15 @@ pub enum Error {
     #[error("rows that the seed does not own depend on rows that would be removed: {}", .0.join(", "))]
     SeedInUse(Vec<String>),
 
+    /// No customer, or more than one, fits what was asked for.
+    #[error("{} '{wanted}'", if .found.is_empty() { "no customer has the name or id" } else { "more than one customer is called" })]
+    NoSuchCustomer {
+        /// The name or id.
+        wanted: String,
+        /// Those that fit.
+        found: Vec<uuid::Uuid>,
+    },
+
     /// The private local cluster could not be used.
     #[error("the local cluster cannot be used: {message}")]
     Local {
@@ -228,6 +237,13 @@ impl Error {
             Self::MissingPrerequisite { provided_by, .. } => Some(seed_hint(provided_by)),
             Self::SeedInUse(_) => {
                 Some("name the layers that hold these rows too, use --all, or remove the rows first".into())
+            }
+            Self::NoSuchCustomer { found, .. } if found.is_empty() => {
+                Some("`optiinfra-dbctl stats` lists the customers".into())
+            }
+            Self::NoSuchCustomer { found, .. } => {
+                let ids: Vec<_> = found.iter().map(ToString::to_string).collect();
+                Some(format!("name one by its id: {}", ids.join(", ")))
             }
             Self::Local { hint, .. } => hint.clone(),
             Self::Query { source, .. } | Self::Transaction(source) => query_hint(source),

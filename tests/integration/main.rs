@@ -21,6 +21,8 @@ mod connection;
 mod constraints;
 mod core;
 mod enums;
+mod html;
+mod json_schema;
 mod leaks;
 mod local;
 mod migrate;
