@@ -172,11 +172,11 @@ fn binary(way: Way, password: &str, server: &Scratch) -> String {
 }
 
 /// Puts passwords through a way to say something, and counts those of which a piece comes out.
-fn hits(count: usize, say: impl Fn(Way, &str, &Scratch) -> String) -> Vec<String> {
+fn hits(count: usize, shapes: &[&str], say: impl Fn(Way, &str, &Scratch) -> String) -> Vec<String> {
     let server = server_with_passwords();
     let mut usual: HashMap<Way, String> = HashMap::new();
     for way in Way::ALL {
-        let texts: Vec<_> = SHAPES.iter().map(|shape| say(way, shape, &server)).collect();
+        let texts: Vec<_> = shapes.iter().map(|shape| say(way, shape, &server)).collect();
         usual.insert(way, texts.concat());
     }
     let mut random = fastrand::Rng::with_seed(2025);
@@ -200,15 +200,15 @@ fn hits(count: usize, say: impl Fn(Way, &str, &Scratch) -> String) -> Vec<String
 #[test]
 fn the_library_says_nothing_of_a_password() {
     let count = rounds(500, 10_000);
-    let hits = hits(count, library);
+    let hits = hits(count, &SHAPES, library);
     assert!(hits.is_empty(), "{} hits: {:#?}", hits.len(), &hits[..hits.len().min(3)]);
     figures(&format!("{count} passwords through {} ways in the library: 0 leaks", Way::ALL.len()));
 }
 
 #[test]
 fn the_binary_says_nothing_of_a_password() {
-    let count = rounds(20, 200);
-    let hits = hits(count, binary);
+    let count = rounds(10, 200);
+    let hits = hits(count, &SHAPES[..4], binary);
     assert!(hits.is_empty(), "{} hits: {:#?}", hits.len(), &hits[..hits.len().min(3)]);
     figures(&format!("{count} passwords through {} ways in the binary: 0 leaks", Way::ALL.len()));
 }
@@ -234,6 +234,6 @@ fn a_planted_leak_is_found() {
         Way::RawUrl => format!("there is no host {}", password.chars().take(5).collect::<String>()),
         _ => "there is no host".to_owned(),
     };
-    let hits = hits(20, planted);
+    let hits = hits(20, &SHAPES, planted);
     assert!(hits.len() >= 19 && hits.iter().all(|hit| hit.starts_with("RawUrl")), "{hits:#?}");
 }
