@@ -122,10 +122,11 @@ pub enum Command {
 impl Command {
     /// The formats that it takes.
     pub const fn formats(&self) -> &'static [Format] {
-        use Format::{Csv, Html, Json, Prometheus, Table};
+        use Format::{Csv, Html, Json, Junit, Prometheus, Table};
         match self {
             Self::Stats(_) => &[Table, Json, Csv, Prometheus, Html],
-            Self::Migrate { .. } | Self::Seed(_) | Self::Verify(_) | Self::Local { .. } => &[Table, Json],
+            Self::Migrate { .. } | Self::Seed(_) | Self::Local { .. } => &[Table, Json],
+            Self::Verify(_) => &[Table, Json, Junit],
         }
     }
 
@@ -275,6 +276,14 @@ pub struct Verify {
     /// Count missing seed data as a finding.
     #[arg(long)]
     pub seed: bool,
+
+    /// Also prove by doing that constraints, defaults and triggers work: writes rows and rolls them back.
+    #[arg(long)]
+    pub probes: bool,
+
+    /// Seconds that the server may take for one statement; checks that take longer are skipped. 0 is no limit.
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
+    pub limit: Duration,
 }
 
 #[derive(Debug, Args)]

@@ -6,6 +6,7 @@ mod csv;
 mod exit;
 mod html;
 mod interrupt;
+mod junit;
 mod local;
 mod migrate;
 mod output;

@@ -146,6 +146,11 @@ impl Output {
         self.rendered(text)
     }
 
+    /// The format that the user asked for.
+    pub const fn format(&self) -> Format {
+        self.format
+    }
+
     /// Prints a result that is one line in every format.
     pub fn line(&mut self, text: &str) -> anyhow::Result<()> {
         self.rendered(&format!("{text}\n"))

@@ -1,11 +1,14 @@
 //! `verify`: the checks, the verdict first.
 
+use std::collections::BTreeSet;
+
 use diesel::pg::PgConnection;
 use optiinfra_db::verify::{self, Check, Options, Outcome, Report, SeedExpectation};
 use serde_json::Value;
 
-use crate::cli::Verify;
+use crate::cli::{Format, Verify};
 use crate::exit::Exit;
+use crate::junit;
 use crate::output::{Output, Table};
 
 /// Longest figure that a table shows whole; JSON has all of it.
@@ -14,12 +17,14 @@ const LONGEST_FIGURE: usize = 48;
 /// Makes every check; findings are exit code 1.
 pub fn run(args: &Verify, conn: &mut PgConnection, out: &mut Output) -> anyhow::Result<Exit> {
     let seed = if args.seed { SeedExpectation::Required } else { SeedExpectation::IfPresent };
-    let report = verify::run(conn, &Options { seed, ..Options::default() })?;
-    let mut tables = vec![checks(&report)];
-    if !report.is_clean() {
-        tables.push(findings(&report));
+    let report = verify::run(conn, &Options { seed, limit: args.limit, probes: args.probes })?;
+    if out.format() == Format::Junit {
+        out.rendered(&junit::render(&report))?;
+    } else {
+        let mut tables = vec![checks(&report), findings(&report), mends(&report)];
+        tables.retain(|table| !table.is_empty());
+        out.result(&report, &tables)?;
     }
-    out.result(&report, &tables)?;
     Ok(if report.is_clean() { Exit::Done } else { Exit::Findings })
 }
 
@@ -43,6 +48,19 @@ fn findings(report: &Report) -> Table {
         }
     }
     table.titled("findings")
+}
+
+/// The statements that would mend the findings, each once: several checks may find the same thing.
+fn mends(report: &Report) -> Table {
+    let mut table = Table::new(&["object", "statement"]);
+    let mut seen = BTreeSet::new();
+    for finding in report.checks.iter().flat_map(|check| &check.findings) {
+        let Some(mend) = &finding.mend else { continue };
+        if seen.insert(mend) {
+            table.row([&finding.object, mend]);
+        }
+    }
+    table.titled("statements that would mend them, or keep it from happening again: read them before you run them")
 }
 
 fn outcome(check: &Check) -> &str {

@@ -162,6 +162,10 @@ pub enum Error {
         found: Vec<uuid::Uuid>,
     },
 
+    /// The probes have to write, and the session may not.
+    #[error("the session is read-only, and probes write rows before they roll them back")]
+    ReadOnlySession,
+
     /// The private local cluster could not be used.
     #[error("the local cluster cannot be used: {message}")]
     Local {
@@ -245,6 +249,9 @@ impl Error {
                 let ids: Vec<_> = found.iter().map(ToString::to_string).collect();
                 Some(format!("name one by its id: {}", ids.join(", ")))
             }
+            Self::ReadOnlySession => Some(
+                "verify without probes, or connect to the primary as a role without default_transaction_read_only".into(),
+            ),
             Self::Local { hint, .. } => hint.clone(),
             Self::Query { source, .. } | Self::Transaction(source) => query_hint(source),
             Self::Pool { .. } => None,

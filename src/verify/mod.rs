@@ -3,12 +3,13 @@
 //! Four questions, in this order: which migrations are applied, what objects are there (`catalog`, `structure`), what
 //! rows the seed left (`data`), and whether the rows go together (`rules`). A failing check is a result and never an error: all of them are made before the
 //! report says how many failed. Nothing is written and nothing created: one READ ONLY transaction, which a role that
-//! may only SELECT can run.
+//! may only SELECT can run. The exception has to be asked for: `probes` do what the catalogue promises, and roll back.
 
 mod ask;
 pub mod catalog;
 mod data;
 mod mend;
+mod probes;
 mod rules;
 mod structure;
 
@@ -36,11 +37,14 @@ pub struct Options {
     /// How long the server may take for one statement; zero means no limit. A question about rows that takes longer
     /// is skipped, a layer at a time. Reading the catalogue takes long only behind an exclusive lock, and is an error.
     pub limit: Duration,
+    /// Whether to prove by doing that constraints, defaults and triggers work, in a transaction that is rolled back.
+    /// It takes the locks of an INSERT, UPDATE and DELETE on every table for as long as it runs.
+    pub probes: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { seed: SeedExpectation::default(), limit: Self::LIMIT }
+        Self { seed: SeedExpectation::default(), limit: Self::LIMIT, probes: false }
     }
 }
 
@@ -196,12 +200,32 @@ impl fmt::Display for Finding {
 ///
 /// # Errors
 ///
-/// Only when the database cannot be asked at all; whatever is wrong with it is in the report.
+/// [`Error::ReadOnlySession`](crate::Error::ReadOnlySession) when probes are asked of a session that may not write.
+/// Apart from that only when the database cannot be asked at all; whatever is wrong with it is in the report.
 pub fn run(conn: &mut PgConnection, options: &Options) -> Result<Report> {
-    conn.build_transaction().read_only().repeatable_read().run(|conn| examine(conn, options))
+    if options.probes {
+        probes::refuse_read_only(conn)?;
+    }
+    let looked = conn.build_transaction().read_only().repeatable_read().run(|conn| look(conn, options))?;
+    let Looked { database, head, standing, mut checks } = looked;
+    if options.probes {
+        checks.extend(match standing {
+            Standing::Current => probes::run(conn, options.limit)?,
+            _ => probes::skipped(standing.reason()),
+        });
+    }
+    Ok(Report::new(database, head, checks))
 }
 
-fn examine(conn: &mut PgConnection, options: &Options) -> Result<Report> {
+/// What there is to say without writing.
+struct Looked {
+    database: String,
+    head: Option<String>,
+    standing: Standing,
+    checks: Vec<Check>,
+}
+
+fn look(conn: &mut PgConnection, options: &Options) -> Result<Looked> {
     ask::limit_statements(conn, options.limit)?;
     let database = diesel::select(sql::<Text>("current_database()::text"))
         .get_result::<String>(conn)
@@ -228,7 +252,7 @@ fn examine(conn: &mut PgConnection, options: &Options) -> Result<Report> {
             checks.extend(rules::skipped(standing.reason()));
         }
     }
-    Ok(Report::new(database, status.head(), checks))
+    Ok(Looked { database, head: status.head(), standing, checks })
 }
 
 /// How the database stands to the migrations of this code.

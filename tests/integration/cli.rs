@@ -51,6 +51,15 @@ fn a_format_that_a_command_does_not_take_is_a_usage_error_that_lists_its_own() {
 }
 
 #[test]
+fn verify_takes_junit_and_no_other_commands_format() {
+    for format in ["csv", "prometheus", "html"] {
+        let run = Dbctl::new().run(&format!("verify --format {format}"));
+        assert_fails(&run, 2, &format!("verify has no format '{format}'"), "pass --format table or json or junit");
+    }
+    assert_fails(&Dbctl::new().run("stats --format junit"), 2, "stats has no format 'junit'", "pass --format table");
+}
+
+#[test]
 fn help_and_version_go_to_stdout() {
     let help = Dbctl::new().env("DATABASE_URL", &format!("postgresql://u:{PASSWORD}@h/d")).run("--help");
     assert_eq!(help.code, Some(0));

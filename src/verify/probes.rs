@@ -1,0 +1,437 @@
+//! Does the database do what its catalogue says? Proven by doing it, in a transaction that is always rolled back.
+//!
+//! The rows are made from the contract: each column that has to have a value gets one of its type, and each reference
+//! a new row to refer to. So no list of tables stands here, and a table that comes later is probed too. Only rows of
+//! our own are touched, no sequence is used, and nothing remains but a transaction id and dead rows for vacuum.
+
+use std::time::Duration;
+
+use diesel::connection::SimpleConnection;
+use diesel::dsl::sql;
+use diesel::pg::PgConnection;
+use diesel::prelude::*;
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use diesel::sql_types::{Bool, Text};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::catalog::{Entry, Kind, contract};
+use super::{Check, Finding, ask};
+use crate::enums;
+use crate::error::{Doing, Error, Result};
+use crate::layer;
+
+/// A way to behave.
+struct Probe {
+    /// Last part of the check's id.
+    word: &'static str,
+    title: &'static str,
+    source: &'static str,
+    /// The objects that it is about.
+    trials: fn() -> Vec<Trial>,
+}
+
+/// One object, and how to see that it works: an error of the server or a text means that it does not.
+struct Trial {
+    object: String,
+    run: Box<Run>,
+}
+
+/// Does something with rows of its own.
+type Run = dyn Fn(&mut PgConnection) -> QueryResult<Outcome>;
+
+/// What a trial came to; an error is what is wrong.
+type Outcome = std::result::Result<(), String>;
+
+const PROBES: [Probe; 8] = [
+    Probe {
+        word: "cascades",
+        title: "a row goes with the row that it belongs to",
+        source: "0.2a, 0.2b, 0.2c, 0.2d part 1, 0.2e part 2",
+        trials: || {
+            deletions("CASCADE", |key, child| format!("NOT EXISTS (SELECT FROM {} WHERE id = '{child}')", key.table))
+        },
+    },
+    Probe {
+        word: "set_null",
+        title: "a row loses its reference with the row that it refers to, and stays",
+        source: "0.2a, 0.2b, 0.2c, 0.2d part 1, 0.2e part 2",
+        trials: || {
+            deletions("SET NULL", |key, child| {
+                format!("EXISTS (SELECT FROM {} WHERE id = '{child}' AND {} IS NULL)", key.table, key.column)
+            })
+        },
+    },
+    Probe {
+        word: "references",
+        title: "a reference to a row that is not there is refused",
+        source: "deployed schema 005",
+        trials: dangling_references,
+    },
+    Probe {
+        word: "uniques",
+        title: "a second row with the same values is refused",
+        source: "deployed schema 005",
+        trials: uniques,
+    },
+    Probe {
+        word: "checks",
+        title: "a value out of its range is refused",
+        source: "deployed schema 005",
+        trials: out_of_range,
+    },
+    Probe {
+        word: "enums",
+        title: "a column of an enum type takes its labels and no other word",
+        source: "0.2a, 0.2b, 0.2c, 0.2d part 1, 0.2e part 2",
+        trials: enum_columns,
+    },
+    Probe {
+        word: "defaults",
+        title: "a new row has the defaults in the columns that were left out",
+        source: "deployed schema 005",
+        trials: defaults,
+    },
+    Probe {
+        word: "updated_at",
+        title: "updated_at moves when a row is changed, and only then",
+        source: "0.2a",
+        trials: touches,
+    },
+];
+
+/// The values that the CHECK constraints must refuse: table, column, value.
+const OUT_OF_RANGE: [(&str, &str, &str); 4] = [
+    ("optimizations", "progress", "-1"),
+    ("optimizations", "progress", "101"),
+    ("recommendations", "confidence_score", "-0.1"),
+    ("recommendations", "confidence_score", "1.1"),
+];
+
+/// The same checks where none can be made.
+pub(super) fn skipped(reason: &str) -> Vec<Check> {
+    PROBES.iter().map(|probe| probe.empty_check().skipped(reason)).collect()
+}
+
+/// Refuses a session that cannot write: a hot standby, or one that is read-only by its settings.
+///
+/// # Errors
+///
+/// [`Error::ReadOnlySession`] when it cannot.
+pub(super) fn refuse_read_only(conn: &mut PgConnection) -> Result<()> {
+    let read_only = sql::<Bool>("current_setting('transaction_read_only')::boolean");
+    if diesel::select(read_only).get_result(conn).doing("ask whether the session may write")? {
+        return Err(Error::ReadOnlySession);
+    }
+    Ok(())
+}
+
+/// Runs the probes in a transaction of their own and rolls it back.
+///
+/// # Errors
+///
+/// Only when the transaction cannot go on.
+pub(super) fn run(conn: &mut PgConnection, limit: Duration) -> Result<Vec<Check>> {
+    let mut checks = None;
+    let rolled_back = conn.build_transaction().read_write().run::<(), Error, _>(|conn| {
+        ask::limit_statements(conn, limit)?;
+        checks = Some(PROBES.iter().map(|probe| probe.check(conn)).collect::<Result<Vec<_>>>()?);
+        Err(Error::Transaction(DieselError::RollbackTransaction))
+    });
+    match (checks, rolled_back) {
+        (Some(checks), Err(Error::Transaction(DieselError::RollbackTransaction))) => Ok(checks),
+        (_, Err(error)) => Err(error),
+        (_, Ok(())) => Err(Error::Transaction(DieselError::RollbackTransaction)),
+    }
+}
+
+impl Probe {
+    fn empty_check(&self) -> Check {
+        Check::new(format!("probe.{}", self.word), None, self.source, self.title.to_owned())
+    }
+
+    fn check(&self, conn: &mut PgConnection) -> Result<Check> {
+        let trials = (self.trials)();
+        let mut findings = Vec::new();
+        for trial in &trials {
+            if let Err(problem) = trial.outcome(conn)? {
+                findings.push(Finding::new(&trial.object, problem));
+            }
+        }
+        let worked = trials.len() - findings.len();
+        Ok(self.empty_check().figures(json!(trials.len()), json!(worked)).findings(findings))
+    }
+}
+
+impl Trial {
+    fn new(object: String, run: impl Fn(&mut PgConnection) -> QueryResult<Outcome> + 'static) -> Self {
+        Self { object, run: Box::new(run) }
+    }
+
+    /// Runs in a savepoint that is rolled back, so that no trial sees the rows of another.
+    fn outcome(&self, conn: &mut PgConnection) -> Result<Outcome> {
+        let mut outcome = Ok(());
+        let rolled_back = conn.transaction::<(), _, _>(|conn| {
+            outcome = (self.run)(conn)?;
+            Err(DieselError::RollbackTransaction)
+        });
+        match rolled_back {
+            Ok(()) | Err(DieselError::RollbackTransaction) => Ok(outcome),
+            Err(DieselError::DatabaseError(kind, info)) if !matches!(kind, DatabaseErrorKind::ClosedConnection) => {
+                Ok(Err(format!("cannot be tried: {}", info.message())))
+            }
+            Err(error) => Err(error).doing(format!("probe {}", self.object)),
+        }
+    }
+}
+
+/// A foreign key of one column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct ForeignKey {
+    name: String,
+    table: String,
+    column: String,
+    references: String,
+    on_delete: String,
+}
+
+impl ForeignKey {
+    fn parse(entry: &Entry) -> Option<Self> {
+        let rest = entry.definition.strip_prefix("FOREIGN KEY (")?;
+        let (column, rest) = rest.split_once(") REFERENCES ")?;
+        let (references, rest) = rest.split_once("(id)")?;
+        let on_delete = rest.strip_prefix(" ON DELETE ").unwrap_or("NO ACTION");
+        Some(Self {
+            name: entry.object.clone(),
+            table: entry.table().to_owned(),
+            column: column.to_owned(),
+            references: references.to_owned(),
+            on_delete: on_delete.to_owned(),
+        })
+    }
+
+    fn all() -> impl Iterator<Item = Self> {
+        contract().iter().filter(|entry| entry.kind == Kind::Constraint).filter_map(Self::parse)
+    }
+}
+
+/// A column of the contract.
+#[derive(Debug, Clone, Copy)]
+struct Column<'a> {
+    name: &'a str,
+    definition: &'a str,
+}
+
+impl<'a> Column<'a> {
+    fn of(table: &str) -> impl Iterator<Item = Column<'a>>
+    where
+        'static: 'a,
+    {
+        let of_table = contract().iter().filter(|entry| entry.kind == Kind::Column && entry.table() == table);
+        let column = |entry: &'static Entry| {
+            let (_, name) = entry.object.split_once('.')?;
+            Some(Column { name, definition: &entry.definition })
+        };
+        of_table.filter_map(column).collect::<Vec<_>>().into_iter()
+    }
+
+    fn default(&self) -> Option<&'a str> {
+        self.definition.split_once(" DEFAULT ").map(|(_, default)| default)
+    }
+
+    fn is_required(&self) -> bool {
+        self.definition.ends_with(" NOT NULL")
+    }
+
+    fn type_name(&self) -> &'a str {
+        let without_default = self.definition.split(" DEFAULT ").next().unwrap_or(self.definition);
+        without_default.trim_end_matches(" NOT NULL")
+    }
+
+    /// A value that fits, and that no other row has where the type allows it.
+    fn value(&self) -> String {
+        if let Some(known) = enums::ALL.iter().find(|known| known.name == self.type_name()) {
+            return format!("'{}'", known.labels.first().copied().unwrap_or_default());
+        }
+        match self.type_name() {
+            "jsonb" => "'{}'".to_owned(),
+            "integer" | "bigint" => "1".to_owned(),
+            "double precision" => "0.5".to_owned(),
+            "boolean" => "false".to_owned(),
+            time if time.starts_with("timestamp") => "now()".to_owned(),
+            _ => format!("'{}'", Uuid::new_v4()),
+        }
+    }
+}
+
+/// Inserts a row with nothing but what it has to have, and the rows that it has to refer to.
+fn insert(conn: &mut PgConnection, table: &str, and: &[(&str, String)]) -> QueryResult<Uuid> {
+    let id = Uuid::new_v4();
+    let mut values = vec![("id".to_owned(), format!("'{id}'"))];
+    for column in Column::of(table).filter(Column::is_required) {
+        if and.iter().any(|(name, _)| *name == column.name) {
+            continue;
+        }
+        let key = ForeignKey::all().find(|key| key.table == table && key.column == column.name);
+        let value = match key {
+            Some(key) => format!("'{}'", insert(conn, &key.references, &[])?),
+            None => column.value(),
+        };
+        values.push((column.name.to_owned(), value));
+    }
+    values.extend(and.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+    let (names, values): (Vec<_>, Vec<_>) =
+        values.into_iter().map(|(name, value)| (format!("\"{name}\""), value)).unzip();
+    let insert = format!("INSERT INTO {table} ({}) VALUES ({})", names.join(", "), values.join(", "));
+    diesel::sql_query(insert).execute(conn).map(|_| id)
+}
+
+fn holds(conn: &mut PgConnection, condition: &str) -> QueryResult<bool> {
+    diesel::select(sql::<Bool>(condition)).get_result(conn)
+}
+
+/// Whether the server refuses a statement for this reason.
+fn refused(conn: &mut PgConnection, statement: &str, is: fn(&DatabaseErrorKind) -> bool) -> QueryResult<Outcome> {
+    let result = conn.transaction(|conn| diesel::sql_query(statement).execute(conn));
+    Ok(match result {
+        Err(DieselError::DatabaseError(kind, _)) if is(&kind) => Ok(()),
+        Err(DieselError::DatabaseError(_, info)) => Err(format!("refused for another reason: {}", info.message())),
+        Err(error) => return Err(error),
+        Ok(_) => Err("was not refused".to_owned()),
+    })
+}
+
+fn deletions(action: &'static str, expected: fn(&ForeignKey, Uuid) -> String) -> Vec<Trial> {
+    let trial = move |key: ForeignKey| {
+        Trial::new(format!("constraint {}", key.name), move |conn| {
+            let parent = insert(conn, &key.references, &[])?;
+            let child = insert(conn, &key.table, &[(&key.column, format!("'{parent}'"))])?;
+            let delete = format!("DELETE FROM {} WHERE id = '{parent}'", key.references);
+            if let Err(DieselError::DatabaseError(_, info)) = conn.transaction(|conn| conn.batch_execute(&delete)) {
+                return Ok(Err(format!("the row in {} cannot be deleted: {}", key.references, info.message())));
+            }
+            let problem =
+                || format!("deleting the row in {} did something else to the row in {}", key.references, key.table);
+            Ok(if holds(conn, &expected(&key, child))? { Ok(()) } else { Err(problem()) })
+        })
+    };
+    ForeignKey::all().filter(|key| key.on_delete == action).map(trial).collect()
+}
+
+fn dangling_references() -> Vec<Trial> {
+    let trial = |key: ForeignKey| {
+        Trial::new(format!("constraint {}", key.name), move |conn| {
+            let child = insert(conn, &key.table, &[])?;
+            let update = format!("UPDATE {} SET {} = '{}' WHERE id = '{child}'", key.table, key.column, Uuid::new_v4());
+            refused(conn, &update, |kind| matches!(kind, DatabaseErrorKind::ForeignKeyViolation))
+        })
+    };
+    ForeignKey::all().map(trial).collect()
+}
+
+fn uniques() -> Vec<Trial> {
+    let columns = |entry: &Entry| {
+        let columns = entry.definition.strip_prefix("UNIQUE (")?.strip_suffix(')')?;
+        Some((entry.object.clone(), entry.table().to_owned(), columns.to_owned()))
+    };
+    let trial = |(object, table, columns): (String, String, String)| {
+        Trial::new(format!("constraint {object}"), move |conn| {
+            let (first, second) = (insert(conn, &table, &[])?, insert(conn, &table, &[])?);
+            let update = format!(
+                "UPDATE {table} SET ({columns}) = (SELECT {columns} FROM {table} WHERE id = '{first}') WHERE id = '{second}'"
+            );
+            refused(conn, &update, |kind| matches!(kind, DatabaseErrorKind::UniqueViolation))
+        })
+    };
+    contract().iter().filter(|entry| entry.kind == Kind::Constraint).filter_map(columns).map(trial).collect()
+}
+
+fn out_of_range() -> Vec<Trial> {
+    let trial = |(table, column, value): (&'static str, &'static str, &'static str)| {
+        Trial::new(format!("column {table}.{column} = {value}"), move |conn| {
+            let row = insert(conn, table, &[])?;
+            let update = format!("UPDATE {table} SET {column} = {value} WHERE id = '{row}'");
+            refused(conn, &update, |kind| matches!(kind, DatabaseErrorKind::CheckViolation))
+        })
+    };
+    OUT_OF_RANGE.into_iter().map(trial).collect()
+}
+
+fn enum_columns() -> Vec<Trial> {
+    let mut trials = Vec::new();
+    for (_, table) in layer::tables() {
+        for column in Column::of(table) {
+            let Some(known) = enums::ALL.iter().find(|known| known.name == column.type_name()) else { continue };
+            trials.push(Trial::new(format!("column {table}.{}", column.name), move |conn| {
+                let row = insert(conn, table, &[])?;
+                for label in known.labels {
+                    let update = format!("UPDATE {table} SET {} = '{label}' WHERE id = '{row}'", column.name);
+                    conn.batch_execute(&update)?;
+                }
+                let update = format!("UPDATE {table} SET {} = 'no such label' WHERE id = '{row}'", column.name);
+                // The server has no kind of its own for this; that the labels were taken tells it from the rest.
+                refused(conn, &update, |kind| matches!(kind, DatabaseErrorKind::Unknown))
+            }));
+        }
+    }
+    trials
+}
+
+fn defaults() -> Vec<Trial> {
+    let trial = |(_, table): (_, &'static str)| {
+        Trial::new(format!("table {table}"), move |conn| {
+            let row = insert(conn, table, &[])?;
+            let differs = |column: Column<'_>| {
+                let default = column.default().filter(|default| *default != "gen_random_uuid()")?;
+                Some(format!("CASE WHEN \"{0}\" IS DISTINCT FROM {default} THEN '{0}' END", column.name))
+            };
+            let differing: Vec<_> = Column::of(table).filter_map(differs).collect();
+            let list =
+                format!("SELECT concat_ws(', ', NULL, {}) FROM {table} WHERE id = '{row}'", differing.join(", "));
+            let wrong: String = diesel::select(sql::<Text>(&format!("({list})"))).get_result(conn)?;
+            Ok(if wrong.is_empty() { Ok(()) } else { Err(format!("no default in {wrong}")) })
+        })
+    };
+    let with_defaults = |(_, table): &(_, &str)| Column::of(table).any(|column| column.default().is_some());
+    layer::tables().filter(with_defaults).map(trial).collect()
+}
+
+fn touches() -> Vec<Trial> {
+    let trial = |entry: &Entry| {
+        let table = entry.table().to_owned();
+        Trial::new(format!("trigger {}", entry.object), move |conn| {
+            let long_ago = "'2000-01-01 00:00:00+00'".to_owned();
+            let row = insert(conn, &table, &[("updated_at", long_ago.clone())])?;
+            conn.batch_execute(&format!("UPDATE {table} SET id = id WHERE id = '{row}'"))?;
+            let stands = |time: &str| format!("(SELECT updated_at = {time} FROM {table} WHERE id = '{row}')");
+            if !holds(conn, &stands(&long_ago))? {
+                return Ok(Err("updated_at moved although nothing was changed".to_owned()));
+            }
+            conn.batch_execute(&format!("UPDATE {table} SET created_at = {long_ago} WHERE id = '{row}'"))?;
+            let moved = holds(conn, &stands("now()"))?;
+            Ok(if moved { Ok(()) } else { Err("updated_at did not move when the row was changed".to_owned()) })
+        })
+    };
+    let keeps_time = |entry: &&Entry| entry.kind == Kind::Trigger && entry.object.ends_with(".set_updated_at");
+    contract().iter().filter(keeps_time).map(trial).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_constraint_of_the_contract_is_tried() {
+        let number = |begin: &str| {
+            let is = |entry: &&Entry| entry.kind == Kind::Constraint && entry.definition.starts_with(begin);
+            contract().iter().filter(is).count()
+        };
+        let tried = |word: &str| (PROBES.iter().find(|probe| probe.word == word).unwrap().trials)().len();
+        assert_eq!(tried("references"), number("FOREIGN KEY"));
+        assert_eq!(tried("cascades") + tried("set_null"), number("FOREIGN KEY"));
+        assert_eq!(tried("uniques"), number("UNIQUE"));
+        assert_eq!(tried("checks"), 2 * number("CHECK"));
+        assert_eq!(tried("updated_at"), contract().iter().filter(|entry| entry.kind == Kind::Trigger).count());
+        assert_eq!(tried("defaults"), layer::tables().count());
+    }
+}
