@@ -23,7 +23,7 @@ Exit codes:
   4  the migration lock was not obtained in time
   5  a migration failed and was rolled back
   6  the database is ahead of this binary
-  130, 143  ended by Ctrl-C, or by SIGTERM";
+  130, 143  ended by Ctrl-C or SIGTERM; what was not committed is rolled back";
 
 /// Migrates, seeds, verifies and summarises the OptiInfra database.
 #[derive(Debug, Parser)]

@@ -22,7 +22,7 @@ pub enum Exit {
     MigrationFailed = 5,
     /// The database is ahead of this binary.
     Ahead = 6,
-    /// Ended by Ctrl-C.
+    /// Ended by SIGINT, which is what Ctrl-C sends.
     Interrupted = 130,
     /// Ended by SIGTERM.
     Terminated = 143,

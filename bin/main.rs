@@ -5,6 +5,7 @@ mod cli;
 mod csv;
 mod exit;
 mod html;
+mod interrupt;
 mod local;
 mod migrate;
 mod output;
@@ -13,10 +14,10 @@ mod seed;
 mod stats;
 mod target;
 mod verify;
-mod watch;
 
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::Parser;
 
 use crate::cli::{Cli, Command};
@@ -24,9 +25,12 @@ use crate::exit::Exit;
 use crate::output::Output;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return output::usage(&error, std::env::args_os()).into(),
+    };
     let mut out = Output::new(&cli.global);
-    match run(&cli, &mut out) {
+    match interrupt::finish(run(&cli, &mut out)) {
         Ok(exit) => exit.into(),
         Err(error) if exit::is_broken_pipe(&error) => Exit::Done.into(),
         Err(error) => {
@@ -37,6 +41,7 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli, out: &mut Output) -> anyhow::Result<Exit> {
+    interrupt::listen().context("cannot listen for signals")?;
     let global = &cli.global;
     cli.command.check_format(global.format)?;
     match &cli.command {

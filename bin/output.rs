@@ -1,5 +1,6 @@
 //! The only file that prints. stdout is the result, stderr is the talk.
 
+use std::ffi::OsString;
 use std::fmt::Display;
 use std::fs::Permissions;
 use std::io::{self, BufRead, IsTerminal, Write};
@@ -18,6 +19,7 @@ use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Color, Format, Global};
+use crate::exit::Exit;
 
 /// Version of the JSON documents. Fields are only ever added; a change of one raises it.
 const SCHEMA_VERSION: u32 = 1;
@@ -262,6 +264,32 @@ pub fn write_atomically(path: &Path, text: &str) -> anyhow::Result<()> {
         Ok(())
     };
     write().with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Prints help, or what is wrong with the arguments; that would repeat an argument, and a URL may hold a password.
+pub fn usage(error: &clap::Error, arguments: impl Iterator<Item = OsString>) -> Exit {
+    let text = error.to_string();
+    let is_secret = |argument: &str| argument.contains("://") || argument.contains("password");
+    let repeats = |argument: &str| text.contains(argument.split_once("://").map_or(argument, |(_, rest)| rest));
+    // Nothing is left to report to when the stream is gone.
+    let mut arguments = arguments.map(|argument| argument.to_string_lossy().into_owned());
+    let _ = if error.use_stderr() && arguments.any(|argument| is_secret(&argument) && repeats(&argument)) {
+        let mut stderr = AutoStream::auto(io::stderr());
+        writeln!(stderr, "{ERROR}error:{ERROR:#} a database URL stands where none belongs")
+            .and_then(|()| writeln!(stderr, "{HINT}hint:{HINT:#} give it as --database-url URL or in DATABASE_URL"))
+    } else {
+        error.print()
+    };
+    if error.use_stderr() { Exit::Refused } else { Exit::Done }
+}
+
+/// Says that a signal ended the command, and what that leaves. Not a method, because it may come from another thread.
+pub fn interrupted(state: &str) {
+    let mut stderr = io::stderr();
+    // A progress line may stand where the cursor is.
+    let clear = if stderr.is_terminal() { "\r\x1b[2K" } else { "" };
+    // Nothing is left to report to when stderr is gone.
+    let _ = writeln!(stderr, "{clear}interrupted: {state}");
 }
 
 /// An error of the binary's own with the next thing to do.

@@ -11,8 +11,7 @@ use optiinfra_db::verify;
 use crate::cli::{Format, Global, Stats};
 use crate::exit::Exit;
 use crate::output::{Hinted, Output, Table, bytes, json, plain, seconds, sparkline, time, write_atomically};
-use crate::watch::Signals;
-use crate::{csv, html, prometheus, target};
+use crate::{csv, html, interrupt, prometheus, target};
 
 /// Shows the statistics.
 pub fn run(args: &Stats, global: &Global, out: &mut Output) -> anyhow::Result<Exit> {
@@ -43,16 +42,15 @@ fn watch(
     conn: &mut PgConnection,
     out: &mut Output,
 ) -> anyhow::Result<Exit> {
-    let signals = Signals::listen()?;
     let _screen = (format == Format::Table && args.output.is_none()).then(|| out.take_screen()).transpose()?;
     loop {
         let shown = show(args, format, conn, out);
         // Ctrl-C reaches everybody in a pipeline: a reader that has gone because of it is no news.
-        if let Some(exit) = signals.received() {
+        if let Some(exit) = interrupt::caught() {
             return Ok(exit);
         }
         shown?;
-        if let Some(exit) = signals.wait(interval) {
+        if let Some(exit) = interrupt::wait(interval) {
             return Ok(exit);
         }
     }

@@ -14,7 +14,7 @@ const LONGEST_FIGURE: usize = 48;
 /// Makes every check; findings are exit code 1.
 pub fn run(args: &Verify, conn: &mut PgConnection, out: &mut Output) -> anyhow::Result<Exit> {
     let seed = if args.seed { SeedExpectation::Required } else { SeedExpectation::IfPresent };
-    let report = verify::run(conn, &Options { seed })?;
+    let report = verify::run(conn, &Options { seed, ..Options::default() })?;
     let mut tables = vec![checks(&report)];
     if !report.is_clean() {
         tables.push(findings(&report));

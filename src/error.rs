@@ -322,6 +322,13 @@ fn query_hint(source: &diesel::result::Error) -> Option<String> {
     if text.contains("violates unique constraint") {
         return Some("another row holds this value: change or remove that one".into());
     }
+    if text.contains("statement timeout") {
+        return Some(
+            "another session may hold a table: `SELECT pid, pg_blocking_pids(pid), query FROM pg_stat_activity` shows \
+             who waits for whom"
+                .into(),
+        );
+    }
     if text.contains("permission denied") {
         return Some("connect as a role that has this right, or ask the owner of the table for it".into());
     }

@@ -1,15 +1,19 @@
 //! Is this database the one that the code expects? Every expectation of the documents, as a named check.
 //!
-//! Three questions, in this order: which migrations are applied, what objects are there (`catalog`, `structure`), and
-//! what rows the seed left (`data`). A failing check is a result and never an error: all of them are made before the
+//! Four questions, in this order: which migrations are applied, what objects are there (`catalog`, `structure`), what
+//! rows the seed left (`data`), and whether the rows go together (`rules`). A failing check is a result and never an error: all of them are made before the
 //! report says how many failed. Nothing is written and nothing created: one READ ONLY transaction, which a role that
 //! may only SELECT can run.
 
+mod ask;
 pub mod catalog;
 mod data;
+mod mend;
+mod rules;
 mod structure;
 
 use std::fmt;
+use std::time::Duration;
 
 use diesel::dsl::sql;
 use diesel::pg::PgConnection;
@@ -18,16 +22,31 @@ use diesel::sql_types::Text;
 use serde::Serialize;
 use serde_json::Value;
 
+use self::ask::Asker;
 use self::catalog::Entry;
 use crate::error::{Doing, Result};
 use crate::layer::{self, Layer};
 use crate::migrate::{self, Status};
 
 /// What to verify.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
     /// Whether the seed data have to be there.
     pub seed: SeedExpectation,
+    /// How long the server may take for one statement; zero means no limit. A question about rows that takes longer
+    /// is skipped, a layer at a time. Reading the catalogue takes long only behind an exclusive lock, and is an error.
+    pub limit: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { seed: SeedExpectation::default(), limit: Self::LIMIT }
+    }
+}
+
+impl Options {
+    /// The limit where nothing else is said.
+    pub const LIMIT: Duration = Duration::from_secs(5);
 }
 
 /// Whether the seed data have to be there.
@@ -148,11 +167,19 @@ pub struct Finding {
     pub object: String,
     /// What is wrong with it.
     pub problem: String,
+    /// The SQL that would mend it, where it can be told; of a row that breaks a rule, the constraint that would keep
+    /// others from it. Statements are separated by a semicolon. Read it before you run it: on a large table it may
+    /// take long and hold a lock.
+    pub mend: Option<String>,
 }
 
 impl Finding {
     fn new(object: impl Into<String>, problem: impl Into<String>) -> Self {
-        Self { object: object.into(), problem: problem.into() }
+        Self { object: object.into(), problem: problem.into(), mend: None }
+    }
+
+    fn mend(self, mend: Option<String>) -> Self {
+        Self { mend, ..self }
     }
 }
 
@@ -175,11 +202,13 @@ pub fn run(conn: &mut PgConnection, options: &Options) -> Result<Report> {
 }
 
 fn examine(conn: &mut PgConnection, options: &Options) -> Result<Report> {
+    ask::limit_statements(conn, options.limit)?;
     let database = diesel::select(sql::<Text>("current_database()::text"))
         .get_result::<String>(conn)
         .doing("ask for the name of the database")?;
     let status = migrate::status(conn)?;
-    let found = catalog::read(conn)?;
+    let mut found = catalog::read(conn)?;
+    found.retain(|entry| !rules::is_proposed(entry));
     let standing = Standing::of(&status, &found);
 
     let mut checks = vec![head(&status, standing)];
@@ -189,8 +218,15 @@ fn examine(conn: &mut PgConnection, options: &Options) -> Result<Report> {
         _ => checks.extend(structure.into_iter().map(|check| check.skipped(standing.reason()))),
     }
     match standing {
-        Standing::Current => checks.extend(data::checks(conn, &found, options.seed)?),
-        _ => checks.extend(data::skipped(standing.reason())),
+        Standing::Current => {
+            let asker = Asker::new(conn, &found, options.limit)?;
+            checks.extend(data::checks(conn, &asker, options.seed)?);
+            checks.extend(rules::checks(conn, &asker)?);
+        }
+        _ => {
+            checks.extend(data::skipped(standing.reason()));
+            checks.extend(rules::skipped(standing.reason()));
+        }
     }
     Ok(Report::new(database, status.head(), checks))
 }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::catalog::{self, Difference, Entry, Kind};
+use super::mend::Mends;
 use super::{Check, Finding};
 use crate::enums;
 use crate::layer::Layer;
@@ -92,33 +93,50 @@ const ASPECTS: &[Aspect] = &[
 
 /// Compares a schema with the contract, aspect by aspect.
 pub(super) fn checks(contract: &[Entry], found: &[Entry]) -> Vec<Check> {
-    let totals = ASPECTS.iter().filter_map(|aspect| total(aspect, contract, found));
-    let of_layers = Layer::ALL
-        .into_iter()
-        .flat_map(|layer| ASPECTS.iter().map(move |aspect| of_layer(aspect, layer, contract, found)));
-    let rules =
-        [primary_keys(contract, found), time_zones(found), triggers(contract, found), whole_contract(contract, found)];
+    let differences = catalog::diff(contract, found);
+    let schemas = Schemas { contract, found, mends: &Mends::new(&differences, found) };
+    let totals = ASPECTS.iter().filter_map(|aspect| schemas.total(aspect));
+    let of_layers = Layer::ALL.into_iter().flat_map(|layer| ASPECTS.iter().map(move |a| schemas.of_layer(a, layer)));
+    let whole = whole_contract(&schemas, &differences);
+    let rules = [primary_keys(contract, found), time_zones(found), triggers(&schemas), whole];
     totals.chain(rules).chain(of_layers).collect()
 }
 
-fn of_layer(aspect: &Aspect, layer: Layer, contract: &[Entry], found: &[Entry]) -> Check {
-    let facts = |entries: &[Entry]| -> Vec<Entry> {
-        entries.iter().filter(|entry| layer_of(entry) == Some(layer)).filter_map(aspect.facts).collect()
-    };
-    let (expected, found) = (facts(contract), facts(found));
-    Check::new(format!("{layer}.{}", aspect.word), Some(layer), (aspect.source)(layer), aspect.title.to_owned())
-        .figures((aspect.figure)(&expected), (aspect.figure)(&found))
-        .findings(findings(&catalog::diff(&expected, &found)))
+/// The two schemas, and what would make the one into the other.
+#[derive(Clone, Copy)]
+struct Schemas<'a> {
+    contract: &'a [Entry],
+    found: &'a [Entry],
+    mends: &'a Mends,
 }
 
-fn total(aspect: &Aspect, contract: &[Entry], found: &[Entry]) -> Option<Check> {
-    let (title, source) = aspect.total?;
-    let facts = |entries: &[Entry]| -> Vec<Entry> { entries.iter().filter_map(aspect.facts).collect() };
-    let (expected, found) = (facts(contract), facts(found));
-    let check = Check::new(format!("schema.{}", aspect.word), None, source, title.to_owned())
-        .figures((aspect.figure)(&expected), (aspect.figure)(&found))
-        .findings(findings(&catalog::diff(&expected, &found)));
-    Some(check)
+impl Schemas<'_> {
+    fn of_layer(&self, aspect: &Aspect, layer: Layer) -> Check {
+        let id = format!("{layer}.{}", aspect.word);
+        let check = Check::new(id, Some(layer), (aspect.source)(layer), aspect.title.to_owned());
+        self.compared(check, aspect.figure, |entry| (aspect.facts)(entry).filter(|_| layer_of(entry) == Some(layer)))
+    }
+
+    fn total(&self, aspect: &Aspect) -> Option<Check> {
+        let (title, source) = aspect.total?;
+        let check = Check::new(format!("schema.{}", aspect.word), None, source, title.to_owned());
+        Some(self.compared(check, aspect.figure, aspect.facts))
+    }
+
+    /// Completes a check with what the facts of the two schemas say.
+    fn compared(&self, check: Check, figure: fn(&[Entry]) -> Value, fact: impl Fn(&Entry) -> Option<Entry>) -> Check {
+        let facts = |entries: &[Entry]| -> Vec<Entry> { entries.iter().filter_map(&fact).collect() };
+        let (expected, found) = (facts(self.contract), facts(self.found));
+        check.figures(figure(&expected), figure(&found)).findings(self.findings(&catalog::diff(&expected, &found)))
+    }
+
+    fn findings(&self, differences: &[Difference]) -> Vec<Finding> {
+        let finding = |difference: &Difference| {
+            let entry = difference.entry();
+            Finding::new(subject(entry), difference.to_string()).mend(self.mends.of(entry))
+        };
+        differences.iter().map(finding).collect()
+    }
 }
 
 fn primary_keys(contract: &[Entry], found: &[Entry]) -> Check {
@@ -157,30 +175,23 @@ fn time_zones(found: &[Entry]) -> Check {
         .findings(naive.iter().map(finding).collect())
 }
 
-fn triggers(contract: &[Entry], found: &[Entry]) -> Check {
+fn triggers(schemas: &Schemas<'_>) -> Check {
     let is_ours = |entry: &Entry| match entry.kind {
         Kind::Trigger => layer_of(entry).is_some(),
-        Kind::Function => contract.iter().any(|known| known.kind == entry.kind && known.object == entry.object),
+        Kind::Function => schemas.contract.iter().any(|known| known.kind == entry.kind && known.object == entry.object),
         _ => false,
     };
-    let facts = |entries: &[Entry]| -> Vec<Entry> { entries.iter().filter(|e| is_ours(e)).cloned().collect() };
-    let (expected, found) = (facts(contract), facts(found));
-    let triggers = |facts: &[Entry]| facts.iter().filter(|fact| fact.kind == Kind::Trigger).count();
     let title = "the server keeps updated_at, by one enabled trigger a table".to_owned();
-    Check::new("schema.triggers".to_owned(), None, "0.2a", title)
-        .figures(triggers(&expected), triggers(&found))
-        .findings(findings(&catalog::diff(&expected, &found)))
+    let number = |facts: &[Entry]| json!(facts.iter().filter(|fact| fact.kind == Kind::Trigger).count());
+    let check = Check::new("schema.triggers".to_owned(), None, "0.2a", title);
+    schemas.compared(check, number, |entry| is_ours(entry).then(|| entry.clone()))
 }
 
-fn whole_contract(contract: &[Entry], found: &[Entry]) -> Check {
+fn whole_contract(schemas: &Schemas<'_>, differences: &[Difference]) -> Check {
     let title = "the whole catalogue is that of a freshly migrated database".to_owned();
     Check::new("schema.contract".to_owned(), None, DEPLOYED, title)
-        .figures(contract.len(), found.len())
-        .findings(findings(&catalog::diff(contract, found)))
-}
-
-fn findings(differences: &[Difference]) -> Vec<Finding> {
-    differences.iter().map(|difference| Finding::new(subject(difference.entry()), difference.to_string())).collect()
+        .figures(schemas.contract.len(), schemas.found.len())
+        .findings(schemas.findings(differences))
 }
 
 fn subject(entry: &Entry) -> String {

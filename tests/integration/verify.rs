@@ -116,7 +116,7 @@ fn every_check_names_its_document_and_has_an_id_of_its_own() {
     assert!(report.checks.is_sorted_by_key(|check| check.layer), "layer by layer");
     for check in &report.checks {
         let prefix = check.layer.map_or("", |layer| layer.as_str());
-        assert!(check.id.starts_with(prefix), "{}", check.id);
+        assert!(check.id.starts_with(prefix) || check.id.starts_with("rules."), "{}", check.id);
     }
     ids.sort_unstable();
     let all = ids.len();
@@ -214,7 +214,7 @@ fn a_reader_on_a_read_only_session_can_verify() {
     let reader = db.reader();
     let mut conn = PgConnection::establish(&db.url_as(&reader.name)).unwrap();
     conn.batch_execute("SET default_transaction_read_only = on").unwrap();
-    let report = verify::run(&mut conn, &Options { seed: SeedExpectation::Required }).unwrap();
+    let report = verify::run(&mut conn, &Options { seed: SeedExpectation::Required, ..Options::default() }).unwrap();
     assert!(failed(&report).iter().all(|id| id.contains("seed")), "{:?}", failed(&report));
     assert_eq!(check(&report, "schema.contract").outcome, Outcome::Passed);
     assert_eq!(check(&report, "core.seed.customers").outcome, Outcome::Failed);
@@ -227,7 +227,7 @@ fn what_a_role_may_not_read_is_skipped_and_not_passed() {
     let revoke = format!("REVOKE SELECT ON scaling_events, customers FROM {}", reader.name);
     db.conn().batch_execute(&revoke).unwrap();
     let mut conn = PgConnection::establish(&db.url_as(&reader.name)).unwrap();
-    let report = verify::run(&mut conn, &Options { seed: SeedExpectation::Required }).unwrap();
+    let report = verify::run(&mut conn, &Options { seed: SeedExpectation::Required, ..Options::default() }).unwrap();
     assert_eq!(check(&report, "schema.contract").outcome, Outcome::Passed, "the catalogue is everybody's");
     assert_eq!(skipped_because(check(&report, "core.seed.customers")), "this role may not SELECT from customers");
     assert_eq!(skipped_because(check(&report, "resource.seed.events")), "this role may not SELECT from scaling_events");
@@ -261,8 +261,40 @@ macro_rules! faults {
             expected.sort_unstable();
             failed.sort_unstable();
             assert_eq!(failed, expected);
+            assert_eq!(mended(&db, &report), !UNMENDABLE.contains(&stringify!($name)), "{:#?}", mends(&report));
         }
     )+};
+}
+
+/// The faults of which no statement mends all: what was dropped took rows along, what was added may hold some, or the
+/// order of columns or labels cannot be changed.
+const UNMENDABLE: [&str; 12] = [
+    "a_dropped_column_is_found",
+    "a_dropped_column_with_an_index_is_found_with_its_index",
+    "an_added_column_is_found",
+    "columns_in_another_order_are_found",
+    "a_generated_column_is_found",
+    "a_dropped_table_is_one_finding",
+    "an_extra_table_is_one_finding",
+    "a_table_that_became_a_view_is_found",
+    "an_extra_view_is_found",
+    "an_extra_sequence_is_found",
+    "an_added_label_is_found",
+    "labels_in_another_order_are_found",
+];
+
+fn mends(report: &Report) -> Vec<Option<&str>> {
+    check(report, "schema.contract").findings.iter().map(|finding| finding.mend.as_deref()).collect()
+}
+
+/// Whether the statements of the findings leave a database without any.
+fn mended(db: &TestDb, report: &Report) -> bool {
+    for statement in mends(report).into_iter().flatten() {
+        // CONCURRENTLY waits for the transactions of all other tests.
+        let statement = &statement.replace(" CONCURRENTLY", "");
+        db.conn().batch_execute(statement).unwrap_or_else(|error| panic!("{statement}: {error}"));
+    }
+    verified(db).is_clean()
 }
 
 faults! {
@@ -590,7 +622,7 @@ fn seeded(layers: &[Layer]) -> TestDb {
 fn a_seeded_database_passes_every_check() {
     let db = seeded(&Layer::ALL);
     for seed in [SeedExpectation::IfPresent, SeedExpectation::Required] {
-        let report = verify::run(&mut db.conn(), &Options { seed }).unwrap();
+        let report = verify::run(&mut db.conn(), &Options { seed, ..Options::default() }).unwrap();
         let not_passed: Vec<_> = report.checks.iter().filter(|check| check.outcome != Outcome::Passed).collect();
         assert!(not_passed.is_empty(), "{not_passed:#?}");
         assert_eq!((report.failed, report.skipped, report.passed), (0, 0, report.checks.len()));
@@ -618,7 +650,8 @@ fn the_figures_of_the_seed_are_those_of_the_documents() {
 #[test]
 fn a_seed_that_is_required_and_absent_is_found_in_every_layer() {
     let db = TestDb::migrated();
-    let report = verify::run(&mut db.conn(), &Options { seed: SeedExpectation::Required }).unwrap();
+    let report =
+        verify::run(&mut db.conn(), &Options { seed: SeedExpectation::Required, ..Options::default() }).unwrap();
     for check in &report.checks {
         let expected = if is_seed_check(check) { Outcome::Failed } else { Outcome::Passed };
         assert_eq!(check.outcome, expected, "{}", check.id);
@@ -664,7 +697,7 @@ fn rows_of_users_are_no_finding() {
              INSERT INTO scaling_events
                  (agent_id, customer_id, event_type, trigger_reason, before_state, after_state, success, executed_at,
                   completed_at)
-                 SELECT a.id, c.id, 'scale_up', 'mine', '{}', '{}', false, now(), now() + interval '77 minutes'
+                 SELECT a.id, c.id, 'scale_up', 'mine', '{}', '{}', false, now() - interval '77 minutes', now()
                  FROM agents a, customers c;
              INSERT INTO quality_metrics
                  (agent_id, customer_id, request_id, model_name, model_version, overall_quality_score, timestamp)
@@ -714,7 +747,9 @@ macro_rules! seed_faults {
             db.conn().batch_execute($sql).unwrap();
             let report = verified(&db);
             $(assert_eq!(findings(check(&report, $check)), [$($finding),+], "{}", $check);)+
-            assert_eq!(failed(&report), [$($check),+]);
+            // A rule may be broken too; rules.rs is about that.
+            let failed: Vec<_> = failed(&report).into_iter().filter(|id| !id.starts_with("rules.")).collect();
+            assert_eq!(failed, [$($check),+]);
         }
     )+};
 }

@@ -10,20 +10,18 @@ mod core;
 mod resource;
 mod workflow_history;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use diesel::dsl::sql;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
-use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel::sql_types::{Bool, Double, Nullable, Text};
 use serde_json::{Map, Value, json};
 
-use super::catalog::{Entry, Kind};
+use super::ask::{Answer, Asker, NoAnswer};
 use super::{Check, Finding, SeedExpectation};
-use crate::error::{Doing, Result};
-use crate::layer::{self, Layer};
+use crate::error::Result;
+use crate::layer::Layer;
 
 /// The seed of one layer.
 struct LayerSeed {
@@ -98,41 +96,15 @@ struct Found {
     number: Option<f64>,
 }
 
-/// An answer, or why there is none.
-type Answer<T> = std::result::Result<T, NoAnswer>;
-
-/// Why a question about the rows has no answer.
-#[derive(Debug, Clone, PartialEq)]
-enum NoAnswer {
-    /// It could not be asked: the check is skipped.
-    NotAsked(String),
-    /// The server refused it: the check failed.
-    Refused(String),
-}
-
-/// Tables of ours that cannot be read, each with the reason.
-type Obstacles = BTreeMap<&'static str, String>;
-
 /// Makes the checks of every layer whose seed is there, or of every layer when it has to be.
 ///
 /// # Errors
 ///
 /// Only when the transaction cannot go on.
-pub(super) fn checks(conn: &mut PgConnection, catalog: &[Entry], expectation: SeedExpectation) -> Result<Vec<Check>> {
-    let obstacles = obstacles(conn, catalog)?;
+pub(super) fn checks(conn: &mut PgConnection, asker: &Asker, expectation: SeedExpectation) -> Result<Vec<Check>> {
     let mut answers = Vec::new();
     for seed in &LAYERS {
-        answers.push(gather(conn, seed, &obstacles, expectation)?);
-    }
-    let is_asked = |answer: &Answer<_>| !matches!(answer, Err(NoAnswer::NotAsked(_)));
-    if answers.iter().any(is_asked) {
-        let counts = count_rows(conn, &obstacles)?;
-        for (seed, answer) in LAYERS.iter().zip(&mut answers) {
-            let of_layer = |count: &&Found| Layer::of_table(&count.object) == Some(seed.layer);
-            if let Ok(rows) = answer {
-                rows.extend(counts.iter().filter(of_layer).cloned());
-            }
-        }
+        answers.push(gather(conn, seed, asker, expectation)?);
     }
     let total = total(&answers);
     Ok(judge_all(&answers, &total))
@@ -181,15 +153,15 @@ fn judge(id: String, layer: Option<Layer>, expectation: &Expectation, answer: &A
 fn gather(
     conn: &mut PgConnection,
     seed: &LayerSeed,
-    obstacles: &Obstacles,
+    asker: &Asker,
     expectation: SeedExpectation,
 ) -> Result<Answer<Vec<Found>>> {
-    let mut reads = seed.layer.tables().iter().chain(seed.also_reads);
-    if let Some(reason) = reads.find_map(|table| obstacles.get(table)) {
-        return Ok(Err(NoAnswer::NotAsked(reason.clone())));
+    let reads = seed.layer.tables().iter().chain(seed.also_reads);
+    if let Some(reason) = asker.obstacle(reads.copied()) {
+        return Ok(Err(NoAnswer::NotAsked(reason.to_owned())));
     }
     if expectation == SeedExpectation::IfPresent {
-        let present = ask(conn, |conn| diesel::select(sql::<Bool>(seed.present)).get_result(conn))?;
+        let present = asker.ask(conn, |conn| diesel::select(sql::<Bool>(seed.present)).get_result(conn))?;
         match present {
             Ok(true) => {}
             Ok(false) => {
@@ -198,51 +170,14 @@ fn gather(
             Err(no_answer) => return Ok(Err(no_answer)),
         }
     }
-    ask(conn, |conn| diesel::sql_query(seed.sql).load(conn))
+    let question = format!("({}) {}", seed.sql, counts(seed.layer));
+    asker.ask(conn, |conn| diesel::sql_query(question).load(conn))
 }
 
-/// Asks a question that a broken schema may be unable to answer, without losing the transaction.
-fn ask<T>(conn: &mut PgConnection, question: impl FnOnce(&mut PgConnection) -> QueryResult<T>) -> Result<Answer<T>> {
-    match conn.transaction(question) {
-        Ok(answer) => Ok(Ok(answer)),
-        Err(DieselError::DatabaseError(kind, info)) if !matches!(kind, DatabaseErrorKind::ClosedConnection) => {
-            Ok(Err(NoAnswer::Refused(info.message().to_owned())))
-        }
-        Err(error) => Err(error).doing("read the seed data"),
-    }
-}
-
-fn obstacles(conn: &mut PgConnection, catalog: &[Entry]) -> Result<Obstacles> {
-    #[derive(QueryableByName)]
-    struct Forbidden {
-        #[diesel(sql_type = Text)]
-        name: String,
-    }
-    let query = "SELECT relname::text AS name FROM pg_class
-        WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 'f')
-          AND NOT has_table_privilege(oid, 'SELECT')";
-    let forbidden: Vec<Forbidden> = diesel::sql_query(query).load(conn).doing("ask which tables may be read")?;
-    let forbidden: BTreeSet<_> = forbidden.into_iter().map(|forbidden| forbidden.name).collect();
-    let is_there = |table: &str| catalog.iter().any(|entry| entry.kind == Kind::Table && entry.object == table);
-    let obstacle = |(_, table): (Layer, &'static str)| {
-        if !is_there(table) {
-            return Some((table, format!("there is no table {table}")));
-        }
-        forbidden.contains(table).then(|| (table, format!("this role may not SELECT from {table}")))
-    };
-    Ok(layer::tables().filter_map(obstacle).collect())
-}
-
-/// The number of rows of every table that can be read.
-fn count_rows(conn: &mut PgConnection, obstacles: &Obstacles) -> Result<Vec<Found>> {
-    let select = |table: &str| {
-        format!(
-            "SELECT '{COUNTS}' AS check, '{table}' AS object, NULL AS word, count(*)::float8 AS number FROM {table}"
-        )
-    };
-    let readable = layer::tables().map(|(_, table)| table).filter(|table| !obstacles.contains_key(table));
-    let query = readable.map(select).collect::<Vec<_>>().join(" UNION ALL ");
-    diesel::sql_query(query).load(conn).doing("count the rows of the tables")
+/// Adds the number of rows of each table to a layer's query.
+fn counts(layer: Layer) -> String {
+    let select = |table: &&str| format!("UNION ALL SELECT '{COUNTS}', '{table}', NULL, count(*) FROM {table}");
+    layer.tables().iter().map(select).collect::<Vec<_>>().join(" ")
 }
 
 /// The number of rows of each layer and of all of them; none unless every layer has an answer.
@@ -327,6 +262,8 @@ impl fmt::Display for Found {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn number(object: &str, number: f64) -> Found {

@@ -1,0 +1,586 @@
+//! What has to be true of the rows although no constraint holds it.
+//!
+//! A rule about single rows is written as the CHECK constraint that could hold it: its rows are those of which the
+//! condition is false, and the constraint is proposed with the finding. A rule about several rows is a query for the
+//! ids of those that break it. One statement a layer, which reads each table once for all conditions on it. Nothing
+//! is mended here: what becomes of a wrong row is for somebody to decide who knows how it came about.
+
+use std::collections::BTreeMap;
+
+use diesel::pg::PgConnection;
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Text};
+
+use super::ask::{Answer, Asker, NoAnswer};
+use super::catalog::{self, Entry, Kind};
+use super::{Check, Finding};
+use crate::error::{Result, plural};
+use crate::layer::Layer;
+
+/// How many ids of wrong rows a check shows.
+const SAMPLES: usize = 5;
+
+/// How far a time may be ahead of the server's clock, because the clock of whoever wrote it may be.
+const TOLERANCE: &str = "5 minutes";
+
+/// The times that may lie in the future.
+const AHEAD_BY_NATURE: [&str; 1] = ["quality_baselines.valid_until"];
+
+/// Something that has to be true of the rows.
+struct Rule {
+    /// Last part of the check's id.
+    word: &'static str,
+    layer: Layer,
+    /// What has to be true.
+    title: &'static str,
+    /// What is wrong with a row that breaks it.
+    problem: &'static str,
+    parts: &'static [Part],
+}
+
+/// A rule, as far as one table is concerned.
+enum Part {
+    /// A condition on a single row, which a CHECK constraint could hold. Null is as good as true, as there.
+    Each { table: &'static str, holds: &'static str },
+    /// Rows that are wrong beside others.
+    Among {
+        /// The table whose ids the query returns.
+        table: &'static str,
+        /// The other tables that it reads.
+        reads: &'static [&'static str],
+        /// Returns the ids of the rows that break the rule, once each.
+        sql: &'static str,
+        /// Table, name and definition of a constraint that could hold it.
+        constraint: Option<(&'static str, &'static str, &'static str)>,
+    },
+    /// No time of the layer's rows is in the future. No constraint can hold it: it depends on the clock.
+    Past,
+}
+
+use Part::{Among, Each, Past};
+
+const RULES: &[Rule] = &[
+    Rule {
+        word: "recommendation_order",
+        layer: Layer::Core,
+        title: "a recommendation is approved before it is executed",
+        problem: "executed before it was approved",
+        parts: &[Each { table: "recommendations", holds: "executed_at >= approved_at" }],
+    },
+    Rule {
+        word: "optimization_order",
+        layer: Layer::Core,
+        title: "an optimisation starts before it is completed or rolled back",
+        problem: "completed or rolled back before it started",
+        parts: &[Each { table: "optimizations", holds: "completed_at >= started_at AND rolled_back_at >= started_at" }],
+    },
+    Rule {
+        word: "optimization_customer",
+        layer: Layer::Core,
+        title: "an optimisation is for the customer of its recommendation",
+        problem: "its recommendation is another customer's",
+        parts: &[Among {
+            table: "optimizations",
+            reads: &["recommendations"],
+            sql: "SELECT o.id FROM optimizations o JOIN recommendations r ON r.id = o.recommendation_id
+                WHERE r.customer_id <> o.customer_id",
+            constraint: None,
+        }],
+    },
+    Rule {
+        word: "core_future",
+        layer: Layer::Core,
+        title: "no time of the core layer is more than 5 minutes in the future",
+        problem: "has a time more than 5 minutes in the future",
+        parts: &[Past],
+    },
+    Rule {
+        word: "agent_state_workflow",
+        layer: Layer::AgentState,
+        title: "the workflow that an agent has in hand is its own",
+        problem: "its current workflow is another agent's",
+        parts: &[Among {
+            table: "agent_states",
+            reads: &["workflow_executions"],
+            sql: "SELECT s.id FROM agent_states s JOIN workflow_executions w ON w.id = s.current_workflow_id
+                WHERE w.agent_id <> s.agent_id",
+            constraint: None,
+        }],
+    },
+    Rule {
+        word: "agent_metric_value",
+        layer: Layer::AgentState,
+        title: "the samples of the agents are finite, and counters not negative",
+        problem: "is not a number, infinite, or a negative counter",
+        parts: &[Each {
+            table: "agent_metrics",
+            holds: "metric_value > '-Infinity' AND metric_value < 'Infinity'
+                AND (metric_type <> 'counter' OR metric_value >= 0)",
+        }],
+    },
+    Rule {
+        word: "agent_state_future",
+        layer: Layer::AgentState,
+        title: "no time of the agent_state layer is more than 5 minutes in the future",
+        problem: "has a time more than 5 minutes in the future",
+        parts: &[Past],
+    },
+    Rule {
+        word: "workflow_order",
+        layer: Layer::WorkflowHistory,
+        title: "a workflow and a step start before they are completed",
+        problem: "completed before it started",
+        parts: &[
+            Each { table: "workflow_executions", holds: "completed_at >= started_at" },
+            Each { table: "workflow_steps", holds: "completed_at >= started_at" },
+        ],
+    },
+    Rule {
+        word: "workflow_open_steps",
+        layer: Layer::WorkflowHistory,
+        title: "a completed workflow has no step that is still to run",
+        problem: "completed with a step that is pending, running or retrying",
+        parts: &[Among {
+            table: "workflow_executions",
+            reads: &["workflow_steps"],
+            sql: "SELECT w.id FROM workflow_executions w
+                WHERE w.status = 'completed' AND EXISTS (
+                    SELECT FROM workflow_steps s
+                    WHERE s.workflow_execution_id = w.id AND s.status IN ('pending', 'running', 'retrying'))",
+            constraint: None,
+        }],
+    },
+    Rule {
+        word: "step_numbers",
+        layer: Layer::WorkflowHistory,
+        title: "the steps of a workflow are numbered from 1 without a gap",
+        problem: "the numbers of its steps have a gap or do not begin with 1",
+        parts: &[Among {
+            table: "workflow_executions",
+            reads: &["workflow_steps"],
+            sql: "SELECT workflow_execution_id AS id FROM workflow_steps GROUP BY workflow_execution_id
+                HAVING min(step_order) <> 1 OR max(step_order) <> count(DISTINCT step_order)",
+            constraint: None,
+        }],
+    },
+    Rule {
+        word: "step_duplicates",
+        layer: Layer::WorkflowHistory,
+        title: "no two steps of a workflow have the same number",
+        problem: "two of its steps have the same number",
+        parts: &[Among {
+            table: "workflow_executions",
+            reads: &["workflow_steps"],
+            sql: "SELECT workflow_execution_id AS id FROM workflow_steps GROUP BY workflow_execution_id
+                HAVING count(DISTINCT step_order) <> count(*)",
+            constraint: Some((
+                "workflow_steps",
+                "uq_workflow_step_order",
+                "UNIQUE (workflow_execution_id, step_order)",
+            )),
+        }],
+    },
+    Rule {
+        word: "step_retries",
+        layer: Layer::WorkflowHistory,
+        title: "a step is retried no more often than it may be",
+        problem: "retried more often than it may be, or a negative number of times",
+        parts: &[Each { table: "workflow_steps", holds: "retry_count BETWEEN 0 AND max_retries" }],
+    },
+    Rule {
+        word: "artifact_step",
+        layer: Layer::WorkflowHistory,
+        title: "the step that an artifact comes from belongs to the same workflow",
+        problem: "its step belongs to another workflow",
+        parts: &[Among {
+            table: "workflow_artifacts",
+            reads: &["workflow_steps"],
+            sql: "SELECT f.id FROM workflow_artifacts f JOIN workflow_steps s ON s.id = f.workflow_step_id
+                WHERE s.workflow_execution_id <> f.workflow_execution_id",
+            constraint: None,
+        }],
+    },
+    Rule {
+        word: "artifact_size",
+        layer: Layer::WorkflowHistory,
+        title: "the size of an artifact is not negative",
+        problem: "has a negative size",
+        parts: &[Each { table: "workflow_artifacts", holds: "artifact_size_bytes >= 0" }],
+    },
+    Rule {
+        word: "workflow_history_future",
+        layer: Layer::WorkflowHistory,
+        title: "no time of the workflow_history layer is more than 5 minutes in the future",
+        problem: "has a time more than 5 minutes in the future",
+        parts: &[Past],
+    },
+    Rule {
+        word: "resource_metric_finite",
+        layer: Layer::Resource,
+        title: "the samples of the resources are finite",
+        problem: "is not a number or infinite",
+        parts: &[Each { table: "resource_metrics", holds: "metric_value > '-Infinity' AND metric_value < 'Infinity'" }],
+    },
+    Rule {
+        word: "resource_metric_range",
+        layer: Layer::Resource,
+        title: "a GPU or CPU is used from 0 to 100 percent, and no quantity is negative",
+        problem: "is out of the range of its unit",
+        parts: &[Each {
+            table: "resource_metrics",
+            holds: "(unit <> 'percent' OR resource_type NOT IN ('gpu', 'cpu') OR metric_value BETWEEN 0 AND 100)
+                AND (unit NOT IN ('GB', 'iops', 'Mbps') OR metric_value >= 0)",
+        }],
+    },
+    Rule {
+        word: "scaling_order",
+        layer: Layer::Resource,
+        title: "a scaling event begins before it is completed",
+        problem: "completed before it was executed",
+        parts: &[Each { table: "scaling_events", holds: "completed_at >= executed_at" }],
+    },
+    Rule {
+        word: "scaling_customer",
+        layer: Layer::Resource,
+        title: "the workflow that led to a scaling event is the same customer's",
+        problem: "its workflow is another customer's",
+        parts: &[Among {
+            table: "scaling_events",
+            reads: &["workflow_executions"],
+            sql: "SELECT e.id FROM scaling_events e JOIN workflow_executions w ON w.id = e.workflow_execution_id
+                WHERE w.customer_id <> e.customer_id",
+            constraint: None,
+        }],
+    },
+    Rule {
+        word: "resource_future",
+        layer: Layer::Resource,
+        title: "no time of the resource layer is more than 5 minutes in the future",
+        problem: "has a time more than 5 minutes in the future",
+        parts: &[Past],
+    },
+    Rule {
+        word: "quality_scores",
+        layer: Layer::Application,
+        title: "the scores of the answers and of the baselines are from 0 to 1",
+        problem: "has a score that is not from 0 to 1",
+        parts: &[
+            Each {
+                table: "quality_metrics",
+                holds: "overall_quality_score BETWEEN 0 AND 1 AND relevance_score BETWEEN 0 AND 1
+                    AND coherence_score BETWEEN 0 AND 1 AND factuality_score BETWEEN 0 AND 1
+                    AND toxicity_score BETWEEN 0 AND 1",
+            },
+            Each {
+                table: "quality_baselines",
+                holds: "avg_overall_score BETWEEN 0 AND 1 AND avg_relevance_score BETWEEN 0 AND 1
+                    AND avg_coherence_score BETWEEN 0 AND 1 AND avg_factuality_score BETWEEN 0 AND 1",
+            },
+        ],
+    },
+    Rule {
+        word: "quality_latency",
+        layer: Layer::Application,
+        title: "latencies are finite and not negative",
+        problem: "has a latency that is negative, not a number or infinite",
+        parts: &[
+            Each { table: "quality_metrics", holds: "latency_ms >= 0 AND latency_ms < 'Infinity'" },
+            Each { table: "quality_baselines", holds: "p95_latency_ms >= 0 AND p95_latency_ms < 'Infinity'" },
+        ],
+    },
+    Rule {
+        word: "quality_tokens",
+        layer: Layer::Application,
+        title: "no number of tokens is negative",
+        problem: "has a negative number of tokens",
+        parts: &[Each { table: "quality_metrics", holds: "prompt_tokens >= 0 AND completion_tokens >= 0" }],
+    },
+    Rule {
+        word: "sample_size",
+        layer: Layer::Application,
+        title: "a baseline and a regression rest on at least one answer",
+        problem: "rests on no answer",
+        parts: &[
+            Each { table: "quality_baselines", holds: "sample_size > 0" },
+            Each { table: "quality_regressions", holds: "sample_size > 0" },
+        ],
+    },
+    Rule {
+        word: "baseline_validity",
+        layer: Layer::Application,
+        title: "a baseline holds from when it was established",
+        problem: "valid only until before it was established",
+        parts: &[Each { table: "quality_baselines", holds: "valid_until >= established_at" }],
+    },
+    Rule {
+        word: "regression_order",
+        layer: Layer::Application,
+        title: "a regression is detected before it is resolved",
+        problem: "resolved before it was detected",
+        parts: &[Each { table: "quality_regressions", holds: "resolved_at >= detected_at" }],
+    },
+    Rule {
+        word: "regression_values",
+        layer: Layer::Application,
+        title: "the values of a regression are finite, and nothing falls by more than 100 percent",
+        problem: "has a value that is not a number or infinite, or falls by more than 100 percent",
+        parts: &[Each {
+            table: "quality_regressions",
+            holds: "baseline_value > '-Infinity' AND baseline_value < 'Infinity'
+                AND current_value > '-Infinity' AND current_value < 'Infinity'
+                AND delta_percent >= -100 AND delta_percent < 'Infinity'",
+        }],
+    },
+    Rule {
+        word: "regression_baseline",
+        layer: Layer::Application,
+        title: "the baseline of a regression is the same customer's",
+        problem: "its baseline is another customer's",
+        parts: &[Among {
+            table: "quality_regressions",
+            reads: &["quality_baselines"],
+            sql: "SELECT r.id FROM quality_regressions r JOIN quality_baselines b ON b.id = r.baseline_id
+                WHERE b.customer_id <> r.customer_id",
+            constraint: None,
+        }],
+    },
+    Rule {
+        word: "regression_workflow",
+        layer: Layer::Application,
+        title: "the workflow of a regression is the same customer's",
+        problem: "its workflow is another customer's",
+        parts: &[Among {
+            table: "quality_regressions",
+            reads: &["workflow_executions"],
+            sql: "SELECT r.id FROM quality_regressions r JOIN workflow_executions w ON w.id = r.workflow_execution_id
+                WHERE w.customer_id <> r.customer_id",
+            constraint: None,
+        }],
+    },
+    Rule {
+        word: "application_future",
+        layer: Layer::Application,
+        title: "no time of the application layer is more than 5 minutes in the future",
+        problem: "has a time more than 5 minutes in the future",
+        parts: &[Past],
+    },
+];
+
+/// The rows of one table that break one rule.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+struct Broken {
+    #[diesel(sql_type = Text)]
+    rule: String,
+    #[diesel(sql_type = Text)]
+    table_name: String,
+    #[diesel(sql_type = BigInt)]
+    rows: i64,
+    /// Ids of some of them.
+    #[diesel(sql_type = Array<Text>)]
+    samples: Vec<String>,
+}
+
+/// Makes the checks of every layer, as far as its tables can be read.
+///
+/// # Errors
+///
+/// Only when the transaction cannot go on.
+pub(super) fn checks(conn: &mut PgConnection, asker: &Asker) -> Result<Vec<Check>> {
+    let mut checks = Vec::new();
+    for layer in Layer::ALL {
+        let is_readable = |rule: &&Rule| asker.obstacle(rule.tables()).is_none();
+        let rules = || RULES.iter().filter(move |rule| rule.layer == layer);
+        let statement = statement(rules().filter(is_readable));
+        let answer = match &statement {
+            Some(statement) => asker.ask(conn, |conn| diesel::sql_query(statement).load(conn))?,
+            None => Ok(Vec::new()),
+        };
+        checks.extend(rules().map(|rule| match asker.obstacle(rule.tables()) {
+            Some(reason) => rule.check().skipped(reason),
+            None => judge(rule, &answer),
+        }));
+    }
+    Ok(checks)
+}
+
+/// The same checks where none can be made.
+pub(super) fn skipped(reason: &str) -> Vec<Check> {
+    RULES.iter().map(|rule| rule.check().skipped(reason)).collect()
+}
+
+/// Whether this is a constraint that a rule proposes, or its index: whoever took the advice has no finding for it.
+pub(super) fn is_proposed(entry: &Entry) -> bool {
+    let proposed = || RULES.iter().flat_map(Rule::proposals);
+    matches!(entry.kind, Kind::Constraint | Kind::Index)
+        && proposed().any(|proposal| entry.object == format!("{}.{}", proposal.table, proposal.name))
+}
+
+fn judge(rule: &Rule, answer: &Answer<Vec<Broken>>) -> Check {
+    let check = rule.check();
+    let broken = match answer {
+        Ok(broken) => broken.iter().filter(|broken| broken.rule == rule.word),
+        Err(NoAnswer::NotAsked(reason)) => return check.skipped(reason),
+        // The schema's own check has the cause.
+        Err(NoAnswer::Refused(message)) => return check.skipped(format!("the server refused the question: {message}")),
+    };
+    let rows: i64 = broken.clone().map(|broken| broken.rows).sum();
+    check.figures(0, rows).findings(broken.flat_map(|broken| findings(rule, broken)).collect())
+}
+
+fn findings(rule: &Rule, broken: &Broken) -> Vec<Finding> {
+    let shown = broken.samples.iter().map(|id| Finding::new(format!("{} {id}", broken.table_name), rule.problem));
+    let more = usize::try_from(broken.rows).unwrap_or_default().saturating_sub(broken.samples.len());
+    let more =
+        (more > 0).then(|| Finding::new(&broken.table_name, format!("{} more: {}", plural(more, "row"), rule.problem)));
+    let mend = rule.proposals().find(|proposal| proposal.concerns == broken.table_name).map(|p| p.to_statement());
+    shown.chain(more).map(|finding| finding.mend(mend.clone())).collect()
+}
+
+/// A constraint that would hold a rule.
+struct Proposal {
+    /// The table whose rows break the rule.
+    concerns: &'static str,
+    /// The table that the constraint would be on.
+    table: &'static str,
+    name: String,
+    definition: String,
+}
+
+impl Proposal {
+    fn to_statement(&self) -> String {
+        format!("ALTER TABLE {} ADD CONSTRAINT {} {}", self.table, self.name, self.definition)
+    }
+}
+
+impl Rule {
+    fn check(&self) -> Check {
+        Check::new(format!("rules.{}", self.word), Some(self.layer), "integrity", self.title.to_owned())
+    }
+
+    /// The tables that it is about or reads.
+    fn tables(&self) -> Vec<&'static str> {
+        let of_part = |part: &Part| match part {
+            Each { table, .. } => vec![*table],
+            Among { table, reads, .. } => reads.iter().chain([table]).copied().collect(),
+            Past => self.layer.tables().to_vec(),
+        };
+        self.parts.iter().flat_map(of_part).collect()
+    }
+
+    /// The constraints that would hold it from now on. The rows that break it already are left as they are.
+    fn proposals(&self) -> impl Iterator<Item = Proposal> {
+        self.parts.iter().filter_map(|part| match part {
+            Each { table, holds } => Some(Proposal {
+                concerns: table,
+                table,
+                name: format!("check_{}", self.word),
+                definition: format!("CHECK ({}) NOT VALID", on_one_line(holds)),
+            }),
+            Among { table: concerns, constraint: Some((table, name, definition)), .. } => {
+                let (name, definition) = ((*name).to_owned(), (*definition).to_owned());
+                Some(Proposal { concerns, table, name, definition })
+            }
+            Among { .. } | Past => None,
+        })
+    }
+
+    /// The conditions on single rows, with their tables.
+    fn conditions(&self) -> Vec<(&'static str, String)> {
+        let of_part = |part: &Part| match part {
+            Each { table, holds } => vec![(*table, (*holds).to_owned())],
+            Among { .. } => vec![],
+            Past => self.layer.tables().iter().filter_map(|table| Some((*table, in_the_past(table)?))).collect(),
+        };
+        self.parts.iter().flat_map(of_part).collect()
+    }
+}
+
+/// The condition that no time of a row is in the future; `None` for a table without times.
+fn in_the_past(table: &str) -> Option<String> {
+    let times: Vec<_> = catalog::contract()
+        .iter()
+        .filter(|entry| entry.kind == Kind::Column && entry.table() == table)
+        .filter(|entry| entry.definition.starts_with("timestamp with time zone"))
+        .filter(|entry| !AHEAD_BY_NATURE.contains(&entry.object.as_str()))
+        .filter_map(|entry| entry.object.split_once('.').map(|(_, column)| format!("\"{column}\"")))
+        .collect();
+    // A subquery, so that it is computed once and not for every row.
+    let horizon = format!("(SELECT now() + interval '{TOLERANCE}')");
+    (!times.is_empty()).then(|| format!("greatest({}) <= {horizon}", times.join(", ")))
+}
+
+/// One statement that returns [`Broken`] of all rules; `None` when there is no rule.
+fn statement<'a>(rules: impl Iterator<Item = &'a Rule>) -> Option<String> {
+    let mut conditions = BTreeMap::<&str, Vec<(&str, String)>>::new();
+    let mut questions = Vec::new();
+    for rule in rules {
+        for (table, condition) in rule.conditions() {
+            conditions.entry(table).or_default().push((rule.word, condition));
+        }
+        questions.extend(rule.parts.iter().filter_map(|part| match part {
+            Among { table, sql, .. } => Some(among(rule.word, table, sql)),
+            Each { .. } | Past => None,
+        }));
+    }
+    questions.extend(conditions.iter().map(|(table, conditions)| each(table, conditions)));
+    (!questions.is_empty()).then(|| questions.join("\nUNION ALL\n"))
+}
+
+/// Asks for the rows of a table of which any condition is false. The filter comes first, so that the conditions are
+/// taken apart for the wrong rows only.
+fn each(table: &str, conditions: &[(&str, String)]) -> String {
+    let all: Vec<_> = conditions.iter().map(|(_, condition)| format!("({condition})")).collect();
+    let named: Vec<_> = conditions.iter().map(|(word, condition)| format!("('{word}', ({condition}))")).collect();
+    format!(
+        "SELECT v.rule, '{table}' AS table_name, count(*) AS rows, (array_agg(t.id::text ORDER BY t.id))[1:{SAMPLES}] AS samples
+        FROM {table} t CROSS JOIN LATERAL (VALUES {}) AS v (rule, holds)
+        WHERE ({}) IS FALSE AND NOT v.holds
+        GROUP BY v.rule",
+        named.join(", "),
+        all.join(" AND "),
+    )
+}
+
+fn among(word: &str, table: &str, sql: &str) -> String {
+    format!(
+        "SELECT '{word}' AS rule, '{table}' AS table_name, count(*) AS rows, (array_agg(b.id::text ORDER BY b.id))[1:{SAMPLES}] AS samples
+        FROM ({sql}) AS b
+        HAVING count(*) > 0"
+    )
+}
+
+fn on_one_line(sql: &str) -> String {
+    sql.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_rule_has_a_word_of_its_own_and_its_tables_in_its_layer() {
+        let words: BTreeSet<_> = RULES.iter().map(|rule| rule.word).collect();
+        assert_eq!(words.len(), RULES.len());
+        for rule in RULES {
+            for table in rule.conditions().iter().map(|(table, _)| *table) {
+                assert_eq!(Layer::of_table(table), Some(rule.layer), "{}", rule.word);
+            }
+            assert!(rule.tables().iter().all(|table| Layer::of_table(table).is_some()), "{}", rule.word);
+            assert!(rule.proposals().all(|proposal| proposal.name.len() < 64), "{}", rule.word);
+        }
+    }
+
+    #[test]
+    fn every_layer_looks_for_times_in_the_future_and_says_how_far() {
+        for layer in Layer::ALL {
+            let rule = RULES.iter().find(|rule| rule.layer == layer && matches!(rule.parts, [Past])).unwrap();
+            assert_eq!(rule.word, format!("{layer}_future"));
+            assert!(rule.title.contains(layer.as_str()) && rule.title.contains(TOLERANCE), "{}", rule.title);
+            assert_eq!(rule.conditions().len(), layer.tables().len(), "every table has a time");
+        }
+        let baselines = in_the_past("quality_baselines").unwrap();
+        assert_eq!(baselines, "greatest(\"created_at\", \"established_at\") <= (SELECT now() + interval '5 minutes')");
+    }
+}
