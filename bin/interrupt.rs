@@ -95,7 +95,7 @@ pub fn finish(result: anyhow::Result<Exit>) -> anyhow::Result<Exit> {
     result
 }
 
-/// How to end, if a signal has come.
+/// The signal that came, if one did.
 pub fn caught() -> Option<Exit> {
     match SIGNAL.load(Ordering::SeqCst) {
         0 => None,
@@ -104,16 +104,17 @@ pub fn caught() -> Option<Exit> {
     }
 }
 
-/// Waits; ends early with how to end when a signal comes.
-pub fn wait(time: Duration) -> Option<Exit> {
-    let begun = Instant::now();
-    loop {
-        let left = time.saturating_sub(begun.elapsed());
-        if caught().is_some() || left.is_zero() {
-            return caught();
+/// Waits so long, or until a signal comes.
+pub fn pause(time: Duration) -> Option<Exit> {
+    let begin = Instant::now();
+    while caught().is_none() {
+        let left = time.saturating_sub(begin.elapsed());
+        if left.is_zero() {
+            break;
         }
         thread::sleep(left.min(POLL));
     }
+    caught()
 }
 
 /// Whether it is the caller who has to say how the command ended.

@@ -227,6 +227,32 @@ impl Output {
     }
 }
 
+/// Prints help, or what is wrong with the arguments; that would repeat an argument, and a URL may hold a password.
+pub fn usage(error: &clap::Error, arguments: impl Iterator<Item = OsString>) -> Exit {
+    let text = error.to_string();
+    let is_secret = |argument: &str| argument.contains("://") || argument.contains("password");
+    let repeats = |argument: &str| text.contains(argument.split_once("://").map_or(argument, |(_, rest)| rest));
+    // Nothing is left to report to when the stream is gone.
+    let mut arguments = arguments.map(|argument| argument.to_string_lossy().into_owned());
+    let _ = if error.use_stderr() && arguments.any(|argument| is_secret(&argument) && repeats(&argument)) {
+        let mut stderr = AutoStream::auto(io::stderr());
+        writeln!(stderr, "{ERROR}error:{ERROR:#} a database URL stands where none belongs")
+            .and_then(|()| writeln!(stderr, "{HINT}hint:{HINT:#} give it as --database-url URL or in DATABASE_URL"))
+    } else {
+        error.print()
+    };
+    if error.use_stderr() { Exit::Refused } else { Exit::Done }
+}
+
+/// Says that a signal ended the command, and what that leaves. Not a method, because it may come from another thread.
+pub fn interrupted(state: &str) {
+    let mut stderr = io::stderr();
+    // A progress line may stand where the cursor is.
+    let clear = if stderr.is_terminal() { "\r\x1b[2K" } else { "" };
+    // Nothing is left to report to when stderr is gone.
+    let _ = writeln!(stderr, "{clear}interrupted: {state}");
+}
+
 /// A body as a JSON document with its version.
 pub fn json<T: Serialize>(body: &T) -> anyhow::Result<String> {
     let document = Document { schema_version: SCHEMA_VERSION, body };
@@ -264,32 +290,6 @@ pub fn write_atomically(path: &Path, text: &str) -> anyhow::Result<()> {
         Ok(())
     };
     write().with_context(|| format!("cannot write {}", path.display()))
-}
-
-/// Prints help, or what is wrong with the arguments; that would repeat an argument, and a URL may hold a password.
-pub fn usage(error: &clap::Error, arguments: impl Iterator<Item = OsString>) -> Exit {
-    let text = error.to_string();
-    let is_secret = |argument: &str| argument.contains("://") || argument.contains("password");
-    let repeats = |argument: &str| text.contains(argument.split_once("://").map_or(argument, |(_, rest)| rest));
-    // Nothing is left to report to when the stream is gone.
-    let mut arguments = arguments.map(|argument| argument.to_string_lossy().into_owned());
-    let _ = if error.use_stderr() && arguments.any(|argument| is_secret(&argument) && repeats(&argument)) {
-        let mut stderr = AutoStream::auto(io::stderr());
-        writeln!(stderr, "{ERROR}error:{ERROR:#} a database URL stands where none belongs")
-            .and_then(|()| writeln!(stderr, "{HINT}hint:{HINT:#} give it as --database-url URL or in DATABASE_URL"))
-    } else {
-        error.print()
-    };
-    if error.use_stderr() { Exit::Refused } else { Exit::Done }
-}
-
-/// Says that a signal ended the command, and what that leaves. Not a method, because it may come from another thread.
-pub fn interrupted(state: &str) {
-    let mut stderr = io::stderr();
-    // A progress line may stand where the cursor is.
-    let clear = if stderr.is_terminal() { "\r\x1b[2K" } else { "" };
-    // Nothing is left to report to when stderr is gone.
-    let _ = writeln!(stderr, "{clear}interrupted: {state}");
 }
 
 /// An error of the binary's own with the next thing to do.

@@ -50,7 +50,7 @@ fn watch(
             return Ok(exit);
         }
         shown?;
-        if let Some(exit) = interrupt::wait(interval) {
+        if let Some(exit) = interrupt::pause(interval) {
             return Ok(exit);
         }
     }
