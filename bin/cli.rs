@@ -1,11 +1,14 @@
 //! Every flag and its help. Nothing here does anything.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use optiinfra_db::layer::Layer;
 
+use crate::csv;
 use crate::output::Hinted;
 
 const AFTER_HELP: &str = "\
@@ -19,7 +22,8 @@ Exit codes:
   3  cannot connect
   4  the migration lock was not obtained in time
   5  a migration failed and was rolled back
-  6  the database is ahead of this binary";
+  6  the database is ahead of this binary
+  130, 143  ended by Ctrl-C or SIGTERM; what was not committed is rolled back";
 
 /// Migrates, seeds, verifies and summarises the OptiInfra database.
 #[derive(Debug, Parser)]
@@ -106,8 +110,8 @@ pub enum Command {
     Seed(Seed),
     /// Check the database against what the code and the platform's documents expect.
     Verify(Verify),
-    /// Show what is in the database.
-    Stats,
+    /// Show what is in the database and how it is doing.
+    Stats(Stats),
     /// Control the private PostgreSQL that --local uses.
     Local {
         #[command(subcommand)]
@@ -118,9 +122,10 @@ pub enum Command {
 impl Command {
     /// The formats that it takes.
     pub const fn formats(&self) -> &'static [Format] {
-        use Format::{Json, Junit, Table};
+        use Format::{Csv, Html, Json, Junit, Prometheus, Table};
         match self {
-            Self::Migrate { .. } | Self::Seed(_) | Self::Stats | Self::Local { .. } => &[Table, Json],
+            Self::Stats(_) => &[Table, Json, Csv, Prometheus, Html],
+            Self::Migrate { .. } | Self::Seed(_) | Self::Local { .. } => &[Table, Json],
             Self::Verify(_) => &[Table, Json, Junit],
         }
     }
@@ -142,7 +147,7 @@ impl Command {
             Self::Migrate { .. } => "migrate",
             Self::Seed(_) => "seed",
             Self::Verify(_) => "verify",
-            Self::Stats => "stats",
+            Self::Stats(_) => "stats",
             Self::Local { .. } => "local",
         }
     }
@@ -281,6 +286,50 @@ pub struct Verify {
     pub limit: Duration,
 }
 
+#[derive(Debug, Args)]
+pub struct Stats {
+    /// Only the rows of this customer. Tables, indexes and agents are everybody's all the same.
+    #[arg(long, value_name = "ID|NAME")]
+    pub customer: Option<String>,
+
+    /// Only what happened since: a duration such as 90s, 30m, 24h, 7d, 2w, or a time as RFC 3339.
+    #[arg(long, value_name = "DURATION|TIME", value_parser = since)]
+    pub since: Option<Since>,
+
+    /// Count the rows of every table instead of showing the planner's estimate.
+    #[arg(long)]
+    pub exact: bool,
+
+    /// Only this table of the report, a column a field. For --format csv.
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(csv::section_names()))]
+    pub section: Option<String>,
+
+    /// Show it again every so many seconds, until Ctrl-C: anew on a terminal, one after the other elsewhere [default: 2].
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", value_parser = interval)]
+    pub watch: Option<Duration>,
+
+    /// Write to this file instead of stdout: whole or not at all.
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// A point in time, as seen from now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Since {
+    Ago(TimeDelta),
+    Time(DateTime<Utc>),
+}
+
+impl Since {
+    /// The time; `None` when it is before time began.
+    pub fn time(self) -> Option<DateTime<Utc>> {
+        match self {
+            Self::Ago(duration) => Utc::now().checked_sub_signed(duration),
+            Self::Time(time) => Some(time),
+        }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub enum LocalAction {
     /// Create it where it is missing and start it where it is down.
@@ -304,6 +353,21 @@ fn seconds(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(number).map_err(|error| error.to_string())
 }
 
+fn interval(text: &str) -> Result<Duration, String> {
+    let interval = seconds(text)?;
+    if interval < Duration::from_millis(100) { Err("not shorter than 0.1 seconds".to_owned()) } else { Ok(interval) }
+}
+
+fn since(text: &str) -> Result<Since, String> {
+    let units = [("s", 1), ("m", 60), ("h", 3600), ("d", 86_400), ("w", 604_800)];
+    for (unit, seconds) in units {
+        if let Some(count) = text.strip_suffix(unit).and_then(|count| count.parse::<u32>().ok()) {
+            return Ok(Since::Ago(TimeDelta::seconds(i64::from(count) * seconds)));
+        }
+    }
+    time(text).map(Since::Time).map_err(|error| format!("{error}, or a duration as 24h or 7d"))
+}
+
 fn time(text: &str) -> Result<DateTime<Utc>, String> {
     let time =
         DateTime::parse_from_rfc3339(text).map_err(|error| format!("{error}: write it as 2025-10-20T12:00:00Z"))?;
@@ -312,10 +376,25 @@ fn time(text: &str) -> Result<DateTime<Utc>, String> {
 
 #[cfg(test)]
 mod tests {
+    use chrono::TimeDelta;
     use clap::CommandFactory;
+
+    use super::{Since, since};
 
     #[test]
     fn the_flags_are_consistent() {
         super::Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn since_is_a_duration_or_a_time() {
+        assert_eq!(since("24h"), Ok(Since::Ago(TimeDelta::hours(24))));
+        assert_eq!(since("2w"), Ok(Since::Ago(TimeDelta::days(14))));
+        let time = "2025-10-20T12:00:00Z";
+        assert_eq!(since(time), Ok(Since::Time(time.parse().unwrap())));
+        for wrong in ["24", "h", "-1h", "yesterday", "24 h", "99999999999s", ""] {
+            assert!(since(wrong).is_err(), "{wrong}");
+        }
+        assert!(Since::Ago(TimeDelta::seconds(i64::from(u32::MAX) * 604_800)).time().is_none());
     }
 }

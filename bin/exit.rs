@@ -22,6 +22,10 @@ pub enum Exit {
     MigrationFailed = 5,
     /// The database is ahead of this binary.
     Ahead = 6,
+    /// Ended by SIGINT, which is what Ctrl-C sends.
+    Interrupted = 130,
+    /// Ended by SIGTERM.
+    Terminated = 143,
 }
 
 impl Exit {

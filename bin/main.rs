@@ -1,19 +1,24 @@
 //! The binary: parses, calls the library, prints, and chooses the exit code.
 
+mod charts;
 mod cli;
+mod csv;
 mod exit;
+mod html;
+mod interrupt;
 mod junit;
 mod local;
 mod migrate;
 mod output;
+mod prometheus;
 mod seed;
 mod stats;
-
 mod target;
 mod verify;
 
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::Parser;
 
 use crate::cli::{Cli, Command};
@@ -21,9 +26,12 @@ use crate::exit::Exit;
 use crate::output::Output;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return output::usage(&error, std::env::args_os()).into(),
+    };
     let mut out = Output::new(&cli.global);
-    match run(&cli, &mut out) {
+    match interrupt::finish(run(&cli, &mut out)) {
         Ok(exit) => exit.into(),
         Err(error) if exit::is_broken_pipe(&error) => Exit::Done.into(),
         Err(error) => {
@@ -34,6 +42,7 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli, out: &mut Output) -> anyhow::Result<Exit> {
+    interrupt::listen().context("cannot listen for signals")?;
     let global = &cli.global;
     cli.command.check_format(global.format)?;
     match &cli.command {
@@ -41,6 +50,6 @@ fn run(cli: &Cli, out: &mut Output) -> anyhow::Result<Exit> {
         Command::Seed(args) => seed::run(args, &mut target::connect(global, out, "seed")?, out),
         Command::Local { action } => local::run(action, out),
         Command::Verify(args) => verify::run(args, &mut target::connect(global, out, "verify")?, out),
-        Command::Stats => stats::run(&mut target::connect(global, out, "stats")?, out),
+        Command::Stats(args) => stats::run(args, global, out),
     }
 }

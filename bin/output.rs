@@ -1,12 +1,16 @@
 //! The only file that prints. stdout is the result, stderr is the talk.
 
+use std::ffi::OsString;
 use std::fmt::Display;
+use std::fs::Permissions;
 use std::io::{self, BufRead, IsTerminal, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::time::Duration;
 
-use anstream::{AutoStream, ColorChoice};
+use anstream::{AutoStream, ColorChoice, StripStream};
 use anstyle::{AnsiColor, Style};
-use anyhow::bail;
+use anyhow::{Context, bail};
 use chrono::{DateTime, SecondsFormat, Utc};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, TableStyle};
 use diesel::result::Error as DieselError;
@@ -15,6 +19,7 @@ use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Color, Format, Global};
+use crate::exit::Exit;
 
 /// Version of the JSON documents. Fields are only ever added; a change of one raises it.
 const SCHEMA_VERSION: u32 = 1;
@@ -30,6 +35,7 @@ const TITLE: Style = Style::new().bold();
 pub struct Output {
     format: Format,
     quiet: bool,
+    has_screen: bool,
     stdout: AutoStream<io::Stdout>,
     stderr: AutoStream<io::Stderr>,
 }
@@ -45,6 +51,21 @@ pub struct Table {
 pub struct Progress {
     bar: ProgressBar,
     quiet: bool,
+}
+
+/// The terminal as a whole, given back when this goes.
+pub struct Screen {
+    is_taken: bool,
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        if self.is_taken {
+            // Nothing is left to tell when the terminal is gone.
+            let _ = io::stdout().write_all(b"\x1b[?25h\x1b[?1049l");
+            let _ = io::stdout().flush();
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -64,27 +85,56 @@ impl Output {
         };
         let stderr = AutoStream::new(io::stderr(), choice);
         log(global, stderr.current_choice() != ColorChoice::Never);
-        Self { format: global.format, quiet: global.quiet, stdout: AutoStream::new(io::stdout(), choice), stderr }
+        Self {
+            format: global.format,
+            quiet: global.quiet,
+            has_screen: false,
+            stdout: AutoStream::new(io::stdout(), choice),
+            stderr,
+        }
     }
 
     /// Prints a result: the tables, or the body as a JSON document.
     pub fn result<T: Serialize>(&mut self, body: &T, tables: &[Table]) -> anyhow::Result<()> {
         match self.format {
-            Format::Json => {
-                let document = Document { schema_version: SCHEMA_VERSION, body };
-                let text = serde_json::to_string_pretty(&document)?;
-                writeln!(self.stdout, "{text}")?;
-            }
+            Format::Json => self.rendered(&json(body)?),
+            _ if self.has_screen => self.redraw(tables),
             // Other formats are a command's own: it renders them and calls `rendered`.
             _ => {
-                for (at, table) in tables.iter().enumerate() {
-                    if at > 0 {
-                        writeln!(self.stdout)?;
-                    }
-                    table.print(&mut self.stdout)?;
-                }
+                print_all(tables, &mut self.stdout)?;
+                Ok(self.stdout.flush()?)
             }
         }
+    }
+
+    /// Takes the whole terminal for results that replace each other; nothing where there is none.
+    pub fn take_screen(&mut self) -> io::Result<Screen> {
+        self.has_screen = io::stdout().is_terminal();
+        if self.has_screen {
+            // Colours may be off; this is no colour.
+            io::stdout().write_all(b"\x1b[?1049h\x1b[?25l")?;
+        }
+        Ok(Screen { is_taken: self.has_screen })
+    }
+
+    /// Draws as much as fits on the screen.
+    fn redraw(&mut self, tables: &[Table]) -> anyhow::Result<()> {
+        let mut drawn = AutoStream::new(Vec::new(), self.stdout.current_choice());
+        print_all(tables, &mut drawn)?;
+        let drawn = String::from_utf8(drawn.into_inner())?;
+        let height = terminal_size::terminal_size().map_or(24, |(_, height)| usize::from(height.0));
+        let lines: Vec<_> = drawn.lines().collect();
+        let more = lines.len().saturating_sub(height.saturating_sub(1));
+        let shown = lines[..lines.len() - more].join("\r\n");
+        let below = if more > 0 { format!(", {more} more lines below") } else { String::new() };
+        let text = format!("\x1b[H\x1b[2J{shown}\r\n{}, Ctrl-C ends{below}", time(Utc::now()));
+        io::stdout().write_all(text.as_bytes())?;
+        Ok(io::stdout().flush()?)
+    }
+
+    /// Prints a result that its command has rendered, as it is.
+    pub fn rendered(&mut self, text: &str) -> anyhow::Result<()> {
+        self.stdout.write_all(text.as_bytes())?;
         Ok(self.stdout.flush()?)
     }
 
@@ -93,14 +143,7 @@ impl Output {
         if self.format == Format::Json {
             return self.result(body, &[]);
         }
-        write!(self.stdout, "{text}")?;
-        Ok(self.stdout.flush()?)
-    }
-
-    /// Prints a result that its command has rendered, as it is.
-    pub fn rendered(&mut self, text: &str) -> anyhow::Result<()> {
-        self.stdout.write_all(text.as_bytes())?;
-        Ok(self.stdout.flush()?)
+        self.rendered(text)
     }
 
     /// The format that the user asked for.
@@ -187,6 +230,71 @@ impl Output {
         }
         Ok(())
     }
+}
+
+/// Prints help, or what is wrong with the arguments; that would repeat an argument, and a URL may hold a password.
+pub fn usage(error: &clap::Error, arguments: impl Iterator<Item = OsString>) -> Exit {
+    let text = error.to_string();
+    let is_secret = |argument: &str| argument.contains("://") || argument.contains("password");
+    let repeats = |argument: &str| text.contains(argument.split_once("://").map_or(argument, |(_, rest)| rest));
+    // Nothing is left to report to when the stream is gone.
+    let mut arguments = arguments.map(|argument| argument.to_string_lossy().into_owned());
+    let _ = if error.use_stderr() && arguments.any(|argument| is_secret(&argument) && repeats(&argument)) {
+        let mut stderr = AutoStream::auto(io::stderr());
+        writeln!(stderr, "{ERROR}error:{ERROR:#} a database URL stands where none belongs")
+            .and_then(|()| writeln!(stderr, "{HINT}hint:{HINT:#} give it as --database-url URL or in DATABASE_URL"))
+    } else {
+        error.print()
+    };
+    if error.use_stderr() { Exit::Refused } else { Exit::Done }
+}
+
+/// Says that a signal ended the command, and what that leaves. Not a method, because it may come from another thread.
+pub fn interrupted(state: &str) {
+    let mut stderr = io::stderr();
+    // A progress line may stand where the cursor is.
+    let clear = if stderr.is_terminal() { "\r\x1b[2K" } else { "" };
+    // Nothing is left to report to when stderr is gone.
+    let _ = writeln!(stderr, "{clear}interrupted: {state}");
+}
+
+/// A body as a JSON document with its version.
+pub fn json<T: Serialize>(body: &T) -> anyhow::Result<String> {
+    let document = Document { schema_version: SCHEMA_VERSION, body };
+    Ok(serde_json::to_string_pretty(&document)? + "\n")
+}
+
+/// Tables as plain text.
+pub fn plain(tables: &[Table]) -> anyhow::Result<String> {
+    let mut plain = StripStream::new(Vec::new());
+    print_all(tables, &mut plain)?;
+    Ok(String::from_utf8(plain.into_inner())?)
+}
+
+fn print_all(tables: &[Table], to: &mut impl Write) -> io::Result<()> {
+    for (at, table) in tables.iter().enumerate() {
+        if at > 0 {
+            writeln!(to)?;
+        }
+        table.print(to)?;
+    }
+    Ok(())
+}
+
+/// Writes a file beside its place and moves it there, so that a reader sees the old one or the new one, whole.
+pub fn write_atomically(path: &Path, text: &str) -> anyhow::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let write = || -> io::Result<()> {
+        let mut builder = tempfile::Builder::new();
+        // Collectors run as another user and read every file of theirs by its ending.
+        builder.prefix(".optiinfra-dbctl-").suffix(".tmp").permissions(Permissions::from_mode(0o666));
+        let mut file = builder.tempfile_in(folder)?;
+        file.write_all(text.as_bytes())?;
+        file.as_file().sync_all()?;
+        file.persist(path)?;
+        Ok(())
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// An error of the binary's own with the next thing to do.
@@ -280,7 +388,7 @@ impl Table {
 
 /// Whether a cell holds a number, with or without a unit behind it, or nothing.
 fn is_number(cell: &str) -> bool {
-    cell.split_whitespace().next().is_none_or(|first| first.parse::<f64>().is_ok())
+    cell.trim_start_matches('~').split_whitespace().next().is_none_or(|first| first.parse::<f64>().is_ok())
 }
 
 /// A time for people, to the second.
@@ -298,6 +406,39 @@ pub fn bytes(count: i64) -> String {
         (scaled, unit) = (scaled / 1024, larger);
     }
     format!("{scaled} {unit}")
+}
+
+/// A duration for people, in its largest unit.
+pub fn seconds(count: f64) -> String {
+    let units = [(86_400.0, "d"), (3600.0, "h"), (60.0, "min")];
+    let unit = units.into_iter().find(|(size, _)| count >= 2.0 * size);
+    unit.map_or_else(|| format!("{count:.0} s"), |(size, name)| format!("{:.1} {name}", count / size))
+}
+
+/// A line of at most 24 values drawn with characters between `low` and `high`; a gap where a value is not a number.
+pub fn sparkline(values: &[f64], low: f64, high: f64) -> String {
+    const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    const ASCII: [char; 8] = ['.', ':', '-', '=', '+', '*', '#', '@'];
+    let glyphs = if is_utf8() { BLOCKS } else { ASCII };
+    let glyph = |group: &[f64]| {
+        #[expect(clippy::cast_precision_loss, reason = "an average of few values")]
+        let share = (group.iter().sum::<f64>() / group.len() as f64 - low) / (high - low);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 7")]
+        let step = (share * 8.0).clamp(0.0, 7.0) as usize;
+        if share.is_nan() { ' ' } else { glyphs[step] }
+    };
+    values.chunks(values.len().div_ceil(24).max(1)).map(glyph).collect()
+}
+
+/// Whether the terminal can show more than ASCII, as far as the locale tells.
+fn is_utf8() -> bool {
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
+    locale.is_some_and(|locale| {
+        let locale = locale.to_lowercase();
+        locale.contains("utf-8") || locale.contains("utf8")
+    })
 }
 
 /// Sends log lines to stderr: warnings, more with -v, or what `RUST_LOG` says.

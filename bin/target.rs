@@ -9,6 +9,7 @@ use optiinfra_db::local::{Cluster, Started};
 use optiinfra_db::migrate::refuse_pooler;
 
 use crate::cli::Global;
+use crate::interrupt;
 use crate::output::{Hinted, Output};
 
 /// The variables with which libpq alone would know where to go.
@@ -17,7 +18,9 @@ const LIBPQ_VARIABLES: [&str; 6] = ["PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABAS
 /// Connects to the database that the user named; starts the local cluster if that is the one.
 pub fn connect(global: &Global, out: &mut Output, command: &str) -> anyhow::Result<PgConnection> {
     let target = find(global, out)?;
-    Ok(connection::connect(&target, &application(command))?)
+    let mut conn = connection::connect(&target, &application(command))?;
+    interrupt::watch(&mut conn, &target)?;
+    Ok(conn)
 }
 
 /// As [`connect`], for a command that must not write: the server sees to it.
@@ -32,6 +35,7 @@ pub fn connect_directly(global: &Global, out: &mut Output, command: &str) -> any
     let target = find(global, out)?;
     let mut conn = connection::connect(&target, &application(command))?;
     refuse_pooler(&mut conn, &target)?;
+    interrupt::watch(&mut conn, &target)?;
     Ok(conn)
 }
 

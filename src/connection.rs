@@ -19,7 +19,7 @@ pub type Pool = r2d2::Pool<ConnectionManager<PgConnection>>;
 
 /// Makes the server look whether the client is still there while a statement runs. Without it, the statement of a
 /// client that was killed goes on to its end and keeps its locks as long.
-const DEATH_CHECK: &str = "client_connection_check_interval";
+pub(crate) const DEATH_CHECK: &str = "client_connection_check_interval";
 
 /// How long [`pool`] waits for a connection before it gives up.
 pub const POOL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -41,9 +41,11 @@ impl Target {
     pub fn parse(text: &str) -> Result<Self> {
         let parameters = match text.trim().split_once("://") {
             Some(("postgres" | "postgresql", rest)) => parse_url(rest),
-            Some(_) => Err("the scheme is neither postgresql:// nor postgres://".to_owned()),
-            None if text.contains('=') => parse_keywords(text.trim()),
-            None => Err("it does not begin with postgresql://".to_owned()),
+            Some((scheme, _)) if scheme.chars().all(char::is_alphanumeric) => {
+                Err("the scheme is neither postgresql:// nor postgres://".to_owned())
+            }
+            _ if text.contains('=') => parse_keywords(text.trim()),
+            _ => Err("it does not begin with postgresql://".to_owned()),
         };
         let parameters = parameters.map_err(Error::InvalidTarget)?;
         if parameters.iter().any(|(_, value)| value.contains('\0')) {
@@ -97,12 +99,13 @@ impl Target {
 
     /// Takes every secret of this target out of a text.
     fn scrub(&self, text: &str) -> Message {
-        let mut secrets: Vec<String> = ["password", "sslpassword"]
-            .into_iter()
-            .filter_map(|key| self.get(key).map(str::to_owned))
-            .chain(std::env::var("PGPASSWORD"))
-            .filter(|secret| !secret.is_empty())
-            .collect();
+        let mut secrets: Vec<String> =
+            ["password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"]
+                .into_iter()
+                .filter_map(|key| self.get(key).map(str::to_owned))
+                .chain(std::env::var("PGPASSWORD"))
+                .filter(|secret| !secret.is_empty())
+                .collect();
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         let mut scrubbed = text.trim().to_owned();
         for secret in &secrets {
@@ -219,6 +222,10 @@ fn parse_url(rest: &str) -> Parameters {
     if rest.contains('@') {
         return Err("it has more than one @ or a / in the password: write %40 and %2F".to_owned());
     }
+    if query.contains('@') {
+        // More likely the end of a password with a ? in it than an @ in an option.
+        return Err("it has an @ behind a ?: write %3F in the password, and %40 in an option".to_owned());
+    }
     let (user, password) = user_info.split_once(':').unwrap_or((user_info, ""));
     add("user", user)?;
     add("password", password)?;
@@ -230,7 +237,11 @@ fn parse_url(rest: &str) -> Parameters {
         match pair.split_once('=') {
             Some(("ssl", "true")) => add("sslmode", "require")?,
             Some((key, value)) if is_keyword(key) => add(key, value)?,
-            _ => return Err("after the ? it must read OPTION=VALUE&OPTION=VALUE".to_owned()),
+            _ => {
+                return Err(
+                    "after the ? it must read OPTION=VALUE&OPTION=VALUE, with options that libpq knows".to_owned()
+                );
+            }
         }
     }
     Ok(parameters)
@@ -262,7 +273,10 @@ fn parse_keywords(text: &str) -> Parameters {
     while !rest.is_empty() {
         let (key, value) = rest.split_once('=').ok_or("a word stands without '=': quote values that hold spaces")?;
         if !is_keyword(key.trim()) {
-            return Err("a key is not a word: quote values that hold spaces".to_owned());
+            return Err("a key is not one of libpq's: quote values that hold spaces".to_owned());
+        }
+        if parameters.iter().any(|(known, _)| known == key.trim()) {
+            return Err("a key stands there twice: quote values that hold spaces".to_owned());
         }
         let (value, after) = take_value(value.trim_start())?;
         parameters.push((key.trim().to_owned(), value));
@@ -287,8 +301,18 @@ fn take_value(text: &str) -> Result<(String, &str), String> {
     if quoted { Err("a quote is not closed".to_owned()) } else { Ok((value, "")) }
 }
 
+/// What libpq knows, up to version 18. It would repeat a key that it does not know, and that may be the rest of a
+/// password with a space in it.
+const KEYWORDS: &str = "application_name channel_binding client_encoding connect_timeout dbname fallback_application_name \
+    gssdelegation gssencmode gsslib host hostaddr keepalives keepalives_count keepalives_idle keepalives_interval \
+    krbsrvname load_balance_hosts max_protocol_version min_protocol_version oauth_client_id oauth_client_secret \
+    oauth_issuer oauth_scope options passfile password port replication require_auth requirepeer requiressl \
+    scram_client_key scram_server_key service servicefile ssl_max_protocol_version ssl_min_protocol_version sslcert \
+    sslcertmode sslcompression sslcrl sslcrldir sslkey sslkeylogfile sslmode sslnegotiation sslpassword sslrootcert \
+    sslsni target_session_attrs tcp_user_timeout user";
+
 fn is_keyword(key: &str) -> bool {
-    !key.is_empty() && key.chars().all(|c| c.is_ascii_lowercase() || c == '_')
+    KEYWORDS.split_whitespace().any(|keyword| keyword == key)
 }
 
 fn percent_decode(text: &str) -> Result<String, String> {
@@ -366,6 +390,11 @@ mod tests {
     }
 
     #[test]
+    fn a_keyword_value_may_hold_what_looks_like_a_scheme() {
+        assert_eq!(parameters("host=h password='a://b'"), pairs(&[("host", "h"), ("password", "a://b")]));
+    }
+
+    #[test]
     fn what_libpq_gets_reads_back_as_the_same_parameters() {
         let target = Target::parse(r"host=h password='a b\'c\\' dbname=x").unwrap();
         assert_eq!(Target::parse(&target.conninfo()).unwrap(), target);
@@ -379,6 +408,9 @@ mod tests {
             "postgresql://u:S3cr3t@ho@st/db",
             "postgresql://u:S3cr3t@host:po/db",
             "postgresql://u:S3cr3t@host/db?S3cr3t",
+            "postgresql://u:12/S3?cr3t=x@host/db",
+            "host=h password=x s3cr3t=S3",
+            "password=x user=u user=S3cr3t",
             "mysql://u:S3cr3t@host/db",
             "host=h password=S3 cr3t",
             "password='S3cr3t",
@@ -386,7 +418,10 @@ mod tests {
         ];
         for text in malformed {
             let message = Target::parse(text).unwrap_err().to_string();
-            assert!(!message.contains("S3") && !message.contains("cr3t"), "{text}: {message}");
+            assert!(
+                !message.contains("S3") && !message.contains("s3") && !message.contains("cr3t"),
+                "{text}: {message}"
+            );
         }
     }
 

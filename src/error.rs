@@ -153,6 +153,15 @@ pub enum Error {
     #[error("rows that the seed does not own depend on rows that would be removed: {}", .0.join(", "))]
     SeedInUse(Vec<String>),
 
+    /// No customer, or more than one, fits what was asked for.
+    #[error("{} '{wanted}'", if .found.is_empty() { "no customer has the name or id" } else { "more than one customer is called" })]
+    NoSuchCustomer {
+        /// The name or id.
+        wanted: String,
+        /// Those that fit.
+        found: Vec<uuid::Uuid>,
+    },
+
     /// The probes have to write, and the session may not.
     #[error("the session is read-only, and probes write rows before they roll them back")]
     ReadOnlySession,
@@ -232,6 +241,13 @@ impl Error {
             Self::MissingPrerequisite { provided_by, .. } => Some(seed_hint(provided_by)),
             Self::SeedInUse(_) => {
                 Some("name the layers that hold these rows too, use --all, or remove the rows first".into())
+            }
+            Self::NoSuchCustomer { found, .. } if found.is_empty() => {
+                Some("`optiinfra-dbctl stats` lists the customers".into())
+            }
+            Self::NoSuchCustomer { found, .. } => {
+                let ids: Vec<_> = found.iter().map(ToString::to_string).collect();
+                Some(format!("name one by its id: {}", ids.join(", ")))
             }
             Self::ReadOnlySession => Some(
                 "verify without probes, or connect to the primary as a role without default_transaction_read_only".into(),

@@ -1,5 +1,8 @@
 -- The core layer: customers, agents, and what happens between them.
 -- Reproduces Alembic revision 001_core_schema exactly; improvements are later migrations.
+--
+-- diesel-guard:disable AddIndexCheck
+-- (the tables are made here: nobody waits for the locks of their indexes)
 
 CREATE TYPE customerplan AS ENUM ('free', 'startup', 'enterprise');
 CREATE TYPE customerstatus AS ENUM ('active', 'suspended', 'churned');

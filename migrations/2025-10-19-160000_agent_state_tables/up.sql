@@ -1,6 +1,9 @@
 -- The agent_state layer: settings, state, capabilities and metrics of each agent.
 -- agent_states.current_workflow_id points to a later layer, so the workflow_history migration adds it.
 -- Reproduces Alembic revision 002_agent_state_tables exactly; improvements are later migrations.
+--
+-- diesel-guard:disable AddIndexCheck
+-- (the tables are made here: nobody waits for the locks of their indexes)
 
 -- The foreign keys lock agents for a moment: waiting for that is bounded.
 SET LOCAL lock_timeout = '5s';

@@ -1,5 +1,8 @@
 -- The resource layer: use of the instances and the scaling decisions about them.
 -- Reproduces Alembic revision 004_resource_schema exactly; improvements are later migrations.
+--
+-- diesel-guard:disable AddIndexCheck
+-- (the tables are made here: nobody waits for the locks of their indexes)
 
 -- The foreign keys lock agents, customers and workflow_executions for a moment: waiting for that is bounded.
 SET LOCAL lock_timeout = '5s';

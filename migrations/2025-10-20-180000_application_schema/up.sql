@@ -1,6 +1,11 @@
 -- The application layer: quality of the LLM answers, its baselines and its regressions.
 -- The times here are without time zone, as deployed; the utc_timestamps migration mends that.
 -- Reproduces Alembic revision 005_application_schema exactly; improvements are later migrations.
+--
+-- diesel-guard:disable AddIndexCheck
+-- (the tables are made here: nobody waits for the locks of their indexes)
+-- diesel-guard:disable TimestampTypeCheck
+-- (as deployed; utc_timestamps mends it)
 
 -- The foreign keys lock agents, customers and workflow_executions for a moment: waiting for that is bounded.
 SET LOCAL lock_timeout = '5s';

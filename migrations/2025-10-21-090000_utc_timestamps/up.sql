@@ -3,6 +3,7 @@
 -- ACCESS EXCLUSIVE on each of the three tables until commit. With the session's time zone at UTC PostgreSQL knows
 -- that the stored values stay as they are, so it does not rewrite the tables; it rebuilds the indexes on these
 -- columns, which takes about a second per million rows.
+-- diesel-guard:disable AlterColumnTypeCheck
 SET LOCAL lock_timeout = '5s';
 SET LOCAL TimeZone = 'UTC';
 

@@ -42,6 +42,8 @@ pub use self::pooler::refuse_pooler;
 use self::runner::Runner;
 pub use self::set::{EMBEDDED, Migration, Set};
 pub use self::startup::{OnPending, StartupPolicy, ensure_current, is_ready};
+#[cfg(doc)]
+use crate::error::Error;
 use crate::error::{Doing, Result};
 
 /// How long a run waits for another one and for locked tables, unless told otherwise.

@@ -1,15 +1,19 @@
 //! Finds out whether a transaction pooler stands between us and the server: one that hands each transaction to
 //! another server process, so that a session's lock is soon somebody else's.
 
-use diesel::connection::SimpleConnection;
 use diesel::dsl::sql;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
-use diesel::sql_types::Integer;
+use diesel::sql_types::{Bool, Integer};
 
 use super::lock;
 use crate::connection::{self, Target};
 use crate::error::{Doing, Error, Result};
+
+/// How often to look when nothing speaks for a pooler, and when something does. Others that use the same pool can
+/// make one look go well by chance.
+const LOOKS: usize = 2;
+const LOOKS_WHEN_SUSPICIOUS: usize = 20;
 
 /// Fails when `conn` and a second connection to the same target turn out to share server processes.
 ///
@@ -20,19 +24,27 @@ use crate::error::{Doing, Error, Result};
 ///
 /// [`Error::Pooler`] when they share, [`Error::Connect`] when there is no second connection to be had.
 pub fn refuse_pooler(conn: &mut PgConnection, target: &Target) -> Result<()> {
-    let before = process(conn)?;
     let mut second = connection::connect(target, "optiinfra-dbctl/pooler-check")?;
-    second.batch_execute("BEGIN").doing("look for a pooler")?;
-    let other = process(&mut second)?;
-    let after = process(conn)?;
-    second.batch_execute("ROLLBACK").doing("look for a pooler")?;
-    if before == after && before != other { Ok(()) } else { Err(Error::Pooler) }
+    let first = server(conn)?;
+    let looks = if first.has_our_options { LOOKS } else { LOOKS_WHEN_SUSPICIOUS };
+    for _ in 0..looks {
+        let apart = second.transaction(|second| {
+            let other = server_now(second)?;
+            // With the pool's only process in the other's transaction, asking would wait for ever.
+            let apart = other.pid != first.pid && conn.transaction(server_now)?.pid == first.pid;
+            Ok::<_, diesel::result::Error>(apart)
+        });
+        if !apart.doing("look for a pooler")? {
+            return Err(Error::Pooler);
+        }
+    }
+    Ok(())
 }
 
 /// Fails when the lock that was just taken is not this session's any more.
 pub(super) fn refuse_lost_lock(conn: &mut PgConnection) -> Result<()> {
     for _ in 0..2 {
-        let held: bool = diesel::select(sql::<diesel::sql_types::Bool>(&lock::held()))
+        let held: bool = diesel::select(sql::<Bool>(&lock::held()))
             .get_result(conn)
             .doing("see whether the migration lock is held")?;
         if !held {
@@ -42,14 +54,25 @@ pub(super) fn refuse_lost_lock(conn: &mut PgConnection) -> Result<()> {
     Ok(())
 }
 
-/// The server process that serves the connection now. Not prepared: a pooler would mix prepared statements up.
-fn process(conn: &mut PgConnection) -> Result<i32> {
-    #[derive(QueryableByName)]
-    struct Process {
-        #[diesel(sql_type = Integer)]
-        pid: i32,
-    }
-    let found: Process =
-        diesel::sql_query("SELECT pg_backend_pid() AS pid").get_result(conn).doing("look for a pooler")?;
-    Ok(found.pid)
+#[derive(QueryableByName)]
+struct Server {
+    /// The server process that serves the connection now.
+    #[diesel(sql_type = Integer)]
+    pid: i32,
+    /// Whether the options arrived that every connection of ours asks for; a pooler passes none on.
+    #[diesel(sql_type = Bool)]
+    has_our_options: bool,
+}
+
+fn server(conn: &mut PgConnection) -> Result<Server> {
+    conn.transaction(server_now).doing("look for a pooler")
+}
+
+/// Needs a transaction: a pooler may take the two halves of a query to two processes.
+fn server_now(conn: &mut PgConnection) -> QueryResult<Server> {
+    let query = format!(
+        "SELECT pg_backend_pid() AS pid, current_setting('{}') <> '0' AS has_our_options",
+        connection::DEATH_CHECK
+    );
+    diesel::sql_query(query).get_result(conn)
 }

@@ -1,6 +1,7 @@
 //! Runs one migration, either way: with bounded waiting for locks, tried again while there is time, in a transaction
 //! or, where it cannot be one, statement by statement.
 
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
@@ -11,8 +12,8 @@ use diesel::result::Error as DieselError;
 use diesel::sql_types::{Nullable, Text};
 
 use super::history;
-use super::set::{Header, Migration};
-use super::sql::{normalised, statements, words};
+use super::set::{Header, Migration, duration};
+use super::sql::{normalised, statements, texts, words};
 use super::{Direction, Event, Step};
 use crate::error::{Doing, Error, Result};
 
@@ -68,13 +69,13 @@ impl Runner<'_> {
                     Direction::Apply => {
                         history::claim(conn, migration)?;
                         conn.batch_execute(&header.timeouts("LOCAL", deadline))?;
-                        conn.batch_execute(migration.up)?;
+                        conn.batch_execute(&within(migration.up, deadline))?;
                         history::update_record(conn, migration, Some(begin.elapsed().as_secs_f64()), None)
                     }
                     Direction::Revert => {
                         history::delete(conn, migration)?;
                         conn.batch_execute(&header.timeouts("LOCAL", deadline))?;
-                        conn.batch_execute(migration.down)
+                        conn.batch_execute(&within(migration.down, deadline))
                     }
                 }
             })
@@ -170,6 +171,26 @@ impl Header {
     }
 }
 
+/// The script with its own limits on waiting for locks cut to what is left. A file sets them for other tools, and they
+/// would take the place of ours.
+fn within(sql: &str, deadline: Instant) -> Cow<'_, str> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    let too_long = |statement: &str| {
+        let texts = texts(statement);
+        let [set, local, name, _, limit] = texts.as_slice() else { return false };
+        let names = [(*set, "set"), (*local, "local"), (*name, "lock_timeout")];
+        names.into_iter().all(|(text, word)| text.eq_ignore_ascii_case(word))
+            && duration(limit.trim_matches('\'')).is_some_and(|limit| limit.is_zero() || limit > left)
+    };
+    let statements = statements(sql);
+    if !statements.iter().any(|statement| too_long(statement)) {
+        return Cow::Borrowed(sql);
+    }
+    let limit = format!("SET LOCAL lock_timeout = {}", left.as_millis().max(1));
+    let cut = statements.into_iter().map(|statement| if too_long(statement) { limit.as_str() } else { statement });
+    Cow::Owned(cut.collect::<Vec<_>>().join(";\n"))
+}
+
 /// A statement that sets the session's time limits to what they are now.
 fn session_timeouts(conn: &mut PgConnection) -> Result<String> {
     let query = "format('SET lock_timeout = %L; SET statement_timeout = %L', \
@@ -226,7 +247,7 @@ fn concurrent_index(statement: &str) -> Option<String> {
         _ => return None,
     };
     let exists = words[behind..].starts_with(&["IF", "NOT", "EXISTS"]);
-    super::sql::texts(statement).get(if exists { behind + 3 } else { behind }).map(|name| (*name).to_owned())
+    texts(statement).get(if exists { behind + 3 } else { behind }).map(|name| (*name).to_owned())
 }
 
 #[cfg(test)]
@@ -244,5 +265,17 @@ mod tests {
         ] {
             assert_eq!(concurrent_index(statement).as_deref(), name, "{statement}");
         }
+    }
+
+    #[test]
+    fn a_script_s_own_limit_is_cut_to_the_time_that_is_left_and_otherwise_stays() {
+        let sql = "-- Why.\nSET LOCAL lock_timeout = '5s';\nSELECT 1;";
+        let in_time = |seconds| within(sql, Instant::now() + Duration::from_secs(seconds)).into_owned();
+        assert_eq!(in_time(60), sql);
+        let cut = in_time(1);
+        let limit = cut.strip_prefix("SET LOCAL lock_timeout = ").unwrap().strip_suffix(";\nSELECT 1").unwrap();
+        assert!((900..=1000).contains(&limit.parse::<u32>().unwrap()), "{cut}");
+        let short = "SET LOCAL lock_timeout = '200ms'; SELECT 1";
+        assert_eq!(within(short, Instant::now() + Duration::from_secs(1)), short);
     }
 }

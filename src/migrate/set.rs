@@ -81,7 +81,7 @@ impl Migration {
 }
 
 /// Reads a duration as PostgreSQL writes them in settings, the unit always there.
-fn duration(text: &str) -> Option<Duration> {
+pub(super) fn duration(text: &str) -> Option<Duration> {
     let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
     let number: u64 = number.parse().ok()?;
     match unit.trim() {

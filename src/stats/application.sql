@@ -1,6 +1,40 @@
--- The questions of 0.2e about quality. $1: a customer, or null for all.
+-- The questions of 0.2e about quality. $1: a customer, or null for all. $2: the time to begin with, or null.
 WITH regression AS NOT MATERIALIZED (
-    SELECT * FROM quality_regressions WHERE $1 IS NULL OR customer_id = $1
+    SELECT * FROM quality_regressions
+    WHERE ($1 IS NULL OR customer_id = $1) AND ($2 IS NULL OR detected_at >= $2)
+),
+answer AS NOT MATERIALIZED (
+    SELECT * FROM quality_metrics
+    WHERE ($1 IS NULL OR customer_id = $1) AND ($2 IS NULL OR "timestamp" >= $2)
+),
+span AS MATERIALIZED (
+    SELECT
+        min("timestamp") AS origin,
+        greatest(interval '1 minute', (max("timestamp") - min("timestamp")) / 48) AS width
+    FROM answer
+),
+average AS MATERIALIZED (
+    SELECT
+        a.model_name,
+        date_bin(s.width, a."timestamp", s.origin) AS "at",
+        avg(a.overall_quality_score) AS value,
+        count(*) AS samples
+    FROM answer AS a
+    CROSS JOIN span AS s
+    GROUP BY a.model_name, date_bin(s.width, a."timestamp", s.origin)
+),
+-- What a model is measured against: the newest baseline of each customer, each by the weight of its samples.
+baseline AS (
+    SELECT
+        model_name,
+        sum(avg_overall_score * greatest(sample_size, 1)) / sum(greatest(sample_size, 1)) AS score
+    FROM (
+        SELECT DISTINCT ON (customer_id, model_name) model_name, avg_overall_score, sample_size
+        FROM quality_baselines
+        WHERE $1 IS NULL OR customer_id = $1
+        ORDER BY customer_id, model_name, established_at DESC, id
+    ) AS newest
+    GROUP BY model_name
 )
 SELECT jsonb_build_object(
     'quality', (
@@ -12,8 +46,7 @@ SELECT jsonb_build_object(
                 avg(overall_quality_score) AS average_quality,
                 avg(latency_ms) AS average_latency_ms,
                 count(*) FILTER (WHERE hallucination_detected) AS hallucinations
-            FROM quality_metrics
-            WHERE $1 IS NULL OR customer_id = $1
+            FROM answer
             GROUP BY model_name
         ) AS f
     ),
@@ -47,6 +80,30 @@ SELECT jsonb_build_object(
             WHERE r.resolved_at IS NULL
             ORDER BY r.detected_at DESC, r.id
             LIMIT 20
+        ) AS f
+    ),
+    'quality_over_time', (
+        SELECT coalesce(jsonb_agg(to_jsonb(f) ORDER BY f.model_name COLLATE "C"), '[]')
+        FROM (
+            SELECT
+                a.model_name,
+                (SELECT b.score FROM baseline AS b WHERE b.model_name = a.model_name) AS baseline,
+                jsonb_agg(jsonb_build_object('at', a."at", 'value', a.value) ORDER BY a."at") AS points
+            FROM average AS a
+            WHERE a.model_name IN (
+                SELECT model_name FROM average GROUP BY model_name ORDER BY sum(samples) DESC, model_name LIMIT 8
+            )
+            GROUP BY a.model_name
+        ) AS f
+    ),
+    'regression_timeline', (
+        SELECT coalesce(jsonb_agg(to_jsonb(f) - 'id' ORDER BY f.detected_at, f.id), '[]')
+        FROM (
+            SELECT r.id, b.model_name, r.regression_type, r.severity, r.detected_at, r.resolved_at
+            FROM regression AS r
+            JOIN quality_baselines AS b ON b.id = r.baseline_id
+            ORDER BY r.detected_at DESC, r.id
+            LIMIT 100
         ) AS f
     )
 ) AS summary

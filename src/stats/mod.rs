@@ -1,31 +1,45 @@
 //! What is in the database and how it is doing: the statistics that the documents ask for, as plain data.
 //!
-//! One query for each layer (the `.sql` file of its name) and one for the sizes of the tables, all in one READ ONLY
-//! transaction that a role with SELECT can run. It judges nothing: that is for `verify`. API keys are never read.
+//! One query for each layer (the `.sql` file of its name), and the operator's view in `operations`, all in one READ ONLY
+//! transaction that a role with SELECT can run. It is harmless to whoever works in the database: it waits 50 ms for a
+//! lock and 5 s for a query, says what it skipped, and goes on. It judges nothing: that is for `verify`. API keys are
+//! never read.
+
+pub mod operations;
 
 use chrono::{DateTime, Utc};
+use diesel::connection::SimpleConnection;
 use diesel::dsl::sql;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Jsonb, Nullable, Text, Uuid as SqlUuid};
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use diesel::sql_types::{Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
+use self::operations::{Migrations, Operations, Probe, Table};
 use crate::enums::{
     AgentStatus, AgentType, CustomerPlan, RegressionSeverity, RegressionType, ResourceType, ScalingEventType,
     WorkflowStatus,
 };
 use crate::error::{Doing, Error, Result};
-use crate::layer::{self, Layer};
 use crate::migrate;
+
+/// How long to wait for locks and for queries. UTC is for the schema's fifth version, whose times have no zone.
+const HARMLESS: &str =
+    "SET LOCAL lock_timeout = '50ms'; SET LOCAL statement_timeout = '5s'; SET LOCAL TimeZone = 'UTC'";
 
 /// What to look at.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Options {
     /// Only the rows of this customer. The sizes of the tables and the agents are everybody's all the same.
     pub customer: Option<Uuid>,
+    /// Only what happened at this time or later, UTC.
+    pub since: Option<DateTime<Utc>>,
+    /// Count the rows of every table, however long that takes, instead of taking the planner's estimate.
+    pub exact: bool,
 }
 
 /// What is in the database.
@@ -33,12 +47,18 @@ pub struct Options {
 pub struct Report {
     /// Name of the database.
     pub database: String,
+    /// Name of the schema.
+    pub schema: String,
     /// Version of the server, such as 15.4.
     pub server_version: String,
     /// Name of the newest applied migration that this code knows.
     pub head: Option<String>,
+    /// When the statistics were gathered, UTC.
+    pub gathered_at: DateTime<Utc>,
     /// The customer whose rows these are; `None` for all.
     pub customer: Option<Uuid>,
+    /// The time that these rows do not reach back behind, UTC; `None` for all.
+    pub since: Option<DateTime<Utc>>,
     /// Every table, by layer.
     pub tables: Vec<Table>,
     /// Customers and agents. (0.2a)
@@ -49,23 +69,23 @@ pub struct Report {
     pub resource: Resource,
     /// Quality of answers. (0.2e)
     pub application: Application,
+    /// How the database is doing.
+    pub operations: Operations,
+    /// Layers that could not be read.
+    pub skipped: Vec<Skipped>,
 }
 
-/// The size of one table.
+/// A part of the report that could not be had. Its lists are empty, which says nothing about the database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Table {
-    /// Its layer.
-    pub layer: Layer,
-    /// Its name.
-    pub table: &'static str,
-    /// Its rows, counted.
-    pub rows: i64,
-    /// Bytes on disk: rows, indexes and what is stored out of line.
-    pub total_bytes: i64,
+pub struct Skipped {
+    /// The layer.
+    pub part: &'static str,
+    /// Why not.
+    pub reason: String,
 }
 
 /// Statistics of the core layer. (0.2a)
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Core {
     /// By name.
     pub customers: Vec<Customer>,
@@ -99,7 +119,7 @@ pub struct Agent {
 }
 
 /// Statistics of the workflow history layer. (0.2c)
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkflowHistory {
     /// How many workflows stand where.
     pub workflows: Vec<Workflows>,
@@ -115,7 +135,7 @@ pub struct Workflows {
 }
 
 /// Statistics of the resource layer. (0.2d part 2)
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Resource {
     /// Samples by resource type.
     pub metrics: Vec<Metrics>,
@@ -129,6 +149,31 @@ pub struct Resource {
     pub scaling_outcomes: Vec<ScalingOutcome>,
     /// The scaling event that began last.
     pub latest_scaling_event: Option<ScalingEvent>,
+    /// Utilisation over time of the twelve instances with most samples of it, by instance and resource type.
+    pub utilization: Vec<Utilization>,
+    /// The newest two hundred scaling events, the oldest first.
+    pub scaling_timeline: Vec<ScalingEvent>,
+}
+
+/// Utilisation of one resource of one instance over time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Utilization {
+    /// The instance.
+    pub instance_id: String,
+    /// The resource.
+    pub resource_type: ResourceType,
+    /// Averages in percent of at most 97 equal spans, the oldest first.
+    pub points: Vec<Point>,
+}
+
+/// An average over a span of time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Point {
+    /// When the span begins, UTC.
+    pub at: DateTime<Utc>,
+    /// The average.
+    #[serde(deserialize_with = "float")]
+    pub value: f64,
 }
 
 /// The samples of one resource type. (0.2d part 2)
@@ -208,7 +253,7 @@ pub struct ScalingEvent {
 }
 
 /// Statistics of the application layer. (0.2e)
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Application {
     /// Judged answers by model.
     pub quality: Vec<Quality>,
@@ -218,6 +263,37 @@ pub struct Application {
     pub unresolved_regressions: i64,
     /// The newest twenty of these.
     pub open_regressions: Vec<OpenRegression>,
+    /// Quality over time of the eight models with most answers.
+    pub quality_over_time: Vec<QualityOverTime>,
+    /// The newest hundred regressions, the oldest first.
+    pub regression_timeline: Vec<RegressionMark>,
+}
+
+/// The quality of one model over time, and what it is measured against.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct QualityOverTime {
+    /// The model.
+    pub model_name: String,
+    /// Average of the newest baseline of each customer, weighted by their samples; `None` without any.
+    #[serde(deserialize_with = "float_or_null")]
+    pub baseline: Option<f64>,
+    /// Averages of the overall quality of at most 49 equal spans, from 0 to 1, the oldest first.
+    pub points: Vec<Point>,
+}
+
+/// A regression on the line of time. (0.2e)
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RegressionMark {
+    /// The model.
+    pub model_name: String,
+    /// What got worse.
+    pub regression_type: RegressionType,
+    /// How serious it is.
+    pub severity: RegressionSeverity,
+    /// When it was noticed, UTC.
+    pub detected_at: DateTime<Utc>,
+    /// When somebody resolved it, UTC.
+    pub resolved_at: Option<DateTime<Utc>>,
 }
 
 /// The judged answers of one model. (0.2e)
@@ -268,79 +344,154 @@ pub struct OpenRegression {
     pub detected_at: DateTime<Utc>,
 }
 
-/// Gathers the statistics.
-///
-/// Rows are counted one by one, so the time grows with the tables.
+/// Finds a customer by id or by name.
 ///
 /// # Errors
 ///
-/// [`Error::Behind`] when migrations are pending, [`Error::Query`] when a table cannot be read.
+/// [`Error::NoSuchCustomer`] unless exactly one fits; [`Error::Query`] when the customers cannot be read.
+pub fn find_customer(conn: &mut PgConnection, wanted: &str) -> Result<Uuid> {
+    use crate::schema::customers::dsl::{customers, id, name};
+
+    let mut query = customers.select(id).into_boxed();
+    query = match wanted.parse::<Uuid>() {
+        Ok(wanted) => query.filter(id.eq(wanted)),
+        Err(_) => query.filter(name.eq(wanted)),
+    };
+    let found: Vec<Uuid> = query.order(id).load(conn).doing("look for the customer")?;
+    match found[..] {
+        [one] => Ok(one),
+        _ => Err(Error::NoSuchCustomer { wanted: wanted.to_owned(), found }),
+    }
+}
+
+/// Gathers the statistics.
+///
+/// What another session holds, what the role may not read and what takes longer than 5 s is skipped, with the reason.
+/// Where the schema is older than this code, the operator's view is all there is.
+///
+/// # Errors
+///
+/// [`Error::Behind`] when no migration has been applied, [`Error::Query`] when the database cannot be asked at all.
 pub fn run(conn: &mut PgConnection, options: &Options) -> Result<Report> {
     conn.build_transaction().read_only().repeatable_read().run(|conn| gather(conn, options))
 }
 
 fn gather(conn: &mut PgConnection, options: &Options) -> Result<Report> {
-    let status = migrate::status(conn)?;
-    if !status.pending.is_empty() {
-        return Err(Error::Behind { pending: status.pending.into_iter().map(|pending| pending.name).collect() });
-    }
-    let (database, server_version) = diesel::select((
+    conn.batch_execute(HARMLESS).doing("set the time limits")?;
+    let (database, schema, server_version, gathered_at) = diesel::select((
         sql::<Text>("current_database()::text"),
+        sql::<Text>("coalesce(current_schema(), '')::text"),
         sql::<Text>("split_part(current_setting('server_version'), ' ', 1)"),
+        sql::<Timestamptz>("now()"),
     ))
     .get_result(conn)
     .doing("ask for the name of the database")?;
+    let (head, migrations) = migrations(conn)?;
+    let tables = operations::tables(conn, options.exact)?;
+    let mut layers = Layers { conn, options, pending: pending(&migrations), skipped: Vec::new() };
     Ok(Report {
         database,
+        schema,
         server_version,
-        head: status.head(),
+        head,
+        gathered_at,
         customer: options.customer,
-        tables: tables(conn)?,
-        core: of_layer(conn, options, include_str!("core.sql"), "list the customers and agents")?,
-        workflow_history: of_layer(conn, options, include_str!("workflow_history.sql"), "count the workflows")?,
-        resource: of_layer(conn, options, include_str!("resource.sql"), "summarise the resource layer")?,
-        application: of_layer(conn, options, include_str!("application.sql"), "summarise the application layer")?,
+        since: options.since,
+        core: layers.read("core", include_str!("core.sql"))?,
+        workflow_history: layers.read("workflow_history", include_str!("workflow_history.sql"))?,
+        resource: layers.read("resource", include_str!("resource.sql"))?,
+        application: layers.read("application", include_str!("application.sql"))?,
+        skipped: layers.skipped,
+        operations: operations::look(conn, &tables, migrations)?,
+        tables,
     })
 }
 
-fn tables(conn: &mut PgConnection) -> Result<Vec<Table>> {
-    #[derive(QueryableByName)]
-    struct Size {
-        #[diesel(sql_type = Text)]
-        name: String,
-        #[diesel(sql_type = BigInt)]
-        rows: i64,
-        #[diesel(sql_type = BigInt)]
-        total_bytes: i64,
+/// The newest applied migration, and how many there are.
+fn migrations(conn: &mut PgConnection) -> Result<(Option<String>, Probe<Migrations>)> {
+    let status = match attempt(conn, migrate::status)? {
+        Ok(status) => status,
+        Err(reason) => return Ok((None, Probe::Skipped { reason })),
+    };
+    let head = status.head();
+    let pending: Vec<_> = status.pending.into_iter().map(|pending| pending.name).collect();
+    if status.applied.is_empty() && !pending.is_empty() {
+        return Err(Error::Behind { pending });
     }
-    let select = |(_, table): (Layer, &str)| {
-        format!(
-            "SELECT '{table}' AS name, count(*) AS rows, pg_total_relation_size('{table}'::regclass) AS total_bytes
-            FROM {table}"
-        )
+    let found = Migrations {
+        applied: status.applied.len(),
+        pending,
+        unknown: status.unknown.into_iter().map(|unknown| unknown.version).collect(),
     };
-    let query = layer::tables().map(select).collect::<Vec<_>>().join(" UNION ALL ");
-    let sizes: Vec<Size> = diesel::sql_query(query).load(conn).doing("measure the tables")?;
-    let table = |(layer, table): (Layer, &'static str)| {
-        let size = sizes.iter().find(|size| size.name == table)?;
-        Some(Table { layer, table, rows: size.rows, total_bytes: size.total_bytes })
-    };
-    Ok(layer::tables().filter_map(table).collect())
+    Ok((head, Probe::Done { found }))
+}
+
+/// Why the layers cannot be read, if migrations are pending.
+fn pending(migrations: &Probe<Migrations>) -> Option<String> {
+    let pending = &migrations.found()?.pending;
+    (!pending.is_empty()).then(|| format!("migrations pending: {}", pending.join(", ")))
+}
+
+/// Reads layer by layer, and remembers which could not be read.
+struct Layers<'a> {
+    conn: &'a mut PgConnection,
+    options: &'a Options,
+    pending: Option<String>,
+    skipped: Vec<Skipped>,
+}
+
+impl Layers<'_> {
+    fn read<T: DeserializeOwned + Default>(&mut self, part: &'static str, query: &str) -> Result<T> {
+        let read = match self.pending.clone() {
+            Some(reason) => Err(reason),
+            None => attempt(self.conn, |conn| of_layer(conn, self.options, query, part))?,
+        };
+        Ok(read.unwrap_or_else(|reason| {
+            self.skipped.push(Skipped { part, reason });
+            T::default()
+        }))
+    }
 }
 
 /// Runs the query of a layer, which returns one JSON object with the fields of `T`.
-fn of_layer<T: DeserializeOwned>(conn: &mut PgConnection, options: &Options, query: &str, doing: &str) -> Result<T> {
+fn of_layer<T: DeserializeOwned>(conn: &mut PgConnection, options: &Options, query: &str, layer: &str) -> Result<T> {
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = Jsonb)]
         summary: Value,
     }
-    let row: QueryResult<Row> =
-        diesel::sql_query(query).bind::<Nullable<SqlUuid>, _>(options.customer).get_result(conn);
+    let row: QueryResult<Row> = diesel::sql_query(query)
+        .bind::<Nullable<SqlUuid>, _>(options.customer)
+        .bind::<Nullable<Timestamptz>, _>(options.since)
+        .get_result(conn);
     row.and_then(|row| {
-        serde_json::from_value(row.summary).map_err(|error| diesel::result::Error::DeserializationError(error.into()))
+        serde_json::from_value(row.summary).map_err(|error| DieselError::DeserializationError(error.into()))
     })
-    .doing(doing)
+    .doing(format!("summarise the {layer} layer"))
+}
+
+/// Tries what another session's lock or a missing right may forbid. `Err` within is why; the transaction goes on.
+fn attempt<T>(
+    conn: &mut PgConnection,
+    run: impl FnOnce(&mut PgConnection) -> Result<T>,
+) -> Result<std::result::Result<T, String>> {
+    match conn.transaction(run) {
+        Ok(found) => Ok(Ok(found)),
+        Err(error) => reason(&error).map(Err).ok_or(error),
+    }
+}
+
+fn reason(error: &Error) -> Option<String> {
+    let Error::Query { source: DieselError::DatabaseError(kind, info), .. } = error else { return None };
+    if matches!(kind, DatabaseErrorKind::ClosedConnection) {
+        return None;
+    }
+    let message = info.message();
+    Some(match message {
+        _ if message.contains("lock timeout") => "locked by another session".to_owned(),
+        _ if message.contains("statement timeout") => "took longer than 5 s".to_owned(),
+        _ => message.to_owned(),
+    })
 }
 
 /// JSON has no word for NaN and the infinities; PostgreSQL writes them as texts.

@@ -1,11 +1,31 @@
--- The questions of 0.2d part 2 about samples and scaling events. $1: a customer, or null for all.
+-- The questions of 0.2d part 2 about samples and scaling events. $1: a customer, or null for all. $2: the time to begin with, or null.
 WITH metric AS NOT MATERIALIZED (
-    SELECT * FROM resource_metrics WHERE $1 IS NULL OR customer_id = $1
+    SELECT * FROM resource_metrics
+    WHERE ($1 IS NULL OR customer_id = $1) AND ($2 IS NULL OR "timestamp" >= $2)
 ),
 event AS NOT MATERIALIZED (
     SELECT *, extract(epoch FROM completed_at - executed_at)::float8 AS duration_seconds
     FROM scaling_events
-    WHERE $1 IS NULL OR customer_id = $1
+    WHERE ($1 IS NULL OR customer_id = $1) AND ($2 IS NULL OR executed_at >= $2)
+),
+-- One read of the samples for the line of each instance: 96 spans of at least a minute from the first sample on.
+span AS MATERIALIZED (
+    SELECT
+        min("timestamp") AS origin,
+        greatest(interval '1 minute', (max("timestamp") - min("timestamp")) / 96) AS width
+    FROM metric
+),
+average AS MATERIALIZED (
+    SELECT
+        m.instance_id,
+        m.resource_type,
+        date_bin(s.width, m."timestamp", s.origin) AS "at",
+        avg(m.metric_value) AS value,
+        count(*) AS samples
+    FROM metric AS m
+    CROSS JOIN span AS s
+    WHERE m.metric_name = 'utilization'
+    GROUP BY m.instance_id, m.resource_type, date_bin(s.width, m."timestamp", s.origin)
 )
 SELECT jsonb_build_object(
     'metrics', (
@@ -60,6 +80,29 @@ SELECT jsonb_build_object(
             FROM event
             ORDER BY executed_at DESC, id DESC
             LIMIT 1
+        ) AS f
+    ),
+    'utilization', (
+        SELECT coalesce(jsonb_agg(to_jsonb(f) ORDER BY f.instance_id COLLATE "C", f.resource_type), '[]')
+        FROM (
+            SELECT
+                a.instance_id,
+                a.resource_type,
+                jsonb_agg(jsonb_build_object('at', a."at", 'value', a.value) ORDER BY a."at") AS points
+            FROM average AS a
+            WHERE a.instance_id IN (
+                SELECT instance_id FROM average GROUP BY instance_id ORDER BY sum(samples) DESC, instance_id LIMIT 12
+            )
+            GROUP BY a.instance_id, a.resource_type
+        ) AS f
+    ),
+    'scaling_timeline', (
+        SELECT coalesce(jsonb_agg(to_jsonb(f) - 'id' ORDER BY f.executed_at, f.id), '[]')
+        FROM (
+            SELECT id, event_type, success, trigger_reason, executed_at, duration_seconds
+            FROM event
+            ORDER BY executed_at DESC, id DESC
+            LIMIT 200
         ) AS f
     )
 ) AS summary

@@ -1,7 +1,7 @@
 //! The binary from outside: exit codes, what goes to stdout and what to stderr, and that no password shows.
 
 use std::fs;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Command, Stdio};
 
 use diesel::connection::SimpleConnection;
@@ -259,6 +259,185 @@ fn verify_is_clean_on_a_seeded_database_and_exit_1_with_findings() {
     let drifted = Dbctl::on(&db).run("verify");
     assert_eq!(drifted.code, Some(1));
     assert!(drifted.stdout.contains("idx_event_type"), "{drifted:#?}");
+}
+
+/// The value of a line of Prometheus' text format, by the whole name with its labels.
+fn series(text: &str, name: &str) -> Option<f64> {
+    text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
+}
+
+#[test]
+fn every_format_of_stats_tells_the_same_figures() {
+    let db = TestDb::migrated();
+    assert_eq!(Dbctl::on(&db).run("seed --all --at 2025-10-20T12:00:00Z").code, Some(0));
+    let json = Dbctl::on(&db).run("stats --exact --format json").json();
+    let prometheus = Dbctl::on(&db).run("stats --exact --format prometheus");
+    assert_eq!(prometheus.code, Some(0), "{prometheus:#?}");
+    let csv = Dbctl::on(&db).run("stats --exact --format csv");
+    assert_eq!(csv.code, Some(0), "{csv:#?}");
+    let table = Dbctl::on(&db).run("stats --exact").stdout;
+    assert!(csv.stdout.starts_with("section,row,field,value\n"));
+
+    let labels = |table: &str| {
+        format!("datname=\"{}\",schemaname=\"{}\",relname=\"{table}\"", json["database"].as_str().unwrap(), db.schema())
+    };
+    for (at, entry) in json["tables"].as_array().unwrap().iter().enumerate() {
+        let name = entry["table"].as_str().unwrap();
+        let rows = entry["rows"].as_i64().unwrap();
+        let found = series(&prometheus.stdout, &format!("optiinfra_db_table_rows{{{}}}", labels(name)));
+        assert_eq!(found, Some(rows as f64), "{name}");
+        assert!(csv.stdout.contains(&format!("\ntables,{},rows,{rows}\n", at + 1)), "{name}");
+        assert!(csv.stdout.contains(&format!("\ntables,{},rows_are,exact\n", at + 1)), "{name}");
+        let line = table.lines().find(|line| line.split_whitespace().nth(1) == Some(name)).unwrap();
+        assert_eq!(line.split_whitespace().nth(2), Some(rows.to_string().as_str()), "{line}");
+        for (kind, field) in [("heap", "heap_bytes"), ("index", "index_bytes"), ("toast", "toast_bytes")] {
+            let name = format!("optiinfra_db_table_size_bytes{{{},kind=\"{kind}\"}}", labels(name));
+            assert_eq!(series(&prometheus.stdout, &name), entry[field].as_f64(), "{name}");
+            assert!(csv.stdout.contains(&format!("\ntables,{},{field},{}\n", at + 1, entry[field])));
+        }
+    }
+    for model in json["application"]["quality"].as_array().unwrap() {
+        let name = format!("optiinfra_db_quality_score_ratio{{model={}}}", model["model_name"]);
+        assert_eq!(series(&prometheus.stdout, &name), model["average_quality"].as_f64());
+        assert!(csv.stdout.contains(&format!(",average_quality,{}\n", model["average_quality"])));
+    }
+    let redundant = json["operations"]["redundant_indexes"]["found"].as_array().unwrap().len();
+    assert_eq!(series(&prometheus.stdout, "optiinfra_db_redundant_indexes"), Some(redundant as f64));
+    let section = Dbctl::on(&db).run("stats --format csv --section redundant_indexes").stdout;
+    assert_eq!(section.lines().count(), redundant + 1);
+    assert!(section.starts_with("table,index,by,bytes,how\n"), "{section}");
+    assert_eq!(Dbctl::on(&db).run("stats --section tables").code, Some(2));
+    assert!(Dbctl::on(&db).run("stats --section nothing").stderr.contains("redundant_indexes"));
+    for line in Dbctl::on(&db).run("stats --format csv --section utilization").stdout.lines().skip(1) {
+        assert_eq!(line.split(',').count(), 4, "{line}");
+    }
+}
+
+#[test]
+fn prometheus_text_keeps_the_rules_of_its_format() {
+    let db = TestDb::migrated();
+    assert_eq!(Dbctl::on(&db).run("seed --all").code, Some(0));
+    let text = Dbctl::on(&db).run("stats --format prometheus").stdout;
+    assert!(text.ends_with('\n') && series(&text, "optiinfra_db_up") == Some(1.0));
+    let series_count = text.lines().filter(|line| !line.starts_with('#')).count();
+    assert!((500..1500).contains(&series_count), "{series_count}");
+    let mut families = Vec::new();
+    for line in text.lines() {
+        if let Some(rest) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = rest.split_once(' ').unwrap();
+            assert_eq!(name.ends_with("_total"), kind == "counter", "{line}");
+            assert!(!families.contains(&name), "{name} twice");
+            families.push(name);
+        } else if !line.starts_with('#') {
+            let name = line.split(['{', ' ']).next().unwrap();
+            assert_eq!(families.last(), Some(&name), "families are contiguous");
+        }
+    }
+    for never in ["i-0abc123def456", "Acme", "customer_id=\"", "agent_id=\"", "instance_id=\""] {
+        assert!(!text.contains(never), "{never}");
+    }
+    assert!(series(&text, "optiinfra_db_verify_violations{check=\"schema.tables\"}") == Some(0.0), "{text}");
+    assert!(text.contains("optiinfra_db_skipped_info{what=\"unused indexes\"} 1\n"));
+    assert_promtool_agrees(&text);
+}
+
+/// promtool comes with Debian's package prometheus.
+fn assert_promtool_agrees(text: &str) {
+    let child = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let Ok(mut child) = child else {
+        eprintln!("skipped: promtool is not on PATH");
+        return;
+    };
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.is_empty(), "{said}");
+}
+
+#[test]
+fn a_database_that_is_down_is_a_metric_too() {
+    let down = || on("postgresql://u@127.0.0.1:1/d");
+    let run = down().run("stats --format prometheus");
+    assert_eq!(run.code, Some(3));
+    assert!(series(&run.stdout, "optiinfra_db_up") == Some(0.0) && run.stderr.contains("cannot connect"), "{run:#?}");
+    assert_promtool_agrees(&run.stdout);
+
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("db.prom"), "old").unwrap();
+    let run = down().dir(dir.path()).run("stats --format prometheus --output db.prom");
+    assert_eq!((run.code, run.stdout.as_str()), (Some(3), ""));
+    assert_eq!(series(&fs::read_to_string(dir.path().join("db.prom")).unwrap(), "optiinfra_db_up"), Some(0.0));
+    let names: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["db.prom"], "nothing half written stays");
+    let run = down().dir(dir.path()).run("stats --format prometheus --output no/such/folder.prom");
+    assert!(run.stderr.contains("cannot write no/such/folder.prom"), "{run:#?}");
+}
+
+#[test]
+fn no_format_of_stats_holds_an_escape_or_minds_a_reader_that_goes_away() {
+    let db = TestDb::migrated();
+    assert_eq!(Dbctl::on(&db).run("seed --all").code, Some(0));
+    for format in ["table", "json", "csv", "prometheus", "html"] {
+        let run = Dbctl::on(&db).run(&format!("stats --format {format}"));
+        assert!(run.code == Some(0) && !run.stdout.contains('\u{1b}'), "{format}");
+        let mut child = Command::new(env!("CARGO_BIN_EXE_optiinfra-dbctl"))
+            .args(["stats", "--format", format, "--database-url", &db.url()])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut first = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
+        let mut stderr = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+        assert_eq!((child.wait().unwrap().code(), stderr.as_str()), (Some(0), ""), "{format}");
+    }
+}
+
+#[test]
+fn watching_appends_to_a_pipe_until_a_signal_ends_it() {
+    use nix::sys::signal::{Signal, kill};
+
+    let db = TestDb::migrated();
+    for (signal, code) in [(Signal::SIGINT, 130), (Signal::SIGTERM, 143)] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_optiinfra-dbctl"))
+            .args(["stats", "--watch", "0.1", "--format", "csv", "--database-url", &db.url()])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut heads = 0;
+        while heads < 3 {
+            let line = lines.next().unwrap().unwrap();
+            assert!(!line.contains('\u{1b}'), "a pipe is no terminal");
+            heads += usize::from(line == "section,row,field,value");
+        }
+        kill(nix::unistd::Pid::from_raw(child.id().try_into().unwrap()), signal).unwrap();
+        assert!(lines.all(|line| line.is_ok()), "what was begun is written whole");
+        let mut stderr = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+        assert_eq!((child.wait().unwrap().code(), stderr.as_str()), (Some(code), ""));
+    }
+    assert_eq!(Dbctl::on(&db).run("stats --watch 0").code, Some(2));
+    assert!(Dbctl::on(&db).run("stats --watch --format html").stderr.contains("pass --output FILE"));
+}
+
+#[test]
+fn sparklines_are_ascii_where_the_locale_is_not_utf_8() {
+    let db = TestDb::migrated();
+    assert_eq!(Dbctl::on(&db).run("seed --all").code, Some(0));
+    let of = |locale: &str| {
+        let run = Dbctl::on(&db).env("LC_ALL", locale).run("stats");
+        run.stdout.lines().find(|line| line.starts_with("i-0abc123def456")).unwrap().to_owned()
+    };
+    assert!(of("C.UTF-8").contains("▄"), "{}", of("C.UTF-8"));
+    assert!(of("C").is_ascii() && of("C").contains("=="), "{}", of("C"));
 }
 
 #[test]

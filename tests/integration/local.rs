@@ -10,37 +10,7 @@ use optiinfra_db::connection;
 use optiinfra_db::local::{Cluster, Ephemeral, Started, Status};
 use optiinfra_db::migrate::{self, StartupPolicy};
 
-use crate::support::{Dbctl, number};
-
-/// A cluster in a directory that goes with the test.
-struct Scratch {
-    cluster: Cluster,
-    _parent: tempfile::TempDir,
-}
-
-impl Scratch {
-    fn new() -> Self {
-        // Whoever owns the cluster has to get to it through its parents.
-        let open = fs::Permissions::from_mode(0o755);
-        let parent = tempfile::Builder::new().prefix("oi-").permissions(open).tempdir().unwrap();
-        Self { cluster: Cluster::at(parent.path().join("c")), _parent: parent }
-    }
-
-    fn pid(&self) -> Pid {
-        match self.cluster.status().unwrap() {
-            Status::Running { pid, .. } => Pid::from_raw(i32::try_from(pid).unwrap()),
-            other => panic!("not running: {other:?}"),
-        }
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        if let Err(error) = self.cluster.destroy() {
-            eprintln!("a test's cluster stays: {error}");
-        }
-    }
-}
+use crate::support::{Dbctl, Scratch, number};
 
 /// A process that nobody has collected yet is as dead as one that is gone.
 fn is_alive(pid: i32) -> bool {

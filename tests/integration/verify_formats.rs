@@ -29,11 +29,8 @@ fn databases() -> Vec<(TestDb, &'static str)> {
 #[test]
 fn the_json_fits_its_committed_schema_and_nothing_else_does() {
     let schema: Value = serde_json::from_str(include_str!("../../docs/schema/verify.json")).unwrap();
-    let mut compiler = boon::Compiler::new();
-    compiler.add_resource("verify.json", schema).unwrap();
-    let mut schemas = boon::Schemas::new();
-    let schema = compiler.compile("verify.json", &mut schemas).unwrap();
-    let is_valid = |report: &Value| schemas.validate(report, schema).map_err(|error| error.to_string());
+    let schema = jsonschema::options().should_validate_formats(true).build(&schema).unwrap();
+    let is_valid = |report: &Value| schema.validate(report).map_err(|error| error.to_string());
     for (db, arguments) in databases() {
         let report = Dbctl::on(&db).run(&format!("{arguments} --format json")).json();
         is_valid(&report).unwrap();

@@ -1,7 +1,7 @@
 //! Runs the binary as a user does.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use super::TestDb;
 
@@ -47,17 +47,34 @@ impl Dbctl {
     }
 
     /// Runs with the arguments, which stand in one text as in a shell.
-    pub fn run(mut self, arguments: &str) -> Run {
-        let output = self.command.args(arguments.split_whitespace()).output().expect("the binary runs");
-        Run {
+    pub fn run(self, arguments: &str) -> Run {
+        Run::of(self.spawn(arguments))
+    }
+
+    /// Runs with arguments that may hold spaces.
+    pub fn run_with(mut self, arguments: &[&str]) -> Run {
+        self.command.args(arguments);
+        self.run("")
+    }
+
+    /// The same as `run` without waiting for the end.
+    pub fn spawn(mut self, arguments: &str) -> Child {
+        self.command.args(arguments.split_whitespace()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        self.command.spawn().expect("the binary runs")
+    }
+}
+
+impl Run {
+    /// Waits for the end of an invocation.
+    pub fn of(child: Child) -> Self {
+        let output = child.wait_with_output().expect("the binary ends");
+        Self {
             code: output.status.code(),
             stdout: String::from_utf8(output.stdout).expect("UTF-8 on stdout"),
             stderr: String::from_utf8(output.stderr).expect("UTF-8 on stderr"),
         }
     }
-}
 
-impl Run {
     /// The result, which must be JSON.
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error} in {self:#?}"))

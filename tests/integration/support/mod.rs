@@ -2,10 +2,16 @@
 
 mod command;
 mod fixtures;
+mod pooler;
 mod rows;
+mod scratch;
+mod soak;
 mod test_db;
 
 pub use command::{Dbctl, Run};
 pub use fixtures::*;
+pub use pooler::Pooler;
 pub use rows::*;
-pub use test_db::{TestDb, number, take_migration_lock};
+pub use scratch::Scratch;
+pub use soak::{figures, rounds, spread};
+pub use test_db::{OwnDatabase, TestDb, migration_locks, number, take_migration_lock};

@@ -13,7 +13,7 @@ use optiinfra_db::migrate::{Goal, Migrator};
 use uuid::Uuid;
 
 /// The suite's cluster.
-fn cluster() -> &'static Ephemeral {
+pub(super) fn cluster() -> &'static Ephemeral {
     static CLUSTER: OnceLock<Ephemeral> = OnceLock::new();
     CLUSTER.get_or_init(|| Ephemeral::start().expect("a cluster from this machine's server binaries"))
 }
@@ -117,6 +117,41 @@ impl Drop for Role {
     }
 }
 
+/// A whole database on the suite's cluster, for what cannot be told to look into a schema.
+pub struct OwnDatabase {
+    name: String,
+}
+
+impl OwnDatabase {
+    /// An empty database.
+    pub fn empty() -> Self {
+        let name = format!("test_{}", Uuid::new_v4().simple());
+        let mut conn = connection::connect(&cluster().target(), "test").expect("a connection to the suite's cluster");
+        conn.batch_execute(&format!("CREATE DATABASE {name}")).expect("a database for the test");
+        Self { name }
+    }
+
+    /// The database's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A fresh connection to it.
+    pub fn conn(&self) -> PgConnection {
+        let target = cluster().target().with("dbname", &self.name);
+        connection::connect(&target, "test").expect("a connection to the test's database")
+    }
+}
+
+impl Drop for OwnDatabase {
+    fn drop(&mut self) {
+        let mut conn = connection::connect(&cluster().target(), "test").expect("a connection to the suite's cluster");
+        if let Err(error) = conn.batch_execute(&format!("DROP DATABASE {} WITH (FORCE)", self.name)) {
+            eprintln!("the database of a test stays: {error}");
+        }
+    }
+}
+
 /// Runs a query for one number.
 pub fn number(conn: &mut PgConnection, query: &str) -> i64 {
     diesel::select(diesel::dsl::sql::<diesel::sql_types::BigInt>(&format!("({query})")))
@@ -124,8 +159,24 @@ pub fn number(conn: &mut PgConnection, query: &str) -> i64 {
         .unwrap_or_else(|error| panic!("{query}: {error}"))
 }
 
+macro_rules! lock_key {
+    () => {
+        "hashtextextended(current_database() || '/' || current_schema(), 8062025)"
+    };
+}
+
 /// Takes the migration lock of the connection's schema, as another run would.
 pub fn take_migration_lock(conn: &mut PgConnection) {
-    let lock = "SELECT pg_advisory_lock(hashtextextended(current_database() || '/' || current_schema(), 8062025))";
-    conn.batch_execute(lock).expect("the migration lock");
+    conn.batch_execute(concat!("SELECT pg_advisory_lock(", lock_key!(), ")")).expect("the migration lock");
+}
+
+/// How many sessions hold the migration lock of the connection's schema.
+pub fn migration_locks(conn: &mut PgConnection) -> i64 {
+    let locks = concat!(
+        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1 AND granted \
+         AND (classid::bigint << 32 | objid::bigint) = ",
+        lock_key!(),
+        " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    );
+    number(conn, locks)
 }

@@ -1,0 +1,207 @@
+//! Ctrl-C and SIGTERM: ends what the server does for us, says in which state that leaves the database, and ends the
+//! process within two seconds, whatever it does at that moment.
+//!
+//! Diesel cannot cancel a statement, so a second connection asks the server to. Only sessions of this process are
+//! touched. The exit code belongs to `exit.rs`, the words on the terminal to `output.rs`.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::bail;
+use diesel::pg::PgConnection;
+use diesel::prelude::*;
+use diesel::sql_types::{Integer, Text};
+use optiinfra_db::Error;
+use optiinfra_db::connection::{self, Target};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::exit::Exit;
+use crate::output;
+
+/// How long a cancelled statement may take to end before its session is ended.
+const CANCEL_WAIT: Duration = Duration::from_secs(1);
+/// How long a session that does nothing any more may take to say goodbye.
+const GOODBYE_WAIT: Duration = Duration::from_millis(200);
+/// When to stop waiting for the server.
+const SERVER_WAIT: Duration = Duration::from_millis(1400);
+/// How long the rest of the program may take to say what happened; it knows more than this file does.
+const MAIN_WAIT: Duration = Duration::from_millis(200);
+const POLL: Duration = Duration::from_millis(20);
+
+/// The session that works for the command.
+static WORK: Mutex<Option<Session>> = Mutex::new(None);
+/// The signal that came; 0 while none has.
+static SIGNAL: AtomicI32 = AtomicI32::new(0);
+/// Whether somebody has taken it upon himself to say how the command ended.
+static TOLD: AtomicBool = AtomicBool::new(false);
+
+/// A session on the server.
+#[derive(Debug, QueryableByName)]
+struct Working {
+    #[diesel(sql_type = Integer)]
+    pid: i32,
+    #[diesel(sql_type = Text)]
+    application: String,
+}
+
+struct Session {
+    target: Target,
+    working: Working,
+}
+
+/// Listens for the signals, in a thread of its own.
+pub fn listen() -> io::Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    let listener = thread::Builder::new().name("signals".to_owned());
+    listener.spawn(move || {
+        if let Some(signal) = signals.forever().next() {
+            end(signal);
+        }
+    })?;
+    Ok(())
+}
+
+/// Remembers which session a signal has to end.
+pub fn watch(conn: &mut PgConnection, target: &Target) -> anyhow::Result<()> {
+    // In a transaction, because a pooler may take the two halves of a query to two servers.
+    let working: QueryResult<Working> = conn.transaction(|conn| {
+        diesel::sql_query("SELECT pg_backend_pid() AS pid, current_setting('application_name') AS application")
+            .get_result(conn)
+    });
+    let working = working.map_err(|source| Error::Query { doing: "ask which session this is".to_owned(), source })?;
+    *WORK.lock().unwrap_or_else(PoisonError::into_inner) = Some(Session { target: target.clone(), working });
+    if caught().is_some() {
+        bail!("the session was not used");
+    }
+    Ok(())
+}
+
+/// How the program ends: as it would have, or with the signal's code where a signal is why it failed.
+pub fn finish(result: anyhow::Result<Exit>) -> anyhow::Result<Exit> {
+    let Some(exit) = caught() else { return result };
+    if !claim() {
+        // The other thread has spoken and ends the process.
+        return Ok(exit);
+    }
+    if let Err(error) = &result {
+        output::interrupted(&state_after(error));
+        return Ok(exit);
+    }
+    result
+}
+
+/// The signal that came, if one did.
+pub fn caught() -> Option<Exit> {
+    match SIGNAL.load(Ordering::SeqCst) {
+        0 => None,
+        SIGTERM => Some(Exit::Terminated),
+        _ => Some(Exit::Interrupted),
+    }
+}
+
+/// Waits so long, or until a signal comes.
+pub fn pause(time: Duration) -> Option<Exit> {
+    let begin = Instant::now();
+    while caught().is_none() {
+        let left = time.saturating_sub(begin.elapsed());
+        if left.is_zero() {
+            break;
+        }
+        thread::sleep(left.min(POLL));
+    }
+    caught()
+}
+
+/// Whether it is the caller who has to say how the command ended.
+fn claim() -> bool {
+    !TOLD.swap(true, Ordering::SeqCst)
+}
+
+/// The state in which a failed command leaves the database.
+fn state_after(error: &anyhow::Error) -> String {
+    match error.downcast_ref::<Error>() {
+        Some(Error::Migration { name, .. }) => {
+            format!("migration {name} was rolled back; what was applied before it stays")
+        }
+        Some(stopped @ Error::MigrationStopped { .. }) => format!("{stopped}; the next run goes on there"),
+        _ => "nothing is half done: what was not committed is rolled back".to_owned(),
+    }
+}
+
+/// Ends the session on the server, and then the process unless it has ended by then.
+fn end(signal: i32) {
+    SIGNAL.store(signal, Ordering::SeqCst);
+    let (done, wait) = mpsc::channel();
+    if let Some(session) = WORK.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        thread::spawn(move || done.send(session.end()));
+    } else {
+        drop(done);
+    }
+    let state = match wait.recv_timeout(SERVER_WAIT) {
+        Ok(Ok(())) => "nothing is half done: the session was ended and what it had not committed is rolled back",
+        Err(RecvTimeoutError::Disconnected) => "no statement was under way",
+        Ok(Err(_)) | Err(RecvTimeoutError::Timeout) => {
+            "the server could not be told; it rolls back what was not committed when it sees that the session is gone"
+        }
+    };
+    thread::sleep(MAIN_WAIT);
+    if claim() {
+        output::interrupted(state);
+        exit();
+    }
+}
+
+#[expect(clippy::exit, reason = "main may be asleep or wait for an answer, and has no statement left that could fail")]
+fn exit() {
+    if let Some(exit) = caught() {
+        std::process::exit(exit as i32);
+    }
+}
+
+impl Session {
+    /// Cancels the session's statement and waits until the session is gone; where it stays, ends it.
+    fn end(&self) -> anyhow::Result<()> {
+        let target = self.target.clone().with("connect_timeout", "2");
+        let mut conn = connection::connect(&target, "optiinfra-dbctl/interrupt")?;
+        let begin = Instant::now();
+        let mut busy_until = None;
+        while let Some(state) = self.state(&mut conn)? {
+            let now = Instant::now();
+            if state == "active" && begin.elapsed() < CANCEL_WAIT {
+                self.tell(&mut conn, "pg_cancel_backend")?;
+                busy_until = Some(now);
+            } else if busy_until.is_none_or(|busy| now - busy > GOODBYE_WAIT) {
+                self.tell(&mut conn, "pg_terminate_backend")?;
+            }
+            thread::sleep(POLL);
+        }
+        Ok(())
+    }
+
+    /// What the session does; `None` when it is gone.
+    fn state(&self, conn: &mut PgConnection) -> QueryResult<Option<String>> {
+        #[derive(QueryableByName)]
+        struct State {
+            #[diesel(sql_type = Text)]
+            state: String,
+        }
+        // The name too: behind a pooler, somebody else's statement may run in the same server process.
+        let query = "SELECT coalesce(state, '') AS state FROM pg_stat_activity \
+                     WHERE pid = $1 AND application_name = $2 AND usename = current_user";
+        let found: Option<State> = diesel::sql_query(query)
+            .bind::<Integer, _>(self.working.pid)
+            .bind::<Text, _>(&self.working.application)
+            .get_result(conn)
+            .optional()?;
+        Ok(found.map(|found| found.state))
+    }
+
+    fn tell(&self, conn: &mut PgConnection, function: &str) -> QueryResult<()> {
+        diesel::sql_query(format!("SELECT {function}({})", self.working.pid)).execute(conn).map(drop)
+    }
+}

@@ -1,0 +1,28 @@
+-- The indexes of our tables. $1: names of tables. $2: whether to look at their sizes, which waits for whoever holds one.
+SELECT
+    t.relname::text AS table,
+    c.relname::text AS name,
+    CASE WHEN $2 THEN pg_relation_size(c.oid) END AS bytes,
+    coalesce(s.idx_scan, 0) AS scans,
+    i.indisunique AS is_unique,
+    i.indisvalid AS is_valid,
+    EXISTS (SELECT FROM pg_constraint AS k WHERE k.conindid = c.oid AND k.contype IN ('p', 'u', 'x')) AS is_constraint,
+    -- What may never be called superfluous: it says which row is meant, or returns more columns than it orders by.
+    i.indisreplident OR i.indnatts > i.indnkeyatts AS is_needed,
+    a.amname || ' ' || coalesce(pg_get_expr(i.indpred, i.indrelid), '')
+        || CASE WHEN coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::boolean, false) THEN ' nulls not distinct' ELSE '' END
+        AS kind,
+    ARRAY(
+        SELECT concat_ws(
+            ' ', pg_get_indexdef(c.oid, k, false), i.indclass[k - 1], i.indcollation[k - 1], i.indoption[k - 1]
+        )
+        FROM generate_series(1, i.indnkeyatts) AS k
+        ORDER BY k
+    ) AS keys
+FROM pg_index AS i
+JOIN pg_class AS c ON c.oid = i.indexrelid
+JOIN pg_class AS t ON t.oid = i.indrelid
+JOIN pg_am AS a ON a.oid = c.relam
+LEFT JOIN pg_stat_all_indexes AS s ON s.indexrelid = c.oid
+WHERE t.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema()) AND t.relname = ANY ($1)
+ORDER BY t.relname COLLATE "C", c.relname COLLATE "C"
