@@ -27,7 +27,7 @@ mod set;
 mod sql;
 mod startup;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use diesel::pg::PgConnection;
 use serde::Serialize;
@@ -163,7 +163,7 @@ impl<'a> Migrator<'a> {
         self
     }
 
-    /// Waits at most so long for another run, and for tables that others have locked.
+    /// Waits at most so long for another run, and each migration as long for tables that others have locked.
     #[must_use]
     pub fn lock_wait(mut self, wait: Duration) -> Self {
         self.lock_wait = wait;
@@ -202,7 +202,6 @@ impl<'a> Migrator<'a> {
     /// [`Error::Locked`] and [`Error::TableLocked`] when the time to wait is up, [`Error::Migration`] and
     /// [`Error::MigrationStopped`] when a migration fails, [`Error::UnknownVersion`] when there is no such goal.
     pub fn run(&mut self, conn: &mut PgConnection, goal: &Goal) -> Result<Report> {
-        let deadline = Instant::now() + self.lock_wait;
         let status = self.status(conn)?;
         self.accept(conn, &status, goal)?;
         if self.route(&status, goal)?.is_empty() {
@@ -218,7 +217,7 @@ impl<'a> Migrator<'a> {
         }
         let route = self.route(&status, goal)?;
         history::create(&mut locked)?;
-        let mut runner = Runner { observer: &mut self.observer, deadline, lock_wait: self.lock_wait };
+        let mut runner = Runner { observer: &mut self.observer, lock_wait: self.lock_wait };
         let mut steps = Vec::new();
         for (direction, migration) in route {
             steps.push(runner.step(&mut locked, migration, direction)?);

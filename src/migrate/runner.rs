@@ -24,9 +24,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// What all steps of a run share.
 pub(super) struct Runner<'a> {
     pub observer: &'a mut dyn FnMut(Event<'_>),
-    /// When to give up on locks.
-    pub deadline: Instant,
-    /// How long that is after the run began, for the message.
+    /// How long a migration, or a statement that is a transaction of its own, may wait for locks in all.
     pub lock_wait: Duration,
 }
 
@@ -61,20 +59,19 @@ impl Runner<'_> {
         direction: Direction,
         header: &Header,
     ) -> Result<()> {
-        let deadline = self.deadline;
-        self.until_unlocked(migration, |_| {
+        self.until_unlocked(migration, |deadline| {
             conn.transaction(|conn| {
                 let begin = Instant::now();
                 match direction {
                     Direction::Apply => {
                         history::claim(conn, migration)?;
-                        conn.batch_execute(&header.timeouts("LOCAL", deadline))?;
+                        conn.batch_execute(&header.timeouts("LOCAL", header.lock_timeout, deadline))?;
                         conn.batch_execute(&within(migration.up, deadline))?;
                         history::update_record(conn, migration, Some(begin.elapsed().as_secs_f64()), None)
                     }
                     Direction::Revert => {
                         history::delete(conn, migration)?;
-                        conn.batch_execute(&header.timeouts("LOCAL", deadline))?;
+                        conn.batch_execute(&header.timeouts("LOCAL", header.lock_timeout, deadline))?;
                         conn.batch_execute(&within(migration.down, deadline))
                     }
                 }
@@ -100,10 +97,12 @@ impl Runner<'_> {
         let done = if direction == Direction::Apply { resume(conn, migration, &all)? } else { 0 };
         let of = all.len();
         for (number, statement) in (1..).zip(&all).skip(done) {
-            let deadline = self.deadline;
-            let ran = self.until_unlocked(migration, |_| {
+            // What works concurrently waits for transactions and not in front of anybody; to stop it means to do it again.
+            let concurrent = words(statement).iter().any(|word| word == "CONCURRENTLY");
+            let lock_timeout = if concurrent { Duration::ZERO } else { header.lock_timeout };
+            let ran = self.until_unlocked(migration, |deadline| {
                 drop_invalid_index(conn, statement)?;
-                conn.batch_execute(&header.timeouts("SESSION", deadline))?;
+                conn.batch_execute(&header.timeouts("SESSION", lock_timeout, deadline))?;
                 conn.batch_execute(statement)
             });
             conn.batch_execute(&inherited).doing("give the session its time limits back")?;
@@ -132,14 +131,15 @@ impl Runner<'_> {
     fn until_unlocked(
         &mut self,
         migration: &Migration,
-        mut run: impl FnMut(&mut Self) -> QueryResult<()>,
+        mut run: impl FnMut(Instant) -> QueryResult<()>,
     ) -> Result<(), Failure> {
+        let deadline = Instant::now() + self.lock_wait;
         let mut pause = FIRST_PAUSE;
         loop {
-            match run(self) {
+            match run(deadline) {
                 Ok(()) => return Ok(()),
                 Err(source) if !is_lock_timeout(&source) => return Err(Failure::Other(source)),
-                Err(source) if Instant::now() + pause >= self.deadline => return Err(Failure::Locked(source)),
+                Err(source) if Instant::now() + pause >= deadline => return Err(Failure::Locked(source)),
                 Err(source) => {
                     tracing::info!(migration = migration.name, error = %source, ?pause, "a table is locked: trying again");
                     (self.observer)(Event::Blocked(migration));
@@ -162,10 +162,10 @@ enum Failure {
 
 impl Header {
     /// Sets the time limits: the migration's, not those that the session inherited, and no later than the deadline.
-    fn timeouts(&self, scope: &str, deadline: Instant) -> String {
+    fn timeouts(&self, scope: &str, lock_timeout: Duration, deadline: Instant) -> String {
         let left = deadline.saturating_duration_since(Instant::now());
         // Zero would mean no limit.
-        let lock = if self.lock_timeout.is_zero() { left } else { self.lock_timeout.min(left) }.as_millis().max(1);
+        let lock = if lock_timeout.is_zero() { left } else { lock_timeout.min(left) }.as_millis().max(1);
         let statement = self.statement_timeout.as_millis();
         format!("SET {scope} lock_timeout = {lock}; SET {scope} statement_timeout = {statement}")
     }

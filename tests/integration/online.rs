@@ -165,6 +165,41 @@ fn an_interrupted_migration_goes_on_at_the_failed_statement_without_an_invalid_i
 }
 
 #[test]
+fn a_concurrent_build_waits_for_old_transactions_instead_of_beginning_again() {
+    let db = TestDb::empty();
+    let mut conn = db.conn();
+    run(&mut conn, &[TABLE]).unwrap();
+    let limited = Migration {
+        up: "-- optiinfra: lock_timeout = 50ms\nCREATE INDEX CONCURRENTLY IF NOT EXISTS t_a ON t (a)",
+        ..INDEXES
+    };
+    let pid = number(&mut conn, "SELECT pg_backend_pid()::bigint");
+    let (end, thread) = hold(&db, "INSERT INTO t VALUES (1)");
+    let mut blocked = 0;
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // It waits four times as long as the migration lets others wait, and then the old transaction ends.
+            let waits = format!(
+                "SELECT count(*) FROM pg_stat_activity WHERE pid = {pid} AND wait_event_type = 'Lock' \
+                 AND now() - query_start > '200ms'"
+            );
+            let mut looker = db.conn();
+            while number(&mut looker, &waits) == 0 {
+                std::thread::yield_now();
+            }
+            end.send(()).unwrap();
+        });
+        let set = [TABLE, limited];
+        let mut migrator = Migrator::default().set(&set).observer(|event| {
+            blocked += u32::from(matches!(event, Event::Blocked(_)));
+        });
+        migrator.run(&mut conn, &Goal::Head).unwrap();
+    });
+    thread.join().unwrap();
+    assert_eq!((blocked, number(&mut conn, VALID)), (0, 1));
+}
+
+#[test]
 fn an_interrupted_migration_whose_done_part_was_edited_is_refused() {
     let db = TestDb::empty();
     let mut conn = db.conn();
