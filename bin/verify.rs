@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use anyhow::bail;
 use diesel::pg::PgConnection;
 use optiinfra_db::verify::{self, Check, Options, Outcome, Report, SeedExpectation};
 use serde_json::Value;
 
 use crate::cli::{Format, Verify};
 use crate::exit::Exit;
+use crate::interrupt;
 use crate::junit;
 use crate::output::{Output, Table};
 
@@ -18,6 +20,10 @@ const LONGEST_FIGURE: usize = 48;
 pub fn run(args: &Verify, conn: &mut PgConnection, out: &mut Output) -> anyhow::Result<Exit> {
     let seed = if args.seed { SeedExpectation::Required } else { SeedExpectation::IfPresent };
     let report = verify::run(conn, &Options { seed, limit: args.limit, probes: args.probes })?;
+    if interrupt::caught().is_some() {
+        // What a signal cancelled reads as a check that could not be made.
+        bail!("the checks were interrupted");
+    }
     if out.format() == Format::Junit {
         out.rendered(&junit::render(&report))?;
     } else {

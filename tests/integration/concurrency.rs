@@ -518,6 +518,24 @@ fn a_signal_ends_seed_and_verify_in_their_statement() {
 }
 
 #[test]
+fn a_question_that_a_signal_cancelled_is_no_skipped_check() {
+    let db = TestDb::migrated();
+    assert_eq!(Dbctl::on(&db).run("seed --all").code, Some(0));
+    // The schema's name makes a lock of its own.
+    let lock = format!("hashtext('{}')", db.schema());
+    db.conn()
+        .batch_execute(&format!(
+            "ALTER TABLE scaling_events RENAME TO held;
+             CREATE VIEW scaling_events AS SELECT * FROM held WHERE pg_advisory_lock_shared({lock}) IS NOT NULL"
+        ))
+        .unwrap();
+    let mut holder = Blocker::new(&db, &format!("BEGIN; SELECT pg_advisory_xact_lock({lock})"));
+    let child = Dbctl::on(&db).spawn("verify --limit 60");
+    holder.until_somebody_waits();
+    interrupt(child, Signal::SIGINT, 130, "nothing is half done");
+}
+
+#[test]
 fn a_signal_ends_a_run_that_cannot_connect() {
     let dir = tempfile::tempdir().unwrap();
     // Takes connections and never says a word.
