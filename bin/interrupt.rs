@@ -104,6 +104,14 @@ pub fn caught() -> Option<Exit> {
     }
 }
 
+/// Fails when a signal came: a result that leaves out what it cannot get may lack what the signal cancelled.
+pub fn refuse_partial() -> anyhow::Result<()> {
+    if caught().is_some() {
+        bail!("the result was not complete when the signal came");
+    }
+    Ok(())
+}
+
 /// Waits so long, or until a signal comes.
 pub fn pause(time: Duration) -> Option<Exit> {
     let begin = Instant::now();

@@ -60,6 +60,8 @@ fn show(args: &Stats, format: Format, conn: &mut PgConnection, out: &mut Output)
     let begun = Instant::now();
     let options = options(args, conn)?;
     let report = stats::run(conn, &options)?;
+    // What a signal cancelled reads as a figure that could not be had.
+    interrupt::refuse_partial()?;
     let text = match format {
         Format::Csv => csv::render(&report, args.section.as_deref())?,
         Format::Prometheus => prometheus::render(&report, &verified(conn), begun.elapsed()),

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::bail;
 use diesel::pg::PgConnection;
 use optiinfra_db::verify::{self, Check, Options, Outcome, Report, SeedExpectation};
 use serde_json::Value;
@@ -20,10 +19,8 @@ const LONGEST_FIGURE: usize = 48;
 pub fn run(args: &Verify, conn: &mut PgConnection, out: &mut Output) -> anyhow::Result<Exit> {
     let seed = if args.seed { SeedExpectation::Required } else { SeedExpectation::IfPresent };
     let report = verify::run(conn, &Options { seed, limit: args.limit, probes: args.probes })?;
-    if interrupt::caught().is_some() {
-        // What a signal cancelled reads as a check that could not be made.
-        bail!("the checks were interrupted");
-    }
+    // What a signal cancelled reads as a check that could not be made.
+    interrupt::refuse_partial()?;
     if out.format() == Format::Junit {
         out.rendered(&junit::render(&report))?;
     } else {

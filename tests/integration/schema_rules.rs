@@ -5,9 +5,10 @@ use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 use optiinfra_db::enums;
-use optiinfra_db::layer;
-use optiinfra_db::migrate::{EMBEDDED, Goal, Migrator};
-use optiinfra_db::verify::catalog::{self, Entry, Kind};
+use optiinfra_db::layer::{self, Layer};
+use optiinfra_db::migrate::{EMBEDDED, Goal, Migration, Migrator};
+use optiinfra_db::seed;
+use optiinfra_db::verify::catalog::{self, Difference, Entry, Kind};
 use serde_json::Value;
 
 use crate::support::{TestDb, number};
@@ -198,22 +199,80 @@ fn after_the_fifth_migration_the_catalogue_is_the_deployed_one() {
     assert_eq!(of_kind(&found, Kind::Constraint).iter().filter(foreign_keys).count(), 31);
 }
 
+/// Applies the last migration of a set, reverts it and applies it again; what the way back did not restore.
+fn not_restored(conn: &mut PgConnection, set: &[Migration]) -> Vec<Difference> {
+    let name = set.last().unwrap().name;
+    let before = catalog::read(conn).unwrap();
+    Migrator::default().set(set).run(conn, &Goal::Head).unwrap();
+    let after = catalog::read(conn).unwrap();
+    assert_ne!(before, after, "{name} does nothing that the catalogue shows");
+
+    Migrator::default().set(set).run(conn, &Goal::Back(1)).unwrap();
+    let differences = catalog::diff(&before, &catalog::read(conn).unwrap());
+    if differences.is_empty() {
+        Migrator::default().set(set).run(conn, &Goal::Head).unwrap();
+        assert_eq!(catalog::read(conn).unwrap(), after, "up.sql of {name} a second time");
+    }
+    differences
+}
+
 #[test]
 fn each_migration_up_down_and_up_again_leaves_the_catalogue_as_it_was() {
     let db = TestDb::empty();
-    let mut conn = db.conn();
     for upto in 1..=EMBEDDED.len() {
-        let set = &EMBEDDED[..upto];
-        let name = EMBEDDED[upto - 1].name;
-        let before = catalog::read(&mut conn).unwrap();
-        Migrator::default().set(set).run(&mut conn, &Goal::Head).unwrap();
-        let after = catalog::read(&mut conn).unwrap();
-        assert_ne!(before, after, "{name} does nothing that the catalogue shows");
+        assert_eq!(not_restored(&mut db.conn(), &EMBEDDED[..upto]), [], "down.sql of {}", EMBEDDED[upto - 1].name);
+    }
+}
 
-        Migrator::default().set(set).run(&mut conn, &Goal::Back(1)).unwrap();
-        assert_eq!(catalog::diff(&before, &catalog::read(&mut conn).unwrap()), [], "down.sql of {name}");
-        Migrator::default().set(set).run(&mut conn, &Goal::Head).unwrap();
-        assert_eq!(catalog::read(&mut conn).unwrap(), after, "up.sql of {name} a second time");
+#[test]
+fn a_down_that_forgets_an_index_is_caught_by_name() {
+    let db = TestDb::empty();
+    let table = Migration {
+        version: "00000000000001",
+        name: "1_table",
+        in_transaction: true,
+        up: "CREATE TABLE t (a int)",
+        down: "DROP TABLE t",
+    };
+    let forgetful = Migration {
+        version: "00000000000002",
+        name: "2_forgetful",
+        up: "ALTER TABLE t ADD COLUMN b int; CREATE INDEX t_a ON t (a)",
+        down: "ALTER TABLE t DROP COLUMN b",
+        ..table
+    };
+    Migrator::default().set(&[table]).run(&mut db.conn(), &Goal::Head).unwrap();
+    let differences = not_restored(&mut db.conn(), &[table, forgetful]);
+    let names: Vec<_> = differences.iter().map(|difference| difference.entry().object.as_str()).collect();
+    assert_eq!(names, ["t.t_a"]);
+}
+
+/// A fingerprint of the rows of every table of ours that is there.
+fn fingerprints(conn: &mut PgConnection) -> Vec<(&'static str, i64)> {
+    let there = catalog::read(conn).unwrap();
+    let is_there = |table: &str| there.iter().any(|entry| entry.kind == Kind::Table && entry.object == table);
+    let tables: Vec<_> = layer::tables().map(|(_, table)| table).filter(|table| is_there(table)).collect();
+    let hash = "SELECT coalesce(sum(hashtextextended(t::text, 0)::numeric % 1000000007), 0)::bigint FROM";
+    tables.into_iter().map(|table| (table, number(conn, &format!("{hash} {table} t")))).collect()
+}
+
+#[test]
+fn no_row_changes_when_a_migration_goes_and_comes_back() {
+    let db = TestDb::migrated();
+    let mut conn = db.conn();
+    // Times without a zone are shown as they are, and those with one in the session's.
+    conn.batch_execute("SET TimeZone = 'UTC'").unwrap();
+    seed::run(&mut conn, &Layer::ALL, chrono::Utc::now()).unwrap();
+    let at_head = fingerprints(&mut conn);
+    for upto in (0..EMBEDDED.len()).rev() {
+        Migrator::default().run(&mut conn, &Goal::Back(1)).unwrap();
+        let below = fingerprints(&mut conn);
+        Migrator::default().set(&EMBEDDED[..=upto]).run(&mut conn, &Goal::Head).unwrap();
+        if upto >= 5 {
+            assert_eq!(fingerprints(&mut conn), at_head, "{} up again", EMBEDDED[upto].name);
+        }
+        Migrator::default().set(&EMBEDDED[..=upto]).run(&mut conn, &Goal::Back(1)).unwrap();
+        assert_eq!(fingerprints(&mut conn), below, "{} down again", EMBEDDED[upto].name);
     }
 }
 
