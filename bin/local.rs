@@ -58,10 +58,10 @@ fn show(cluster: &Cluster, did: &str, out: &mut Output) -> anyhow::Result<()> {
 }
 
 fn destroy(cluster: &Cluster, confirm: &Confirm, out: &mut Output) -> anyhow::Result<()> {
-    if cluster.status()? == Status::Absent {
+    if !cluster.dir().exists() {
         return show(cluster, "was absent", out);
     }
-    if !confirm.yes {
+    if !confirm.yes && cluster.status()? != Status::Absent {
         out.confirm(&contents(cluster)?, "destroy the local cluster and lose this data")?;
     }
     cluster.destroy()?;

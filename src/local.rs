@@ -187,8 +187,14 @@ impl Cluster {
     ///
     /// [`Error::Local`] when the directory is not ours, the server does not stop, or a file cannot be removed.
     pub fn destroy(&self) -> Result<bool> {
-        let Some((owner, binaries, _lock)) = self.existing()? else { return Ok(false) };
-        self.stop_server(&owner, &binaries)?;
+        if !self.dir.exists() {
+            return Ok(false);
+        }
+        // What a killed start left is no cluster yet, and goes too. The lock in here is held until the end.
+        let existing = self.existing()?;
+        if let Some((owner, binaries, _)) = &existing {
+            self.stop_server(owner, binaries)?;
+        }
         fs::remove_dir_all(&self.dir)
             .map_err(|error| failed(format!("cannot remove {}", self.dir.display()), error))?;
         Ok(true)

@@ -71,6 +71,11 @@ fn what_a_killed_start_left_behind_is_cleared_away() {
     assert_eq!(scratch.cluster.status().unwrap(), Status::Absent);
     assert_eq!(scratch.cluster.start().unwrap(), Started::Created);
     assert!(!scratch.cluster.dir().join("data.unfinished").exists());
+
+    scratch.cluster.stop().unwrap();
+    fs::rename(scratch.cluster.dir().join("data"), scratch.cluster.dir().join("data.unfinished")).unwrap();
+    assert!(scratch.cluster.destroy().unwrap());
+    assert!(!scratch.cluster.dir().exists());
 }
 
 #[test]
