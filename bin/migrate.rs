@@ -7,8 +7,7 @@ use optiinfra_db::adopt;
 use optiinfra_db::migrate::{self, Direction, Event, Goal, Loss, Migrator, Plan, Report, Status, TextState};
 use serde::Serialize;
 
-use crate::cli::Apply;
-use crate::cli::{Confirm, Global, MigrateAction, RevertTo};
+use crate::cli::{Apply, Confirm, Global, MigrateAction, RevertTo};
 use crate::exit::Exit;
 use crate::output::{Output, Table};
 use crate::target;

@@ -5,13 +5,13 @@
 //! on `migrate` and on the catalogue of `verify`.
 
 use diesel::connection::SimpleConnection;
-use diesel::dsl::sql;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
-use diesel::sql_types::{Bool, Text};
+use diesel::sql_types::Text;
 use serde::Serialize;
 
 use crate::error::{Doing, Error, Result};
+use crate::layer;
 use crate::migrate::{EMBEDDED, Migration, Migrator, Status};
 use crate::verify::catalog::{self, Difference, Entry};
 
@@ -91,8 +91,7 @@ fn revision(conn: &mut PgConnection) -> Result<String> {
         #[diesel(sql_type = Text)]
         version_num: String,
     }
-    let exists = "to_regclass(quote_ident(current_schema()) || '.alembic_version') IS NOT NULL";
-    if !diesel::select(sql::<Bool>(exists)).get_result(conn).doing("look for alembic_version")? {
+    if !layer::is_there(conn, "alembic_version").doing("look for alembic_version")? {
         return Err(Error::NotAdoptable("it has no table alembic_version".to_owned()));
     }
     let rows: Vec<Row> = diesel::sql_query("SELECT version_num::text FROM alembic_version ORDER BY version_num")

@@ -73,6 +73,12 @@ pub fn tables() -> impl Iterator<Item = (Layer, &'static str)> {
     Layer::ALL.into_iter().flat_map(|layer| layer.tables().iter().map(move |table| (layer, *table)))
 }
 
+/// Whether the current schema has a table of this name. One further down the search path is another database's.
+pub(crate) fn is_there(conn: &mut PgConnection, table: &'static str) -> QueryResult<bool> {
+    let found = format!("to_regclass(quote_ident(current_schema()) || '.{table}') IS NOT NULL");
+    diesel::select(sql::<Bool>(&found)).get_result(conn)
+}
+
 /// Counts the rows of every table of ours that exists, exactly.
 ///
 /// # Errors
@@ -81,8 +87,7 @@ pub fn tables() -> impl Iterator<Item = (Layer, &'static str)> {
 pub fn row_counts(conn: &mut PgConnection) -> Result<Vec<(&'static str, i64)>> {
     let mut counts = Vec::new();
     for (_, table) in tables() {
-        let found = format!("to_regclass(quote_ident(current_schema()) || '.{table}') IS NOT NULL");
-        if !diesel::select(sql::<Bool>(&found)).get_result(conn).doing(format!("look for {table}"))? {
+        if !is_there(conn, table).doing(format!("look for {table}"))? {
             continue;
         }
         let rows = sql::<BigInt>(&format!("(SELECT count(*) FROM {table})"));

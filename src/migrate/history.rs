@@ -5,7 +5,6 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use diesel::connection::SimpleConnection;
-use diesel::dsl::sql;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Bool, Double, Integer, Nullable, Text, Timestamptz};
@@ -290,8 +289,7 @@ pub(super) fn delete(conn: &mut PgConnection, migration: &Migration) -> QueryRes
     if deleted != 1 {
         return Err(diesel::result::Error::NotFound);
     }
-    let ours = "to_regclass(quote_ident(current_schema()) || '.__optiinfra_migrations') IS NOT NULL";
-    if diesel::select(sql::<Bool>(ours)).get_result(conn)? {
+    if layer::is_there(conn, "__optiinfra_migrations")? {
         diesel::sql_query("DELETE FROM __optiinfra_migrations WHERE version = $1")
             .bind::<Text, _>(migration.version)
             .execute(conn)?;

@@ -59,7 +59,7 @@ fn count(conn: &mut PgConnection, before: &Columns, after: &Columns, loss: &mut 
     for ((table, column), (quoted_table, quoted_column)) in before {
         if !stays(table) {
             if !loss.tables.contains_key(table) {
-                let rows = diesel::dsl::sql::<BigInt>(&format!("(SELECT count(*) FROM {quoted_table})"));
+                let rows = sql::<BigInt>(&format!("(SELECT count(*) FROM {quoted_table})"));
                 loss.tables.insert(table.clone(), diesel::select(rows).get_result(conn)?);
             }
         } else if !after.contains_key(&(table.clone(), column.clone())) {
