@@ -1,0 +1,31 @@
+-- The hot tables lose the indexes that repeat another one, or with which another one begins: each of them is work for
+-- every row that is written, and answers no question that the other one does not.
+--
+-- CONCURRENTLY: SHARE UPDATE EXCLUSIVE on the table, which neither readers nor writers notice; each statement waits for
+-- the transactions that use the table at that moment. Nothing is rewritten.
+-- optiinfra: compatible
+
+-- idx_agent_metric_agent_name begins with it.
+DROP INDEX CONCURRENTLY IF EXISTS idx_agent_metric_agent;
+
+-- ix_quality_metrics_agent_model begins with it.
+DROP INDEX CONCURRENTLY IF EXISTS ix_quality_metrics_agent_id;
+-- ix_quality_metrics_customer_model begins with it.
+DROP INDEX CONCURRENTLY IF EXISTS ix_quality_metrics_customer_id;
+-- The primary key is the same.
+DROP INDEX CONCURRENTLY IF EXISTS ix_quality_metrics_id;
+-- ix_quality_metrics_model_timestamp begins with it.
+DROP INDEX CONCURRENTLY IF EXISTS ix_quality_metrics_model_name;
+-- The constraint quality_metrics_request_id_key has the same, and stays.
+DROP INDEX CONCURRENTLY IF EXISTS ix_quality_metrics_request_id;
+
+-- ix_resource_metrics_agent_instance begins with it.
+DROP INDEX CONCURRENTLY IF EXISTS ix_resource_metrics_agent_id;
+-- ix_resource_metrics_customer_type begins with it.
+DROP INDEX CONCURRENTLY IF EXISTS ix_resource_metrics_customer_id;
+-- The primary key is the same.
+DROP INDEX CONCURRENTLY IF EXISTS ix_resource_metrics_id;
+-- ix_resource_metrics_instance_timestamp begins with it.
+DROP INDEX CONCURRENTLY IF EXISTS ix_resource_metrics_instance_id;
+-- ix_resource_metrics_type_name begins with it.
+DROP INDEX CONCURRENTLY IF EXISTS ix_resource_metrics_resource_type;
