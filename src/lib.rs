@@ -30,6 +30,7 @@ pub mod models;
 pub mod schema;
 pub mod seed;
 pub mod stats;
+mod tenant;
 pub mod verify;
 
 pub use error::{Error, Message, Result};

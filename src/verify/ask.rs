@@ -14,6 +14,7 @@ use diesel::sql_types::Text;
 use super::catalog::{Entry, Kind};
 use crate::error::{Doing, Result};
 use crate::layer;
+use crate::tenant;
 
 /// An answer, or why there is none.
 pub(super) type Answer<T> = std::result::Result<T, NoAnswer>;
@@ -87,12 +88,19 @@ fn obstacles(conn: &mut PgConnection, catalog: &[Entry]) -> Result<BTreeMap<&'st
           AND NOT has_table_privilege(oid, 'SELECT')";
     let forbidden: Vec<Forbidden> = diesel::sql_query(query).load(conn).doing("ask which tables may be read")?;
     let forbidden: BTreeSet<_> = forbidden.into_iter().map(|forbidden| forbidden.name).collect();
+    let hidden = tenant::hidden_tables(conn).doing("ask which rows this role is shown")?;
     let is_there = |table: &str| catalog.iter().any(|entry| entry.kind == Kind::Table && entry.object == table);
     let obstacle = |(_, table)| {
         if !is_there(table) {
             return Some((table, format!("there is no table {table}")));
         }
-        forbidden.contains(table).then(|| (table, format!("this role may not SELECT from {table}")))
+        if forbidden.contains(table) {
+            return Some((table, format!("this role may not SELECT from {table}")));
+        }
+        hidden
+            .iter()
+            .any(|name| name == table)
+            .then(|| (table, format!("row security hides rows of {table} from this role")))
     };
     Ok(layer::tables().filter_map(obstacle).collect())
 }
