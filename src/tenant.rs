@@ -8,6 +8,24 @@ use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 
+/// The tables whose rows are a customer's, each after the tables that it refers to: `customers` itself, those with a
+/// `customer_id`, and those that belong to one of these. The others are the platform's.
+pub const TABLES: [&str; 13] = [
+    "customers",
+    "events",
+    "recommendations",
+    "approvals",
+    "optimizations",
+    "workflow_executions",
+    "workflow_steps",
+    "workflow_artifacts",
+    "resource_metrics",
+    "scaling_events",
+    "quality_metrics",
+    "quality_baselines",
+    "quality_regressions",
+];
+
 /// Tables of the current schema of which row security hides rows from this role. Where a policy shows it every row,
 /// as `roles apply` makes them, none is hidden.
 pub(crate) fn hidden_tables(conn: &mut PgConnection) -> QueryResult<Vec<String>> {

@@ -142,6 +142,12 @@ impl OwnDatabase {
         Self { name }
     }
 
+    /// A URL of it, as another role.
+    pub fn url_as(&self, role: &str) -> String {
+        let url = cluster().url().replace("user=optiinfra", &format!("user={role}"));
+        url.replace("/optiinfra?", &format!("/{}?", self.name))
+    }
+
     /// The database's name.
     pub fn name(&self) -> &str {
         &self.name
