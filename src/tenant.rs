@@ -3,10 +3,11 @@
 //! The tables of customers are under row security: a session sees and writes the rows of the customer that the setting
 //! `app.customer_id` names, and none where it names nobody. Nothing here decides who may work for which customer.
 
-use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
+
+use crate::raw::{Batch, sql_query};
 
 /// The tables whose rows are a customer's, each after the tables that it refers to: `customers` itself, those with a
 /// `customer_id`, and those that belong to one of these. The others are the platform's.
@@ -34,7 +35,7 @@ pub(crate) fn hidden_tables(conn: &mut PgConnection) -> QueryResult<Vec<String>>
         #[diesel(sql_type = Text)]
         name: String,
     }
-    let hidden: Vec<Hidden> = diesel::sql_query(include_str!("tenant/hidden.sql")).load(conn)?;
+    let hidden: Vec<Hidden> = sql_query(include_str!("tenant/hidden.sql")).load(conn)?;
     Ok(hidden.into_iter().map(|hidden| hidden.name).collect())
 }
 
@@ -43,5 +44,5 @@ pub(crate) fn refuse_partial_view(conn: &mut PgConnection) -> QueryResult<()> {
     if hidden_tables(conn)?.is_empty() {
         return Ok(());
     }
-    conn.batch_execute("SET LOCAL row_security = off")
+    conn.batch("SET LOCAL row_security = off")
 }
