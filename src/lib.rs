@@ -7,6 +7,7 @@
 //! - [`seed`]: the platform's example data, inserted once and recognised ever after.
 //! - [`verify`]: whether the database is the one that the code expects.
 //! - [`stats`]: what is in it.
+//! - [`tenant`]: working for one customer, and seeing no other's rows.
 //! - [`adopt`]: taking over a database that Alembic made, with proof.
 //! - [`raw`]: SQL as text, where it must be.
 //! - [`local`]: a private PostgreSQL server for development and tests.
@@ -32,6 +33,7 @@ pub mod raw;
 pub mod schema;
 pub mod seed;
 pub mod stats;
+pub mod tenant;
 pub mod verify;
 
 pub use error::{Error, Message, Result};

@@ -71,12 +71,12 @@ impl Migration {
     }
 
     /// What is sent as one text is one transaction for the server, whatever Diesel thinks of it.
-    fn run_by_diesel(&self, conn: &mut dyn BoxableConnection<Pg>, sql: &str) -> migration::Result<()> {
+    fn run_by_diesel(&self, conn: &mut dyn BoxableConnection<Pg>, sql: &'static str) -> migration::Result<()> {
         if self.in_transaction {
-            return Ok(conn.batch_execute(sql)?);
+            return Ok(conn.batch(sql)?);
         }
         for statement in sql::statements(sql) {
-            conn.batch_execute(statement)?;
+            conn.batch(statement)?;
         }
         Ok(())
     }

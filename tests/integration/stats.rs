@@ -572,7 +572,9 @@ fn the_hot_tables_have_no_redundant_index_and_the_others_keep_theirs() {
     let operations = of_all(&db).operations;
     let found: Vec<_> = operations.redundant_indexes.found().unwrap().iter().map(|i| i.index.as_str()).collect();
     let is_hot = |index: &str| {
-        ["idx_agent_metric_", "ix_quality_metrics_", "ix_resource_metrics_"].iter().any(|table| index.starts_with(table))
+        ["idx_agent_metric_", "ix_quality_metrics_", "ix_resource_metrics_"]
+            .iter()
+            .any(|table| index.starts_with(table))
     };
     let (hot, others): (Vec<_>, Vec<_>) = REDUNDANT.iter().map(|(index, _)| *index).partition(|index| is_hot(index));
     assert_eq!(hot.len(), 11);
