@@ -422,7 +422,7 @@ fn the_planned_locks_are_those_that_the_server_takes() {
             let goal =
                 if direction == Direction::Apply { Goal::Version(migration.version.to_owned()) } else { Goal::Back(1) };
             let plan = Migrator::default().plan(&mut conn, &goal).unwrap();
-            if !migration.in_transaction {
+            if !plan.steps[0].in_transaction {
                 assert_locks_of_single_statements(&db, &plan.steps[0].statements);
                 // Each statement does no harm when it is run again.
                 Migrator::default().run(&mut conn, &goal).unwrap();
