@@ -12,7 +12,6 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::Utc;
-use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::r2d2::ConnectionManager;
 use diesel::result::{DatabaseErrorKind, Error as Diesel};
@@ -25,6 +24,7 @@ use super::send::{Blame, Way, position};
 pub use super::send::{OnConflict, Through};
 use crate::connection::Pool;
 use crate::error::{Error, Message, Result};
+use crate::raw::Batch as _;
 
 /// Rows in a chunk, unless told otherwise.
 pub const ROWS_PER_CHUNK: usize = 10_000;
@@ -479,7 +479,7 @@ impl<R: Ingest> Worker<'_, R> {
                 Ok(written) => return Outcome::Written(written, way.through()),
                 Err(error) => error,
             };
-            if conn.batch_execute("SELECT 1").is_err() {
+            if conn.batch("SELECT 1").is_err() {
                 return Outcome::Failed { source: failed::<R>(error), in_doubt: is_sent };
             }
             match way.blame::<R>(conn, batch, error) {
