@@ -75,7 +75,7 @@ fn write<R: Ingest>(conn: &mut PgConnection, on_conflict: OnConflict, rows: &[R]
             return Err(Error::RowRefused { table: R::TABLE, row: position, id, written: 0, source });
         }
     }
-    let way = Way::find::<R>(conn, on_conflict)?;
+    let way = Way::find::<R>(conn, on_conflict, None)?;
     let source = match conn.transaction(|conn| way.send::<R>(conn, batch.rows(0..batch.len()))) {
         Ok(written) => return Ok(written),
         Err(error) => error,
@@ -110,6 +110,8 @@ pub(super) enum Blame {
 pub(super) struct Way {
     through: Through,
     on_conflict: OnConflict,
+    /// For whom the session works, where that is to be said.
+    customer: Option<Uuid>,
 }
 
 #[derive(QueryableByName)]
@@ -124,19 +126,23 @@ struct Probe {
 
 impl Way {
     /// Asks the server, and makes the temporary table where it takes one.
-    pub(super) fn find<R: Ingest>(conn: &mut PgConnection, on_conflict: OnConflict) -> Result<Self> {
+    pub(super) fn find<R: Ingest>(
+        conn: &mut PgConnection,
+        on_conflict: OnConflict,
+        customer: Option<Uuid>,
+    ) -> Result<Self> {
         let probe: Probe = sql_query(include_str!("probe.sql"))
             .bind::<Text, _>(R::TABLE)
             .bind::<Text, _>(format!("pg_temp.{}", R::STAGING))
             .get_result(conn)
             .doing(format!("see how rows get into {}", R::TABLE))?;
         if !probe.secured && on_conflict == OnConflict::Refuse {
-            return Ok(Self { through: Through::Copy, on_conflict });
+            return Ok(Self { through: Through::Copy, on_conflict, customer });
         }
         if !(probe.staged && probe.fits) {
             make_staging::<R>(conn, probe.staged).doing(format!("make a temporary table for {}", R::TABLE))?;
         }
-        Ok(Self { through: Through::Staging, on_conflict })
+        Ok(Self { through: Through::Staging, on_conflict, customer })
     }
 
     pub(super) fn through(self) -> Through {
@@ -145,6 +151,11 @@ impl Way {
 
     /// Sends rows of a batch and returns how many were written. To be called in a transaction.
     pub(super) fn send<R: Ingest>(self, conn: &mut PgConnection, rows: &[u8]) -> QueryResult<u64> {
+        if let Some(customer) = self.customer {
+            sql_query("SELECT set_config('app.customer_id', $1, true)")
+                .bind::<Text, _>(customer.to_string())
+                .execute(conn)?;
+        }
         let written = match self.through {
             Through::Copy => R::copy(conn, Place::Table, rows)?,
             Through::Staging => {

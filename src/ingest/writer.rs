@@ -62,6 +62,7 @@ pub struct BulkWriter<'a, R> {
     rows_per_chunk: usize,
     on_conflict: OnConflict,
     retry_key: Option<Vec<u8>>,
+    customer: Option<Uuid>,
     cancel: Option<&'a AtomicBool>,
     progress: Option<Box<dyn FnMut(Progress) + 'a>>,
     rows: PhantomData<fn(R)>,
@@ -110,6 +111,7 @@ impl<'a, R: Ingest> BulkWriter<'a, R> {
             rows_per_chunk: ROWS_PER_CHUNK,
             on_conflict: OnConflict::default(),
             retry_key: None,
+            customer: None,
             cancel: None,
             progress: None,
             rows: PhantomData,
@@ -140,10 +142,19 @@ impl<'a, R: Ingest> BulkWriter<'a, R> {
     }
 
     /// Derives the id of each row that has none from this key and the row's position in the input, so that the same
-    /// input has the same ids when it is written again. Without a key such rows get random ids.
+    /// input has the same ids when it is written again. Without a key such rows get random ids. A row without a time
+    /// of its own gets another one each time, and with it another id.
     #[must_use]
     pub fn retry_key(mut self, key: impl Into<Vec<u8>>) -> Self {
         self.retry_key = Some(key.into());
+        self
+    }
+
+    /// Works for this customer, as a role that row security shows one customer's rows has to say. Without, the
+    /// sessions of the pool say it themselves, or are not subject to it.
+    #[must_use]
+    pub fn for_customer(mut self, id: Uuid) -> Self {
+        self.customer = Some(id);
         self
     }
 
@@ -211,7 +222,14 @@ impl<'a, R: Ingest> BulkWriter<'a, R> {
     where
         'a: 'w,
     {
-        Worker { pool: self.pool, on_conflict: self.on_conflict, stop, conn: None, rows: PhantomData }
+        Worker {
+            pool: self.pool,
+            on_conflict: self.on_conflict,
+            customer: self.customer,
+            stop,
+            conn: None,
+            rows: PhantomData,
+        }
     }
 }
 
@@ -435,6 +453,7 @@ impl<R: Ingest> Run<'_, '_, '_, R> {
 struct Worker<'w, R> {
     pool: &'w Pool,
     on_conflict: OnConflict,
+    customer: Option<Uuid>,
     stop: &'w AtomicBool,
     /// Opened for the first chunk, with the way that rows take on it.
     conn: Option<(Pooled, Way)>,
@@ -495,7 +514,7 @@ impl<R: Ingest> Worker<'_, R> {
             Some(connected) => Ok(connected),
             none => {
                 let mut conn = self.pool.get().map_err(|error| Error::Pool { source: Message(error.to_string()) })?;
-                let way = Way::find::<R>(&mut conn, self.on_conflict)?;
+                let way = Way::find::<R>(&mut conn, self.on_conflict, self.customer)?;
                 Ok(none.insert((conn, way)))
             }
         }
