@@ -85,7 +85,7 @@ fn write<R: Ingest>(conn: &mut PgConnection, on_conflict: OnConflict, rows: &[R]
         Blame::Row { row, id, source } => {
             Err(Error::RowRefused { table: R::TABLE, row: position(row) + 1, id, written: 0, source })
         }
-        Blame::Nobody(source) => {
+        Blame::Nobody(source) | Blame::Past(source) => {
             let source = Box::new(Error::Query { doing: format!("write to {}", R::TABLE), source });
             Err(Error::ChunkFailed { table: R::TABLE, first: 1, last, written: 0, in_doubt: 0, source })
         }
@@ -103,6 +103,8 @@ pub(super) enum Blame {
     Row { row: usize, id: Uuid, source: Diesel },
     /// No row, as far as one can tell; what the server said.
     Nobody(Diesel),
+    /// Nobody any more: the same rows are taken now.
+    Past(Diesel),
 }
 
 /// How rows get into a table on one connection.
@@ -186,7 +188,7 @@ impl Way {
     /// Finds the first row that the server does not take, given what it said of the whole batch. Writes nothing.
     pub(super) fn blame<R: Ingest>(self, conn: &mut PgConnection, batch: &Batch, refusal: Diesel) -> Blame {
         if !may_mean_a_row(&refusal) {
-            return Blame::Nobody(refusal);
+            return if is_passing(&refusal) { Blame::Past(refusal) } else { Blame::Nobody(refusal) };
         }
         let mut culprit = None;
         let search = conn.transaction(|conn| {
@@ -195,9 +197,10 @@ impl Way {
             culprit = self.search::<R>(conn, batch)?;
             QueryResult::<()>::Err(Diesel::RollbackTransaction)
         });
-        let Some((row, source)) = culprit.filter(|_| matches!(search, Err(Diesel::RollbackTransaction))) else {
+        if !matches!(search, Err(Diesel::RollbackTransaction)) {
             return Blame::Nobody(refusal);
-        };
+        }
+        let Some((row, source)) = culprit else { return Blame::Past(refusal) };
         if row > 0 && !is_certain(&source) && !self.takes::<R>(conn, batch, 0) {
             // What it took a moment ago it does not take now: the world has changed, not the row.
             return Blame::Nobody(refusal);
@@ -266,6 +269,15 @@ fn empty_staging<R: Ingest>(conn: &mut PgConnection) -> QueryResult<()> {
 fn is_certain(error: &Diesel) -> bool {
     use DatabaseErrorKind::{CheckViolation, ForeignKeyViolation, NotNullViolation, UniqueViolation};
     matches!(error, Diesel::DatabaseError(UniqueViolation | ForeignKeyViolation | NotNullViolation | CheckViolation, _))
+}
+
+/// Whether two sessions were in each other's way, of which this one had to yield.
+fn is_passing(error: &Diesel) -> bool {
+    match error {
+        Diesel::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => true,
+        Diesel::DatabaseError(_, info) => info.message().contains("deadlock detected"),
+        _ => false,
+    }
 }
 
 /// Whether the server may have meant a row. Diesel does not tell its codes, so words have to do; where the server

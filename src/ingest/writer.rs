@@ -14,7 +14,7 @@ use std::time::Duration;
 use chrono::Utc;
 use diesel::prelude::*;
 use diesel::r2d2::ConnectionManager;
-use diesel::result::{DatabaseErrorKind, Error as Diesel};
+use diesel::result::Error as Diesel;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -32,7 +32,7 @@ pub const ROWS_PER_CHUNK: usize = 10_000;
 /// A chunk ends here too, so that large rows do not make large chunks.
 const BYTES_PER_CHUNK: usize = 4 << 20;
 
-/// How often a chunk is begun again that was nobody's fault.
+/// How often a chunk is sent at most that another session was in the way of.
 const ATTEMPTS: usize = 5;
 
 /// How long a cancellation goes unnoticed at most while the input waits for the server.
@@ -503,8 +503,10 @@ impl<R: Ingest> Worker<'_, R> {
             }
             match way.blame::<R>(conn, batch, error) {
                 Blame::Row { row, id, source } => return Outcome::Refused { row, id, source },
-                Blame::Nobody(error) if attempt < ATTEMPTS && is_passing(&error) => attempt += 1,
-                Blame::Nobody(error) => return Outcome::Failed { source: failed::<R>(error), in_doubt: false },
+                Blame::Past(_) if attempt < ATTEMPTS => attempt += 1,
+                Blame::Past(error) | Blame::Nobody(error) => {
+                    return Outcome::Failed { source: failed::<R>(error), in_doubt: false };
+                }
             }
         }
     }
@@ -523,14 +525,4 @@ impl<R: Ingest> Worker<'_, R> {
 
 fn failed<R: Ingest>(source: Diesel) -> Error {
     Error::Query { doing: format!("write to {}", R::TABLE), source }
-}
-
-/// Whether the same chunk may well be taken when it is sent once more.
-fn is_passing(error: &Diesel) -> bool {
-    match error {
-        Diesel::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => true,
-        Diesel::DatabaseError(DatabaseErrorKind::UniqueViolation, _) => true,
-        Diesel::DatabaseError(_, info) => info.message().contains("deadlock detected"),
-        _ => false,
-    }
 }

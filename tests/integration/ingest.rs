@@ -659,6 +659,22 @@ fn a_chunk_that_loses_a_deadlock_is_written_again() {
 }
 
 #[test]
+fn a_chunk_that_is_refused_once_and_not_again_is_written() {
+    let (db, mut conn, agent, customer) = ground(AgentType::Resource);
+    // A sequence is not rolled back, so the first try fails and no other.
+    conn.batch_execute(
+        "CREATE SEQUENCE tries; \
+         CREATE FUNCTION refuse_once() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+             IF nextval('tries') = 1 THEN RAISE EXCEPTION 'not now'; END IF; RETURN NULL; END $$; \
+         CREATE TRIGGER refuse_once BEFORE INSERT ON resource_metrics EXECUTE FUNCTION refuse_once()",
+    )
+    .unwrap();
+    let report = BulkWriter::new(&pool(&db, 1)).rows_per_chunk(100).write(samples(&agent, &customer, 200)).unwrap();
+    assert_eq!((report.written, report.chunks), (200, 2));
+    assert_eq!(count(&mut conn, "resource_metrics"), 200);
+}
+
+#[test]
 fn rows_go_through_a_temporary_table_where_row_security_applies() {
     let (db, mut conn, agent, customer) = ground(AgentType::Resource);
     let other = crate::support::customer(&mut conn);
