@@ -21,6 +21,7 @@ mod connection;
 mod constraints;
 mod core;
 mod enums;
+mod fleet;
 mod html;
 mod json_schema;
 mod leaks;
