@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::sql;
 use crate::error::{Error, Result};
+use crate::raw::Batch;
 
 /// The migrations in `migrations/`, ordered by version.
 pub const EMBEDDED: &[Migration] = include!(concat!(env!("OUT_DIR"), "/migrations.rs"));
@@ -118,11 +119,11 @@ impl MigrationSource<Pg> for Set {
 
 impl migration::Migration<Pg> for Migration {
     fn run(&self, conn: &mut dyn BoxableConnection<Pg>) -> migration::Result<()> {
-        Ok(conn.batch_execute(self.up)?)
+        Ok(conn.batch(self.up)?)
     }
 
     fn revert(&self, conn: &mut dyn BoxableConnection<Pg>) -> migration::Result<()> {
-        Ok(conn.batch_execute(self.down)?)
+        Ok(conn.batch(self.down)?)
     }
 
     fn metadata(&self) -> &dyn MigrationMetadata {
