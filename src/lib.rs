@@ -4,9 +4,11 @@
 //! - [`migrate`]: the embedded migrations; a service calls [`migrate::ensure_current`] when it starts.
 //! - [`schema`], [`enums`], [`models`]: tables, enum types and rows, for Diesel's query builder.
 //! - [`layer`]: the list of tables.
+//! - [`ingest`]: the bulk write path into the tables that a fleet fills.
 //! - [`seed`]: the platform's example data, inserted once and recognised ever after.
 //! - [`verify`]: whether the database is the one that the code expects.
 //! - [`stats`]: what is in it.
+//! - [`tenant`]: working for one customer, and seeing no other's rows.
 //! - [`adopt`]: taking over a database that Alembic made, with proof.
 //! - [`raw`]: SQL as text, where it must be.
 //! - [`local`]: a private PostgreSQL server for development and tests.
@@ -15,13 +17,15 @@
 //! worth a log line goes to `tracing`. Times are UTC. Errors are one enum, [`Error`], whose [`Error::hint`] names
 //! the next thing to do.
 //!
-//! `error`, `raw`, `connection`, `layer`, `local` and `migrate` are the floor; on it stand `schema`, `enums` and `models`,
-//! each on the one before; on those stand the rooms `seed`, `verify` and `stats`, which never import one another.
+//! `error`, `raw`, `connection`, `layer`, `tenant`, `local` and `migrate` are the floor; on it stand `schema`, `enums`,
+//! `models` and `ingest`, each on the one before; on those stand the rooms `seed`, `verify` and `stats`, which never
+//! import one another.
 
 pub mod adopt;
 pub mod connection;
 pub mod enums;
 mod error;
+pub mod ingest;
 pub mod layer;
 pub mod local;
 pub mod migrate;
@@ -32,6 +36,7 @@ pub mod raw;
 pub mod schema;
 pub mod seed;
 pub mod stats;
+pub mod tenant;
 pub mod verify;
 
 pub use error::{Error, Message, Result};

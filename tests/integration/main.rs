@@ -37,6 +37,7 @@ mod schema_rules;
 mod seed;
 mod service;
 mod stats;
+mod tenancy;
 mod verify;
 mod verify_formats;
 mod workflow_history;
