@@ -5,7 +5,7 @@ use serde_json::json;
 use super::Fleet;
 use super::load::two_decimals;
 use crate::enums::MetricType;
-use crate::ingest::sample_id_of;
+use crate::ingest::ids::sample_id_of;
 use crate::models::NewAgentMetric;
 use crate::seed::ids;
 use crate::seed::random::Random;
@@ -17,7 +17,7 @@ const STREAM: u64 = u64::MAX >> 1;
 pub(super) struct Agents<'a> {
     fleet: &'a Fleet,
     random: Random,
-    tick: u32,
+    pub(super) tick: u32,
     collected: f64,
 }
 

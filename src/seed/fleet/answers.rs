@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::load::{Load, two_decimals};
 use super::{Fleet, Member};
 use crate::enums::{BaselineType, RegressionAction, RegressionSeverity, RegressionType};
-use crate::ingest::sample_id_of;
+use crate::ingest::ids::sample_id_of;
 use crate::models::{NewQualityBaseline, NewQualityMetric, NewQualityRegression};
 use crate::seed::ids;
 use crate::seed::random::Random;
@@ -34,7 +34,7 @@ const TOXICITY: f64 = 0.02;
 pub(super) struct Answers<'a> {
     fleet: &'a Fleet,
     services: Vec<Service>,
-    tick: u32,
+    pub(super) tick: u32,
     turn: usize,
     /// The regressions found so far, in the order of detection.
     pub(super) regressions: Vec<NewQualityRegression>,

@@ -118,7 +118,7 @@ impl Fleet {
 #[derive(Clone, Copy)]
 pub struct Writing<'a> {
     /// How many connections of the pool write at once; one more is taken for the rest.
-    pub connections: u32,
+    pub connections: usize,
     /// Asked between chunks of rows: whether to stop.
     pub cancel: &'a AtomicBool,
     /// Told now and then how far it has got.
@@ -288,7 +288,7 @@ impl Writer<'_> {
         let report = BulkWriter::new(self.pool)
             .connections(self.writing.connections)
             .on_conflict(on_conflict)
-            .cancel(self.writing.cancel)
+            .cancelled_by(self.writing.cancel)
             .write(batches.flatten())?;
         Ok(TableReport { inserted: report.written, unchanged: report.skipped, ..counts(table, 0, 0, 0) })
     }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::load::{Load, two_decimals};
 use super::{Fleet, Member};
 use crate::enums::{ResourceType, ScalingEventType};
-use crate::ingest::sample_id_of;
+use crate::ingest::ids::sample_id_of;
 use crate::models::{NewResourceMetric, NewScalingEvent};
 use crate::seed::ids;
 use crate::seed::random::Random;
@@ -32,7 +32,7 @@ const COST: f64 = 10.0;
 pub(super) struct Resources<'a> {
     fleet: &'a Fleet,
     customers: Vec<Customer>,
-    tick: u32,
+    pub(super) tick: u32,
     turn: usize,
     /// The decisions so far, in the order of time.
     pub(super) decisions: Vec<NewScalingEvent>,
@@ -95,8 +95,9 @@ impl<'a> Resources<'a> {
 impl Customer {
     fn new(fleet: &Fleet, member: Member) -> Self {
         let mut random = Random::stream(fleet.rng_seed, u64::from(member.number) * 2);
-        let idle = if fleet.instances >= 4 { (fleet.instances / 10).max(1) } else { 0 };
-        let capacity = fleet.instances - idle;
+        let instances = u32::from(fleet.instances);
+        let idle = if instances >= 4 { (instances / 10).max(1) } else { 0 };
+        let capacity = instances - idle;
         Self {
             load: Load::new(&mut random),
             in_service: (capacity * 3 / 5).max(1),
@@ -105,7 +106,7 @@ impl Customer {
             idle,
             consolidates: random.chance(0.5),
             predictive: random.chance(0.4),
-            noise: vec![0.0; fleet.instances as usize],
+            noise: vec![0.0; usize::from(fleet.instances)],
             saturated: TimeDelta::zero(),
             quiet: TimeDelta::zero(),
             rest: TimeDelta::zero(),
