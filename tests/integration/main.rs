@@ -31,6 +31,7 @@ mod online;
 mod probes;
 mod raw;
 mod resource;
+mod roles;
 mod rules;
 mod schema_rules;
 mod seed;
