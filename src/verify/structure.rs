@@ -15,6 +15,8 @@ use crate::enums;
 use crate::layer::Layer;
 
 const DEPLOYED: &str = "deployed schema 005";
+/// The same less what a later migration of ours took away.
+const LEAN: &str = "deployed schema 005, lean_hot_indexes";
 
 /// One way to look at a schema.
 struct Aspect {
@@ -63,7 +65,7 @@ const ASPECTS: &[Aspect] = &[
         facts: |entry| of_kind(entry, Kind::Index),
         figure: count,
         source: document_and_deployed,
-        total: Some(("the indexes, all layers together", DEPLOYED)),
+        total: Some(("the indexes, all layers together", LEAN)),
     },
     Aspect {
         word: "foreign_keys",

@@ -369,7 +369,7 @@ fn joins_and_views_of_the_caller_show_own_rows_only() {
         "SELECT customer_id FROM quality_baselines UNION ALL SELECT customer_id FROM quality_baselines WHERE false",
         "SELECT min(customer_id::text) FROM quality_regressions HAVING count(*) = 1",
     ] {
-        assert_eq!(texts(&mut conn, query), [own.clone()], "{query}");
+        assert_eq!(texts(&mut conn, query), std::slice::from_ref(&own), "{query}");
     }
     let steps = format!(
         "SELECT count(*) FROM workflow_steps s WHERE s.id IN ('{}', '{}')",
@@ -492,9 +492,9 @@ fn the_owner_sees_and_writes_everything_without_the_setting_with_copy_and_pg_dum
     assert_eq!(number(&mut conn, "SELECT count(*) FROM pg_roles WHERE rolname = current_user AND rolsuper"), 0);
 
     let psql = |statement: &str, input: &str| {
-        let write = format!("printf '%s' \"$INPUT\" | psql -qXAt \"$URL\" -v ON_ERROR_STOP=1 -c \"$STATEMENT\"");
+        let write = "printf '%s' \"$INPUT\" | psql -qXAt \"$URL\" -v ON_ERROR_STOP=1 -c \"$STATEMENT\"";
         let output = Command::new("sh")
-            .args(["-c", &write])
+            .args(["-c", write])
             .envs([("INPUT", input), ("URL", &url), ("STATEMENT", statement)])
             .output();
         let output = output.unwrap();

@@ -81,7 +81,7 @@ fn the_figures_are_those_of_the_deployed_schema() {
     for (id, figure) in [
         ("schema.tables", 18),
         ("schema.enums", 22),
-        ("schema.indexes", 143),
+        ("schema.indexes", 132),
         ("schema.foreign_keys", 31),
         ("schema.triggers", 12),
         ("schema.policies", 13),
@@ -97,7 +97,7 @@ fn the_figures_are_those_of_the_deployed_schema() {
         ("workflow_history.enums", 4),
         ("resource.tables", 2),
         ("resource.enums", 2),
-        ("resource.indexes", 23),
+        ("resource.indexes", 18),
         ("resource.foreign_keys", 5),
         ("application.tables", 3),
         ("application.enums", 4),
@@ -539,12 +539,12 @@ faults! {
              found btree (event_type, agent_id)"
         ],
         ["resource.indexes", "schema.indexes"];
-    a_unique_index_that_lost_its_uniqueness_is_found:
-        "DROP INDEX ix_quality_metrics_request_id;
-         CREATE INDEX ix_quality_metrics_request_id ON quality_metrics (request_id)" =>
+    an_index_that_became_unique_is_found:
+        "DROP INDEX ix_quality_metrics_agent_model;
+         CREATE UNIQUE INDEX ix_quality_metrics_agent_model ON quality_metrics (agent_id, model_name)" =>
         [
-            "index quality_metrics.ix_quality_metrics_request_id: expected UNIQUE btree (request_id), \
-             found btree (request_id)"
+            "index quality_metrics.ix_quality_metrics_agent_model: expected btree (agent_id, model_name), \
+             found UNIQUE btree (agent_id, model_name)"
         ],
         ["application.indexes", "schema.indexes"];
     an_invalid_index_is_found:
