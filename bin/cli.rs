@@ -7,6 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use optiinfra_db::layer::Layer;
+use optiinfra_db::roles::Prefix;
 
 use crate::csv;
 use crate::output::Hinted;
@@ -112,6 +113,11 @@ pub enum Command {
     Verify(Verify),
     /// Show what is in the database and how it is doing.
     Stats(Stats),
+    /// Make the database roles of the platform, or compare them with what they should be.
+    Roles {
+        #[command(subcommand)]
+        action: RolesAction,
+    },
     /// Control the private PostgreSQL that --local uses.
     Local {
         #[command(subcommand)]
@@ -125,7 +131,7 @@ impl Command {
         use Format::{Csv, Html, Json, Junit, Prometheus, Table};
         match self {
             Self::Stats(_) => &[Table, Json, Csv, Prometheus, Html],
-            Self::Migrate { .. } | Self::Seed(_) | Self::Local { .. } => &[Table, Json],
+            Self::Migrate { .. } | Self::Seed(_) | Self::Roles { .. } | Self::Local { .. } => &[Table, Json],
             Self::Verify(_) => &[Table, Json, Junit],
         }
     }
@@ -148,6 +154,7 @@ impl Command {
             Self::Seed(_) => "seed",
             Self::Verify(_) => "verify",
             Self::Stats(_) => "stats",
+            Self::Roles { .. } => "roles",
             Self::Local { .. } => "local",
         }
     }
@@ -328,6 +335,38 @@ impl Since {
             Self::Time(time) => Some(time),
         }
     }
+}
+
+#[derive(Debug, Subcommand)]
+pub enum RolesAction {
+    /// Show the SQL that `apply` would run. Writes nothing.
+    Plan(RolesApply),
+    /// Make the roles and their rights what they should be, in one transaction. A second time it changes nothing.
+    ///
+    /// No password is set: do that with \password in psql. Run it again after migrations that add columns or tables.
+    Apply(RolesApply),
+    /// List every role, right, membership, policy and owner that is missing or too much; exit with 1 if there is any.
+    Check {
+        #[command(flatten)]
+        prefix: RolesPrefix,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct RolesApply {
+    #[command(flatten)]
+    pub prefix: RolesPrefix,
+
+    /// Make the owner role the owner of the tables, types and functions. Whoever owns them now loses them.
+    #[arg(long)]
+    pub take_ownership: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct RolesPrefix {
+    /// What the names of the roles begin with: roles are the cluster's, and it may hold several databases.
+    #[arg(long, value_name = "PREFIX", default_value_t = Prefix::default())]
+    pub prefix: Prefix,
 }
 
 #[derive(Debug, Subcommand)]

@@ -412,6 +412,11 @@ fn query_hint(source: &diesel::result::Error) -> Option<String> {
                 .into(),
         );
     }
+    if text.contains("permission denied to") || text.contains("must be ") || text.contains("must have ") {
+        return Some(
+            "connect as a superuser, or as the owner of the object with the attributes that this needs".into(),
+        );
+    }
     if text.contains("permission denied") {
         return Some("connect as a role that has this right, or ask the owner of the table for it".into());
     }

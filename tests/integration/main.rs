@@ -33,6 +33,7 @@ mod online;
 mod probes;
 mod raw;
 mod resource;
+mod roles;
 mod rules;
 mod schema_rules;
 mod seed;
