@@ -8,6 +8,7 @@
 //! - [`seed`]: the platform's example data, inserted once and recognised ever after.
 //! - [`verify`]: whether the database is the one that the code expects.
 //! - [`stats`]: what is in it.
+//! - [`transfer`]: rows of files into those tables and out of them.
 //! - [`adopt`]: taking over a database that Alembic made, with proof.
 //! - [`local`]: a private PostgreSQL server for development and tests.
 //!
@@ -16,7 +17,8 @@
 //! the next thing to do.
 //!
 //! `error`, `connection`, `layer`, `local` and `migrate` are the floor; on it stand `schema`, `enums` and `models`,
-//! each on the one before; on those stand the rooms `ingest`, `seed`, `verify` and `stats`, which never import one another.
+//! each on the one before; on those stand the rooms `ingest`, `seed`, `verify` and `stats`, which never import one another;
+//! `transfer` stands on `ingest`.
 
 pub mod adopt;
 pub mod connection;
@@ -32,6 +34,7 @@ pub mod models;
 pub mod schema;
 pub mod seed;
 pub mod stats;
+pub mod transfer;
 pub mod verify;
 
 pub use error::{Error, Message, Result};

@@ -34,6 +34,7 @@ mod schema_rules;
 mod seed;
 mod service;
 mod stats;
+mod transfer;
 mod verify;
 mod verify_formats;
 mod workflow_history;
