@@ -18,6 +18,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Integer, Text};
 use optiinfra_db::Error;
 use optiinfra_db::connection::{self, Target};
+use optiinfra_db::raw::sql_query;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -79,8 +80,7 @@ pub fn listen() -> io::Result<()> {
 pub fn watch(conn: &mut PgConnection, target: &Target) -> anyhow::Result<()> {
     // In a transaction, because a pooler may take the two halves of a query to two servers.
     let working: QueryResult<Working> = conn.transaction(|conn| {
-        diesel::sql_query("SELECT pg_backend_pid() AS pid, current_setting('application_name') AS application")
-            .get_result(conn)
+        sql_query("SELECT pg_backend_pid() AS pid, current_setting('application_name') AS application").get_result(conn)
     });
     let working = working.map_err(|source| Error::Query { doing: "ask which session this is".to_owned(), source })?;
     *WORK.lock().unwrap_or_else(PoisonError::into_inner) = Some(Session { target: target.clone(), working });
@@ -220,10 +220,10 @@ impl Session {
         while let Some(state) = self.state(&mut conn)? {
             let now = Instant::now();
             if state == "active" && begin.elapsed() < CANCEL_WAIT {
-                self.tell(&mut conn, "pg_cancel_backend")?;
+                self.tell(&mut conn, "SELECT pg_cancel_backend($1)")?;
                 busy_until = Some(now);
             } else if busy_until.is_none_or(|busy| now - busy > GOODBYE_WAIT) {
-                self.tell(&mut conn, "pg_terminate_backend")?;
+                self.tell(&mut conn, "SELECT pg_terminate_backend($1)")?;
             }
             thread::sleep(POLL);
         }
@@ -240,7 +240,7 @@ impl Session {
         // The name too: behind a pooler, somebody else's statement may run in the same server process.
         let query = "SELECT coalesce(state, '') AS state FROM pg_stat_activity \
                      WHERE pid = $1 AND application_name = $2 AND usename = current_user";
-        let found: Option<State> = diesel::sql_query(query)
+        let found: Option<State> = sql_query(query)
             .bind::<Integer, _>(self.working.pid)
             .bind::<Text, _>(&self.working.application)
             .get_result(conn)
@@ -248,7 +248,7 @@ impl Session {
         Ok(found.map(|found| found.state))
     }
 
-    fn tell(&self, conn: &mut PgConnection, function: &str) -> QueryResult<()> {
-        diesel::sql_query(format!("SELECT {function}({})", self.working.pid)).execute(conn).map(drop)
+    fn tell(&self, conn: &mut PgConnection, request: &'static str) -> QueryResult<()> {
+        sql_query(request).bind::<Integer, _>(self.working.pid).execute(conn).map(drop)
     }
 }

@@ -7,12 +7,12 @@
 use std::fmt;
 use std::time::Duration;
 
-use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::r2d2::ConnectionManager;
 
 use crate::error::{Doing, Error, Message, Result};
+use crate::raw::Batch;
 
 /// A pool of connections, as [`pool`] makes it.
 pub type Pool = r2d2::Pool<ConnectionManager<PgConnection>>;
@@ -168,7 +168,7 @@ pub fn connect(target: &Target, application: &str) -> Result<PgConnection> {
 ///
 /// [`Error::Query`] when the server refuses that too.
 pub fn forbid_writing(conn: &mut PgConnection) -> Result<()> {
-    conn.batch_execute("SET default_transaction_read_only = on").doing("make the session read-only")
+    conn.batch("SET default_transaction_read_only = on").doing("make the session read-only")
 }
 
 /// Makes a pool of at most `size` connections, the first of which is opened now.

@@ -8,8 +8,6 @@
 pub mod operations;
 
 use chrono::{DateTime, Utc};
-use diesel::connection::SimpleConnection;
-use diesel::dsl::sql;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
@@ -26,6 +24,8 @@ use crate::enums::{
 };
 use crate::error::{Doing, Error, Result};
 use crate::migrate;
+use crate::raw::{Batch, sql, sql_query};
+use crate::tenant;
 
 /// How long to wait for locks and for queries. UTC is for the schema's fifth version, whose times have no zone.
 const HARMLESS: &str =
@@ -377,7 +377,8 @@ pub fn run(conn: &mut PgConnection, options: &Options) -> Result<Report> {
 }
 
 fn gather(conn: &mut PgConnection, options: &Options) -> Result<Report> {
-    conn.batch_execute(HARMLESS).doing("set the time limits")?;
+    conn.batch(HARMLESS).doing("set the time limits")?;
+    tenant::refuse_partial_view(conn).doing("ask which rows this role is shown")?;
     let (database, schema, server_version, gathered_at) = diesel::select((
         sql::<Text>("current_database()::text"),
         sql::<Text>("coalesce(current_schema(), '')::text"),
@@ -441,7 +442,7 @@ struct Layers<'a> {
 }
 
 impl Layers<'_> {
-    fn read<T: DeserializeOwned + Default>(&mut self, part: &'static str, query: &str) -> Result<T> {
+    fn read<T: DeserializeOwned + Default>(&mut self, part: &'static str, query: &'static str) -> Result<T> {
         let read = match self.pending.clone() {
             Some(reason) => Err(reason),
             None => attempt(self.conn, |conn| of_layer(conn, self.options, query, part))?,
@@ -454,13 +455,18 @@ impl Layers<'_> {
 }
 
 /// Runs the query of a layer, which returns one JSON object with the fields of `T`.
-fn of_layer<T: DeserializeOwned>(conn: &mut PgConnection, options: &Options, query: &str, layer: &str) -> Result<T> {
+fn of_layer<T: DeserializeOwned>(
+    conn: &mut PgConnection,
+    options: &Options,
+    query: &'static str,
+    layer: &str,
+) -> Result<T> {
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = Jsonb)]
         summary: Value,
     }
-    let row: QueryResult<Row> = diesel::sql_query(query)
+    let row: QueryResult<Row> = sql_query(query)
         .bind::<Nullable<SqlUuid>, _>(options.customer)
         .bind::<Nullable<Timestamptz>, _>(options.since)
         .get_result(conn);

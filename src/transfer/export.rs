@@ -1,24 +1,26 @@
 //! Writes the rows of a table as CSV or NDJSON, a row at a time, in one READ ONLY transaction.
 //!
 //! Every value is the server's own text of it: numbers to the last bit, times in UTC with their microseconds, JSON as it
-//! is stored. The rows come in the order in which the server finds them.
+//! is stored. The rows come in the order in which the server finds them. Where row security would hide some of them, the
+//! export of all is refused.
 
 use std::io::{self, Write};
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
-use diesel::connection::SimpleConnection;
 use diesel::deserialize::{self, QueryableByName};
 use diesel::pg::{Pg, PgConnection, PgRowByRowLoadingMode};
 use diesel::prelude::*;
 use diesel::row::{Field as _, NamedRow, Row};
-use diesel::sql_types::{Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Text, Timestamptz, Uuid as SqlUuid};
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::columns::{Column, Kind, Table};
 use super::records::Format;
 use crate::error::{Doing, Error, Result};
+use crate::raw::{Batch as _, Sql, raw, sql_query};
+use crate::tenant;
 
 /// Rows that the server gets ready at a time. They are not all in memory here.
 const ROWS_AT_A_TIME: usize = 5000;
@@ -75,7 +77,12 @@ pub fn has_customer(table: Table) -> bool {
 
 fn write(conn: &mut PgConnection, table: Table, format: Format, options: &Options, out: &mut dyn Write) -> Result<u64> {
     let doing = || format!("read {table}");
-    conn.batch_execute(SETTINGS).doing(doing())?;
+    conn.batch(SETTINGS).doing(doing())?;
+    match options.customer {
+        // Where row security holds, the session has to say for whom it works.
+        Some(customer) => work_for(conn, customer).doing(doing())?,
+        None => tenant::refuse_partial_view(conn).doing(doing())?,
+    }
     declare(conn, table, options).doing(doing())?;
     let columns = table.columns();
     let mut text = Vec::new();
@@ -85,7 +92,7 @@ fn write(conn: &mut PgConnection, table: Table, format: Format, options: &Option
     let mut rows = 0;
     loop {
         let before = rows;
-        let fetch = diesel::sql_query(format!("FETCH {ROWS_AT_A_TIME} FROM export"));
+        let fetch = sql_query(raw!("FETCH {count} FROM export", count = ROWS_AT_A_TIME));
         for cells in fetch.load_iter::<Cells, PgRowByRowLoadingMode>(conn).doing(doing())? {
             let cells = cells.doing(doing())?;
             match format {
@@ -112,34 +119,51 @@ fn output(source: io::Error) -> Error {
 const SETTINGS: &str = "SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'; SET LOCAL extra_float_digits = 1; \
     SET LOCAL cursor_tuple_fraction = 1";
 
+/// Says for whom the transaction works, by the setting that row security looks at.
+fn work_for(conn: &mut PgConnection, customer: Uuid) -> QueryResult<()> {
+    let set = sql_query("SELECT set_config('app.customer_id', $1, true)").bind::<Text, _>(customer.to_string());
+    set.execute(conn).map(drop)
+}
+
 /// Opens the cursor `export`.
 fn declare(conn: &mut PgConnection, table: Table, options: &Options) -> QueryResult<()> {
-    let columns: Vec<_> = table.columns().iter().map(expression).collect();
-    let sql = format!("DECLARE export NO SCROLL CURSOR FOR SELECT {} FROM {table}", columns.join(", "));
-    let mut query = diesel::sql_query(sql).into_boxed::<Pg>();
-    let mut binds = 0;
-    let mut condition = |column: &str, operator: &str| {
-        binds += 1;
-        let word = if binds == 1 { "WHERE" } else { "AND" };
-        format!(" {word} \"{column}\" {operator} ${binds}")
-    };
-    if let Some(customer) = options.customer {
-        query = query.sql(condition("customer_id", "=")).bind::<SqlUuid, _>(customer);
+    let columns = Sql::join(table.columns().iter().map(expression), ", ");
+    let mut conditions = Vec::new();
+    if options.customer.is_some() {
+        conditions.push(("customer_id", "="));
     }
-    for (time, operator) in [(options.since, ">="), (options.until, "<")] {
-        let Some(time) = time else { continue };
-        query = query.sql(condition(table.time_column(), operator)).bind::<Timestamptz, _>(time);
+    if options.since.is_some() {
+        conditions.push((table.time_column(), ">="));
+    }
+    if options.until.is_some() {
+        conditions.push((table.time_column(), "<"));
+    }
+    let conditions = conditions.into_iter().zip(1_u32..).map(|((column, operator), bind)| {
+        let word = if bind == 1 { "WHERE" } else { "AND" };
+        raw!(" {word} {column} {operator} ${bind}", word, column = Sql::identifier(column), operator, bind)
+    });
+    let conditions = Sql::join(conditions, "");
+    let table = table.as_str();
+    let cursor = "DECLARE export NO SCROLL CURSOR FOR";
+    let mut query =
+        sql_query(raw!("{cursor} SELECT {columns} FROM {table}{conditions}", cursor, columns, table, conditions))
+            .into_boxed::<Pg>();
+    if let Some(customer) = options.customer {
+        query = query.bind::<SqlUuid, _>(customer);
+    }
+    for time in [options.since, options.until].into_iter().flatten() {
+        query = query.bind::<Timestamptz, _>(time);
     }
     query.execute(conn).map(drop)
 }
 
 /// A column as the text that is written.
-fn expression(column: &Column) -> String {
-    let text = format!("\"{}\"::text", column.name);
+fn expression(column: &Column) -> Sql {
+    let name = Sql::identifier(column.name);
     match column.kind {
         // From PostgreSQL's form to that of RFC 3339; the time zone is UTC.
-        Kind::Time => format!("replace(replace({text}, ' ', 'T'), '+00', 'Z')"),
-        _ => text,
+        Kind::Time => raw!("replace(replace({name}::text, ' ', 'T'), '+00', 'Z')", name),
+        _ => raw!("{name}::text", name),
     }
 }
 
