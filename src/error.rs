@@ -162,6 +162,43 @@ pub enum Error {
         found: Vec<uuid::Uuid>,
     },
 
+    /// The fields of a file cannot become the columns of a table.
+    #[error("the file does not fit the table: {message}")]
+    Mapping {
+        /// What does not fit.
+        message: String,
+        /// What to do about it.
+        hint: String,
+    },
+
+    /// The rows of one customer are asked for, of a table whose rows are nobody's.
+    #[error("the rows of {table} do not say which customer they belong to")]
+    NoCustomerColumn {
+        /// The table.
+        table: &'static str,
+    },
+
+    /// A file that is to be imported cannot be read.
+    #[error("the input cannot be read")]
+    Input {
+        /// What the system said.
+        source: std::io::Error,
+    },
+
+    /// What is exported cannot be written.
+    #[error("the output cannot be written")]
+    Output {
+        /// What the system said.
+        source: std::io::Error,
+    },
+
+    /// A rejected row could not be told.
+    #[error("the rejected rows cannot be written")]
+    Rejects {
+        /// What the system said.
+        source: std::io::Error,
+    },
+
     /// The probes have to write, and the session may not.
     #[error("the session is read-only, and probes write rows before they roll them back")]
     ReadOnlySession,
@@ -291,6 +328,11 @@ impl Error {
                 let ids: Vec<_> = found.iter().map(ToString::to_string).collect();
                 Some(format!("name one by its id: {}", ids.join(", ")))
             }
+            Self::Mapping { hint, .. } => Some(hint.clone()),
+            Self::NoCustomerColumn { .. } => {
+                Some("leave --customer out: these rows belong to agents, which work for every customer".into())
+            }
+            Self::Input { .. } | Self::Output { .. } | Self::Rejects { .. } => None,
             Self::ReadOnlySession => Some(
                 "verify without probes, or connect to the primary as a role without default_transaction_read_only".into(),
             ),

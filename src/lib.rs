@@ -9,6 +9,7 @@
 //! - [`verify`]: whether the database is the one that the code expects.
 //! - [`stats`]: what is in it.
 //! - [`roles`]: the database roles and what they may do.
+//! - [`transfer`]: rows of files into those tables and out of them.
 //! - [`tenant`]: working for one customer, and seeing no other's rows.
 //! - [`adopt`]: taking over a database that Alembic made, with proof.
 //! - [`raw`]: SQL as text, where it must be.
@@ -19,8 +20,8 @@
 //! the next thing to do.
 //!
 //! `error`, `raw`, `connection`, `layer`, `tenant`, `local` and `migrate` are the floor; on it stand `schema`, `enums`,
-//! `models` and `ingest`, each on the one before; on those stand the rooms `seed`, `verify` and `stats`, which never
-//! import one another.
+//! `models` and `ingest`, each on the one before; on those stand the rooms `seed`, `transfer`, `verify` and `stats`,
+//! which never import one another.
 
 pub mod adopt;
 pub mod connection;
@@ -39,6 +40,7 @@ pub mod schema;
 pub mod seed;
 pub mod stats;
 pub mod tenant;
+pub mod transfer;
 pub mod verify;
 
 pub use error::{Error, Message, Result};

@@ -40,6 +40,7 @@ mod seed;
 mod service;
 mod stats;
 mod tenancy;
+mod transfer;
 mod verify;
 mod verify_formats;
 mod workflow_history;
