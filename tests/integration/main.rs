@@ -36,6 +36,7 @@ mod schema_rules;
 mod seed;
 mod service;
 mod stats;
+mod tls;
 mod verify;
 mod verify_formats;
 mod workflow_history;
