@@ -50,6 +50,13 @@ pub struct Global {
     #[arg(long, global = true, help_heading = "Connection")]
     pub local: bool,
 
+    /// Refuse a server that is not on this machine unless its certificate is checked: sslmode=verify-full.
+    ///
+    /// A mode that nobody named becomes verify-full; a lesser one in the URL, a service file or PGSSLMODE is an error.
+    /// Without this flag a lesser mode is warned of. OPTIINFRA_REQUIRE_TLS=1 means the same.
+    #[arg(long, global = true, help_heading = "Connection")]
+    pub require_tls: bool,
+
     /// How to print the result.
     #[arg(long, global = true, value_enum, default_value_t = Format::Table, help_heading = "Output")]
     pub format: Format,

@@ -41,6 +41,7 @@ mod service;
 mod stats;
 mod tenancy;
 mod transfer;
+mod tls;
 mod verify;
 mod verify_formats;
 mod workflow_history;
