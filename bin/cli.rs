@@ -296,7 +296,8 @@ pub struct Stats {
     #[arg(long, value_name = "DURATION|TIME", value_parser = since)]
     pub since: Option<Since>,
 
-    /// Count the rows of every table instead of showing the planner's estimate.
+    /// Count the rows of every table instead of showing the planner's estimate, and sum up all samples and answers
+    /// instead of the newest 250,000 of each.
     #[arg(long)]
     pub exact: bool,
 
