@@ -57,6 +57,12 @@ pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
 
 fn lost_connection(error: &Error) -> bool {
     use diesel::result::{DatabaseErrorKind, Error as Diesel};
-    let (Error::Query { source, .. } | Error::Transaction(source)) = error else { return false };
-    matches!(source, Diesel::DatabaseError(DatabaseErrorKind::ClosedConnection, _) | Diesel::BrokenTransactionManager)
+    match error {
+        Error::Query { source, .. } | Error::Transaction(source) => matches!(
+            source,
+            Diesel::DatabaseError(DatabaseErrorKind::ClosedConnection, _) | Diesel::BrokenTransactionManager
+        ),
+        Error::ChunkFailed { source, .. } => matches!(**source, Error::Pool { .. }) || lost_connection(source),
+        _ => false,
+    }
 }

@@ -166,6 +166,48 @@ pub enum Error {
     #[error("the session is read-only, and probes write rows before they roll them back")]
     ReadOnlySession,
 
+    /// The server refused a row of a bulk write.
+    #[error("{table} refused row {row} (id {id}); {}", written_for_good(*.written, 0))]
+    RowRefused {
+        /// Name of the table.
+        table: &'static str,
+        /// The row's position in the input, counted from 1.
+        row: u64,
+        /// The row's id.
+        id: uuid::Uuid,
+        /// How many rows are written for good all the same: the whole chunks that were committed. None where the rows
+        /// were written in the caller's transaction.
+        written: u64,
+        /// What the server said.
+        source: diesel::result::Error,
+    },
+
+    /// A chunk of a bulk write could not be written, and that is no row's fault, or not evidently.
+    #[error("{table}: rows {first} to {last} could not be written; {}", written_for_good(*.written, *.in_doubt))]
+    ChunkFailed {
+        /// Name of the table.
+        table: &'static str,
+        /// Position in the input of the chunk's first row, counted from 1.
+        first: u64,
+        /// Position of its last row.
+        last: u64,
+        /// How many rows are written for good.
+        written: u64,
+        /// How many rows more may be written, because the connection was lost before the server confirmed them.
+        in_doubt: u64,
+        /// What went wrong.
+        source: Box<Self>,
+    },
+
+    /// A bulk write was cancelled.
+    #[error("writing to {table} was cancelled; {}", written_for_good(*.written, 0))]
+    Cancelled {
+        /// Name of the table.
+        table: &'static str,
+        /// How many rows are written for good.
+        written: u64,
+    },
+
     /// The private local cluster could not be used.
     #[error("the local cluster cannot be used: {message}")]
     Local {
@@ -253,6 +295,9 @@ impl Error {
                 "verify without probes, or connect to the primary as a role without default_transaction_read_only".into(),
             ),
             Self::Local { hint, .. } => hint.clone(),
+            Self::RowRefused { source, .. } => row_hint(source),
+            Self::ChunkFailed { source, .. } => source.hint().or_else(|| Some(RETRY_HINT.into())),
+            Self::Cancelled { .. } => Some(RETRY_HINT.into()),
             Self::Query { source, .. } | Self::Transaction(source) => query_hint(source),
             Self::Pool { .. } => None,
         }
@@ -275,6 +320,21 @@ impl<T> Doing<T> for diesel::QueryResult<T> {
 pub(crate) fn plural(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
+
+/// What a bulk write leaves behind when it ends before its time.
+fn written_for_good(rows: u64, in_doubt: u64) -> String {
+    let rows = match rows {
+        0 => "nothing is written".to_owned(),
+        1 => "1 row is written for good".to_owned(),
+        many => format!("{many} rows are written for good"),
+    };
+    match in_doubt {
+        0 => rows,
+        _ => format!("{rows}, and the server did not say whether {in_doubt} more are"),
+    }
+}
+
+const RETRY_HINT: &str = "mend the cause and write the same rows again, skipping those that are there";
 
 fn list(names: &[String], noun: &str) -> String {
     format!("the {noun}{} {}", if names.len() == 1 { "" } else { "s" }, names.join(", "))
@@ -316,6 +376,22 @@ fn migration_hint(source: &diesel::result::Error) -> Option<String> {
         return Some("an object of that name is not ours: use an empty database or schema, or rename it".into());
     }
     Some("nothing of it remains: mend the cause and run `optiinfra-dbctl migrate` again".into())
+}
+
+fn row_hint(source: &diesel::result::Error) -> Option<String> {
+    let text = source.to_string();
+    if text.contains("violates foreign key constraint") {
+        return Some("the row names a customer or an agent that is not there: add that first, or mend the row".into());
+    }
+    if text.contains("violates unique constraint") {
+        return Some(
+            "the row, or one with its key, is there already: leave it out, or skip rows that are there".into(),
+        );
+    }
+    if text.contains("row-level security policy") {
+        return Some("the row belongs to a customer for whom this session may not write".into());
+    }
+    Some("mend the row".into())
 }
 
 fn query_hint(source: &diesel::result::Error) -> Option<String> {

@@ -4,6 +4,7 @@
 //! - [`migrate`]: the embedded migrations; a service calls [`migrate::ensure_current`] when it starts.
 //! - [`schema`], [`enums`], [`models`]: tables, enum types and rows, for Diesel's query builder.
 //! - [`layer`]: the list of tables.
+//! - [`ingest`]: the bulk write path into the tables that a fleet fills.
 //! - [`seed`]: the platform's example data, inserted once and recognised ever after.
 //! - [`verify`]: whether the database is the one that the code expects.
 //! - [`stats`]: what is in it.
@@ -15,12 +16,13 @@
 //! the next thing to do.
 //!
 //! `error`, `connection`, `layer`, `local` and `migrate` are the floor; on it stand `schema`, `enums` and `models`,
-//! each on the one before; on those stand the rooms `seed`, `verify` and `stats`, which never import one another.
+//! each on the one before; on those stand the rooms `ingest`, `seed`, `verify` and `stats`, which never import one another.
 
 pub mod adopt;
 pub mod connection;
 pub mod enums;
 mod error;
+pub mod ingest;
 pub mod layer;
 pub mod local;
 pub mod migrate;

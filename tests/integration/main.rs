@@ -22,6 +22,8 @@ mod constraints;
 mod core;
 mod enums;
 mod html;
+mod ingest;
+mod ingest_faults;
 mod json_schema;
 mod leaks;
 mod local;
