@@ -147,7 +147,9 @@ impl Command {
         use Format::{Csv, Html, Json, Junit, Ndjson, Prometheus, Table};
         match self {
             Self::Stats(_) => &[Table, Json, Csv, Prometheus, Html],
-            Self::Migrate { .. } | Self::Seed(_) | Self::Import(_) | Self::Roles { .. } | Self::Local { .. } => &[Table, Json],
+            Self::Migrate { .. } | Self::Seed(_) | Self::Import(_) | Self::Roles { .. } | Self::Local { .. } => {
+                &[Table, Json]
+            }
             Self::Export(_) => &[Csv, Ndjson],
             Self::Verify(_) => &[Table, Json, Junit],
         }
@@ -324,7 +326,8 @@ pub struct Stats {
     #[arg(long, value_name = "DURATION|TIME", value_parser = since)]
     pub since: Option<Since>,
 
-    /// Count the rows of every table instead of showing the planner's estimate.
+    /// Count the rows of every table instead of showing the planner's estimate, and sum up all samples and answers
+    /// instead of the newest 250,000 of each.
     #[arg(long)]
     pub exact: bool,
 
