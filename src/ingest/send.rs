@@ -4,13 +4,12 @@
 //! When the server refuses a batch it does not say which row it means, so the row is searched for, in a transaction
 //! that is rolled back.
 
+use chrono::Utc;
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as Diesel};
 use diesel::sql_types::{Bool, Text};
 use serde::Serialize;
 use uuid::Uuid;
-
-use chrono::Utc;
 
 use super::binary::Batch;
 use super::{Ingest, Place};
@@ -162,10 +161,10 @@ impl Way {
         let columns = Sql::join(R::COLUMNS.iter().map(|column| Sql::identifier(column)), ", ");
         let skip = match self.on_conflict {
             OnConflict::Refuse => "",
-            OnConflict::Skip => "ON CONFLICT DO NOTHING",
+            OnConflict::Skip => " ON CONFLICT DO NOTHING",
         };
         raw!(
-            "INSERT INTO {table} ({columns}) SELECT {columns} FROM pg_temp.{staging} {skip}",
+            "INSERT INTO {table} ({columns}) SELECT {columns} FROM pg_temp.{staging}{skip}",
             table = R::TABLE,
             columns,
             staging = R::STAGING,
@@ -231,12 +230,8 @@ fn make_staging<R: Ingest>(conn: &mut PgConnection, replace: bool) -> QueryResul
         if replace {
             conn.batch(raw!("DROP TABLE pg_temp.{staging}", staging))?;
         }
-        conn.batch(raw!(
-            "CREATE TEMPORARY TABLE {staging} (LIKE {table}) ON COMMIT DELETE ROWS; \
-             GRANT SELECT, INSERT, TRUNCATE ON pg_temp.{staging} TO PUBLIC",
-            staging,
-            table
-        ))
+        conn.batch(raw!("CREATE TEMPORARY TABLE {staging} (LIKE {table}) ON COMMIT DELETE ROWS", staging, table))?;
+        conn.batch(raw!("GRANT SELECT, INSERT, TRUNCATE ON pg_temp.{staging} TO PUBLIC", staging))
     })
 }
 

@@ -85,7 +85,7 @@ fn the_report_counts_what_is_in_the_tables_and_a_second_run_changes_nothing() {
     assert_eq!(plan, report);
     for (table, rows) in layer::row_counts(&mut conn).unwrap() {
         let inserted = report.tables.iter().find(|line| line.table == table).map_or(0, |line| line.inserted);
-        assert_eq!(rows - before[table], inserted as i64, "{table}");
+        assert_eq!(rows - before[table], inserted.cast_signed(), "{table}");
     }
     let written = contents(&mut conn);
     let again = write(&pool, &small(7)).unwrap();
@@ -208,5 +208,5 @@ fn the_command_plans_writes_and_removes() {
     assert_eq!(number(&mut conn, "SELECT count(*) FROM resource_metrics"), 0);
     let none = run("seed fleet --rng-seed 3 --remove --yes");
     assert_eq!(none.code, Some(2), "{none:?}");
-    assert!(none.stderr.contains("no fleet 3"), "{none:?}");
+    assert!(none.stderr.contains("there is no fleet 3"), "{none:?}");
 }

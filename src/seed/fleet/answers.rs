@@ -78,9 +78,9 @@ struct Window {
 impl<'a> Answers<'a> {
     pub(super) fn new(fleet: &'a Fleet) -> Self {
         let models = || (0u64..).zip(MODELS);
-        let services = fleet.members().flat_map(|member| {
-            models().map(move |(number, model)| Service::new(fleet, member.clone(), number, model))
-        });
+        let services = fleet
+            .members()
+            .flat_map(|member| models().map(move |(number, model)| Service::new(fleet, member.clone(), number, model)));
         Self { fleet, services: services.collect(), tick: 0, turn: 0, regressions: Vec::new() }
     }
 
@@ -148,12 +148,13 @@ impl Service {
     /// As many as the load brings, up to two in a tick: a sample of the requests, as judges take it.
     fn answers(&mut self, fleet: &Fleet, tick: u32, time: DateTime<Utc>) -> Vec<NewQualityMetric> {
         let load = self.load.at(time, fleet.interval(), &mut self.random);
-        (0..2)
-            .filter_map(|number| self.random.chance(load.min(1.0) * 0.5).then_some(number))
-            .collect::<Vec<u32>>()
-            .into_iter()
-            .map(|number| self.answer(fleet, time, &format!("{tick}-{number}")))
-            .collect()
+        let mut answers = Vec::new();
+        for number in 0..2 {
+            if self.random.chance(load.min(1.0) * 0.5) {
+                answers.push(self.answer(fleet, time, &format!("{tick}-{number}")));
+            }
+        }
+        answers
     }
 
     fn answer(&mut self, fleet: &Fleet, time: DateTime<Utc>, key: &str) -> NewQualityMetric {
@@ -265,8 +266,12 @@ impl Incident {
     fn new(fleet: &Fleet, random: &mut Random) -> Self {
         let whole = fleet.at - fleet.begin();
         let share = |random: &mut Random, low, high| whole * random.whole(low, high).cast_signed() / 100;
-        let aspects = RegressionType::ALL;
-        let aspect = aspects[random.whole(0, aspects.len() as u32 - 1) as usize];
+        let aspect = match random.whole(1, 4) {
+            1 => RegressionType::QualityDrop,
+            2 => RegressionType::LatencyIncrease,
+            3 => RegressionType::HallucinationSpike,
+            _ => RegressionType::ToxicityIncrease,
+        };
         let begin = fleet.begin() + share(random, 15, 60);
         let drift = share(random, 2, 10);
         let lasts = drift + share(random, 10, 25);

@@ -16,8 +16,8 @@ pub(super) struct Load {
     night: f64,
     /// Share of a weekday's load that a day of the weekend has.
     weekend: f64,
-    /// How many more ticks a burst lasts, and how much it adds.
-    burst: (u32, f64),
+    /// How much longer a burst lasts, and how much it adds.
+    burst: (TimeDelta, f64),
 }
 
 impl Load {
@@ -26,18 +26,20 @@ impl Load {
             peak_hour: random.between(11.0, 18.0),
             night: random.between(0.15, 0.4),
             weekend: random.between(0.4, 0.9),
-            burst: (0, 0.0),
+            burst: (TimeDelta::zero(), 0.0),
         }
     }
 
     /// The load at a time, 1 at an ordinary weekday's peak. To be asked in the order of time.
     pub(super) fn at(&mut self, time: DateTime<Utc>, interval: TimeDelta, random: &mut Random) -> f64 {
         let base = self.of_day(time) * self.of_week(time);
-        let ticks_per_day = 86_400.0 / interval.as_seconds_f64();
-        if self.burst.0 > 0 {
-            self.burst.0 -= 1;
-        } else if random.chance((1.5 / ticks_per_day).min(1.0)) {
-            self.burst = (random.whole(1, (ticks_per_day / 12.0).max(1.0) as u32), random.between(0.2, 0.7));
+        let (left, _) = self.burst;
+        let of_day = interval.as_seconds_f64() / 86_400.0;
+        if left > TimeDelta::zero() {
+            self.burst.0 = left - interval;
+        } else if random.chance(1.5 * of_day) {
+            let minutes = random.whole(10, 120);
+            self.burst = (TimeDelta::minutes(i64::from(minutes)), random.between(0.2, 1.4));
         } else {
             self.burst.1 = 0.0;
         }
@@ -71,7 +73,7 @@ mod tests {
     use super::*;
 
     fn quiet() -> Load {
-        Load { peak_hour: 14.0, night: 0.2, weekend: 0.5, burst: (0, 0.0) }
+        Load { peak_hour: 14.0, night: 0.2, weekend: 0.5, burst: (TimeDelta::zero(), 0.0) }
     }
 
     #[test]

@@ -28,9 +28,9 @@ use self::answers::Answers;
 use self::resources::Resources;
 use super::rows::Rows;
 use super::{Report, TableReport, ids, removal};
-use crate::connection::Pool;
+use crate::connection::{self, Pool};
 use crate::enums::{CustomerPlan, CustomerStatus};
-use crate::error::{Doing, Error, Message, Result};
+use crate::error::{Doing, Error, Result};
 use crate::ingest::{BulkWriter, Ingest, OnConflict};
 use crate::layer::{self, Layer};
 use crate::models::NewCustomer;
@@ -86,6 +86,21 @@ impl Fleet {
         (tick < self.ticks()).then(|| self.begin() + self.interval() * tick.cast_signed())
     }
 
+    /// Which share of all rows is made when a table has come so far; the tables come in this order.
+    fn share(&self, table: &str, ticks: u32) -> f64 {
+        // An answer for every other tick of a model, two in three instances in service, and three series each.
+        let (customers, instances) = (f64::from(self.customers), f64::from(self.instances));
+        let sizes = [
+            ("resource_metrics", customers * instances * 2.0),
+            ("quality_metrics", customers * 1.5),
+            ("agent_metrics", 3.0),
+        ];
+        let done = f64::from(ticks.min(self.ticks())) / f64::from(self.ticks().max(1));
+        let before: f64 = sizes.iter().take_while(|(name, _)| *name != table).map(|(_, size)| size).sum();
+        let this: f64 = sizes.iter().filter(|(name, _)| *name == table).map(|(_, size)| size).sum();
+        (before + this * done) / sizes.iter().map(|(_, size)| size).sum::<f64>()
+    }
+
     fn member(&self, number: u16) -> Member {
         let word = word(self.rng_seed, number);
         Member { id: ids::of("customers", &word), number, word }
@@ -125,14 +140,12 @@ pub struct Writing<'a> {
     pub progress: &'a dyn Fn(Progress),
 }
 
-/// How far the writing has got in a table.
+/// How far the writing has got.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Progress {
-    /// The table.
-    pub table: &'static str,
-    /// Rows handed to the server so far.
+    /// Samples and answers handed to the server so far.
     pub rows: u64,
-    /// Share of the fleet's time that these cover, 0 to 1.
+    /// Share of all of them that this is, 0 to 1, as far as one can tell before they are made.
     pub share: f64,
 }
 
@@ -147,7 +160,7 @@ pub struct Progress {
 /// [`Error::MissingPrerequisite`] without the agents of the core layer, [`Error::OtherFleet`] when the seed's fleet is
 /// there with other numbers, and otherwise when a statement fails.
 pub fn run(pool: &Pool, fleet: &Fleet, writing: Writing<'_>) -> Result<Report> {
-    let mut conn = pool.get().map_err(|error| Error::Pool { source: Message(error.to_string()) })?;
+    let mut conn = connection::take(pool)?;
     let answers = Answers::new(fleet);
     let (customers, baselines) = (fleet.rows_of_customers(), answers.baselines());
     let mut tables = super::write(&mut conn, |conn| {
@@ -156,13 +169,13 @@ pub fn run(pool: &Pool, fleet: &Fleet, writing: Writing<'_>) -> Result<Report> {
     })?;
     // The lock's transaction stays open while others write. It holds nothing else, not even a snapshot.
     super::write(&mut conn, |conn| {
-        let writer = Writer { pool, fleet, writing, untouched: is_untouched(conn, &customers)? };
+        let mut writer = Writer { pool, fleet, writing, untouched: is_untouched(conn, &customers)?, rows: 0 };
         tables.extend(writer.resources(conn)?);
         tables.extend(writer.answers(conn, answers)?);
         tables.push(writer.agents()?);
         Ok(())
     })?;
-    Ok(report(fleet, tables))
+    Ok(report(fleet, &tables))
 }
 
 /// Says what [`run`] would do, from a read-only transaction.
@@ -177,7 +190,7 @@ pub fn plan(conn: &mut PgConnection, fleet: &Fleet) -> Result<Report> {
             let present = chunk.present(conn).doing(format!("look for the fleet's rows of {}", chunk.table()))?.len();
             Ok(counts(chunk.table(), chunk.len() - present, present, 0))
         })?;
-        Ok(report(fleet, tables))
+        Ok(report(fleet, &tables))
     })
 }
 
@@ -216,7 +229,7 @@ pub fn remove(conn: &mut PgConnection, fleet: &Fleet) -> Result<Report> {
             let removed = chunk.delete(conn).doing(format!("remove the fleet's rows of {}", chunk.table()))?;
             Ok(counts(chunk.table(), 0, 0, removed))
         })?;
-        Ok(report(fleet, tables))
+        Ok(report(fleet, &tables))
     })
 }
 
@@ -227,6 +240,8 @@ struct Writer<'a> {
     writing: Writing<'a>,
     /// Whether the database has no sample of these customers yet.
     untouched: bool,
+    /// Rows handed over so far.
+    rows: u64,
 }
 
 fn word(rng_seed: u64, number: u16) -> String {
@@ -253,35 +268,31 @@ fn check(conn: &mut PgConnection, fleet: &Fleet) -> Result<()> {
 
 impl Writer<'_> {
     /// Samples, and the scaling events that follow from them.
-    fn resources(&self, conn: &mut PgConnection) -> Result<Vec<TableReport>> {
+    fn resources(&mut self, conn: &mut PgConnection) -> Result<Vec<TableReport>> {
         let mut resources = Resources::new(self.fleet);
-        let samples = self.stream("resource_metrics", || Some((resources.advance()?, resources.tick)))?;
+        let samples = self.stream(|| Some((resources.advance()?, resources.tick)))?;
         Ok(vec![samples, insert(conn, &resources.decisions)?])
     }
 
     /// Answers, and the regressions that they show.
-    fn answers(&self, conn: &mut PgConnection, mut answers: Answers<'_>) -> Result<Vec<TableReport>> {
-        let judged = self.stream("quality_metrics", || Some((answers.advance()?, answers.tick)))?;
+    fn answers(&mut self, conn: &mut PgConnection, mut answers: Answers<'_>) -> Result<Vec<TableReport>> {
+        let judged = self.stream(|| Some((answers.advance()?, answers.tick)))?;
         Ok(vec![judged, insert(conn, &answers.regressions)?])
     }
 
-    fn agents(&self) -> Result<TableReport> {
+    fn agents(&mut self) -> Result<TableReport> {
         let mut agents = Agents::new(self.fleet);
-        self.stream("agent_metrics", || Some((agents.advance()?, agents.tick)))
+        self.stream(|| Some((agents.advance()?, agents.tick)))
     }
 
     /// Writes what `advance` gives, batch by batch, each with the number of its tick.
-    fn stream<R: Ingest>(
-        &self,
-        table: &'static str,
-        mut advance: impl FnMut() -> Option<(Vec<R>, u32)>,
-    ) -> Result<TableReport> {
+    fn stream<R: Ingest>(&mut self, mut advance: impl FnMut() -> Option<(Vec<R>, u32)>) -> Result<TableReport> {
+        let (fleet, tell, before) = (self.fleet, self.writing.progress, self.rows);
         let mut rows = 0;
         let batches = iter::from_fn(|| {
             let (batch, tick) = advance()?;
             rows += batch.len() as u64;
-            let share = f64::from(tick + 1) / f64::from(self.fleet.ticks());
-            (self.writing.progress)(Progress { table, rows, share: share.min(1.0) });
+            tell(Progress { rows: before + rows, share: fleet.share(R::TABLE, tick + 1) });
             Some(batch)
         });
         let on_conflict = if self.untouched { OnConflict::Refuse } else { OnConflict::Skip };
@@ -290,7 +301,8 @@ impl Writer<'_> {
             .on_conflict(on_conflict)
             .cancelled_by(self.writing.cancel)
             .write(batches.flatten())?;
-        Ok(TableReport { inserted: report.written, unchanged: report.skipped, ..counts(table, 0, 0, 0) })
+        self.rows += rows;
+        Ok(TableReport { inserted: report.written, unchanged: report.skipped, ..counts(R::TABLE, 0, 0, 0) })
     }
 }
 
@@ -308,9 +320,8 @@ fn is_untouched(conn: &mut PgConnection, customers: &dyn Rows) -> Result<bool> {
     let of_fleet = customers.ids();
     let samples = schema::resource_metrics::table.filter(schema::resource_metrics::customer_id.eq_any(&of_fleet));
     let answers = schema::quality_metrics::table.filter(schema::quality_metrics::customer_id.eq_any(&of_fleet));
-    let begun: bool = diesel::select(exists(samples).or(exists(answers)))
-        .get_result(conn)
-        .doing("see whether the fleet is begun")?;
+    let begun: bool =
+        diesel::select(exists(samples).or(exists(answers))).get_result(conn).doing("see whether the fleet is begun")?;
     Ok(!begun)
 }
 
@@ -355,9 +366,9 @@ fn counts(table: &'static str, inserted: usize, unchanged: usize, removed: usize
 }
 
 /// A line for each table, in the order of the layers.
-fn report(fleet: &Fleet, parts: Vec<TableReport>) -> Report {
+fn report(fleet: &Fleet, parts: &[TableReport]) -> Report {
     let mut tables: Vec<TableReport> = layer::tables().map(|(_, table)| counts(table, 0, 0, 0)).collect();
-    for part in &parts {
+    for part in parts {
         for sum in tables.iter_mut().filter(|sum| sum.table == part.table) {
             sum.inserted += part.inserted;
             sum.unchanged += part.unchanged;
@@ -378,7 +389,7 @@ mod tests {
     fn fleet(rng_seed: u64) -> Fleet {
         let at = "2025-10-24T12:00:00Z".parse().unwrap();
         let interval_seconds = NonZeroU16::new(300).unwrap();
-        Fleet { rng_seed, customers: 6, instances: 12, hours: 72, interval_seconds, at }
+        Fleet { rng_seed, customers: 4, instances: 12, hours: 72, interval_seconds, at }
     }
 
     fn text_of(fleet: &Fleet) -> Vec<String> {
@@ -437,13 +448,18 @@ mod tests {
             let percents = samples.iter().filter(|sample| sample.metric_name == "utilization");
             percents.filter(|sample| (from..=to).contains(&sample.metric_value)).count()
         };
-        assert!(used(0.0, 6.0) > 500 && used(20.0, 60.0) > 5000 && used(85.0, 100.0) > 500);
+        assert!(used(0.0, 6.0) > 500 && used(20.0, 60.0) > 3000 && used(85.0, 100.0) > 300);
         assert_eq!(used(0.0, 100.0), used(f64::MIN, f64::MAX));
+        assert!(decisions.iter().any(|decision| decision.trigger_reason.contains("idle")));
+        assert!(decisions.iter().all(|decision| decision.completed_at >= Some(decision.executed_at)));
+    }
+
+    #[test]
+    fn every_kind_of_decision_is_taken_by_some_fleet() {
+        let decisions: Vec<_> = (1..=4).flat_map(|seed| resources(&fleet(seed)).1).collect();
         let kinds: HashSet<_> = decisions.iter().map(|decision| decision.event_type.as_str()).collect();
         assert!(ScalingEventType::ALL.iter().all(|kind| kinds.contains(kind.as_str())), "{kinds:?}");
         assert!(decisions.iter().any(|decision| decision.success == Some(false)));
-        assert!(decisions.iter().any(|decision| decision.trigger_reason.contains("idle")));
-        assert!(decisions.iter().all(|decision| decision.completed_at >= Some(decision.executed_at)));
     }
 
     #[test]
@@ -456,7 +472,7 @@ mod tests {
             let then = of_customer.filter(|sample| sample.timestamp == time);
             then.map(|sample| sample.instance_id.as_str()).collect::<HashSet<_>>().len()
         };
-        let count = |state: &serde_json::Value| state["instance_count"].as_u64().unwrap() as usize;
+        let count = |state: &serde_json::Value| usize::try_from(state["instance_count"].as_u64().unwrap()).unwrap();
         assert_eq!(instances_at(up.executed_at), count(&up.before_state));
         assert_eq!(instances_at(up.executed_at + fleet.interval()), count(&up.after_state));
     }

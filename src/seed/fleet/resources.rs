@@ -162,9 +162,17 @@ impl Customer {
         };
         let memory = ("used", Memory, "GB", memory_gb * (0.25 + percent * 0.0065));
         let series = if of_gpu {
-            [("utilization", Gpu, "percent", percent), ("temperature", Gpu, "celsius", 36.0 + percent * 0.45 + jitter), memory]
+            [
+                ("utilization", Gpu, "percent", percent),
+                ("temperature", Gpu, "celsius", 36.0 + percent * 0.45 + jitter),
+                memory,
+            ]
         } else {
-            [("utilization", Cpu, "percent", percent), memory, ("bandwidth_in", Network, "Mbps", 120.0 + percent * 34.0 + jitter)]
+            [
+                ("utilization", Cpu, "percent", percent),
+                memory,
+                ("bandwidth_in", Network, "Mbps", 120.0 + percent * 34.0 + jitter),
+            ]
         };
         let instance_id = format!("i-{}{instance:04}", self.member.word);
         samples.extend(series.into_iter().map(|(metric, resource, unit, value)| {
@@ -217,7 +225,7 @@ impl Customer {
         let reason = format!("average utilization at {used:.0}% for 15 minutes");
         if self.in_service < self.capacity {
             let event = if self.predictive { ScalingEventType::AutoScaleTriggered } else { ScalingEventType::ScaleUp };
-            let after = (self.in_service + (self.in_service / 4).max(1)).min(self.capacity);
+            let after = (self.in_service + (self.in_service / 2).max(1)).min(self.capacity);
             return self.decision(event, reason, after);
         }
         let after = self.in_service;
