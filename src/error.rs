@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use crate::id::CustomerId;
 use crate::layer::Layer;
 
 /// The result of the library's operations.
@@ -162,6 +163,12 @@ pub enum Error {
         found: Vec<uuid::Uuid>,
     },
 
+    /// Work for a customer was to begin inside a transaction that is not that customer's.
+    #[error(
+        "cannot work for customer {0} inside a transaction that does not: the rest of it would go on for that customer"
+    )]
+    ForeignTransaction(CustomerId),
+
     /// The probes have to write, and the session may not.
     #[error("the session is read-only, and probes write rows before they roll them back")]
     ReadOnlySession,
@@ -249,6 +256,7 @@ impl Error {
                 let ids: Vec<_> = found.iter().map(ToString::to_string).collect();
                 Some(format!("name one by its id: {}", ids.join(", ")))
             }
+            Self::ForeignTransaction(_) => Some("end the transaction first; tenant::scoped is one of its own".into()),
             Self::ReadOnlySession => Some(
                 "verify without probes, or connect to the primary as a role without default_transaction_read_only".into(),
             ),

@@ -3,6 +3,7 @@
 //! - [`connection`]: where the database is, one connection or a pool of them.
 //! - [`migrate`]: the embedded migrations; a service calls [`migrate::ensure_current`] when it starts.
 //! - [`schema`], [`enums`], [`models`]: tables, enum types and rows, for Diesel's query builder.
+//! - [`id`]: the ids of customers and agents, which no function mixes up.
 //! - [`layer`]: the list of tables.
 //! - [`seed`]: the platform's example data, inserted once and recognised ever after.
 //! - [`verify`]: whether the database is the one that the code expects.
@@ -24,6 +25,7 @@ pub mod adopt;
 pub mod connection;
 pub mod enums;
 mod error;
+pub mod id;
 pub mod layer;
 pub mod local;
 pub mod migrate;
