@@ -4,7 +4,9 @@ mod charts;
 mod cli;
 mod csv;
 mod exit;
+mod export;
 mod html;
+mod import;
 mod interrupt;
 mod junit;
 mod local;
@@ -53,5 +55,7 @@ fn run(cli: &Cli, out: &mut Output) -> anyhow::Result<Exit> {
         Command::Local { action } => local::run(action, out),
         Command::Verify(args) => verify::run(args, &mut target::connect(global, out, "verify")?, out),
         Command::Stats(args) => stats::run(args, global, out),
+        Command::Import(args) => import::run(args, global, out),
+        Command::Export(args) => export::run(args, global, out),
     }
 }

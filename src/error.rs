@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::id::CustomerId;
 use crate::layer::Layer;
+use crate::tls::Weakness;
 
 /// The result of the library's operations.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -18,6 +19,10 @@ pub enum Error {
     /// The connection string cannot be read. The text says why and holds nothing of the string itself.
     #[error("the database URL is not valid: {0}")]
     InvalidTarget(String),
+
+    /// The connection would not be protected, and it was asked that it be.
+    #[error("{0}")]
+    Unprotected(Weakness),
 
     /// The server could not be reached or refused the connection.
     #[error("cannot connect to {target}")]
@@ -169,9 +174,88 @@ pub enum Error {
     )]
     ForeignTransaction(CustomerId),
 
+    /// The fields of a file cannot become the columns of a table.
+    #[error("the file does not fit the table: {message}")]
+    Mapping {
+        /// What does not fit.
+        message: String,
+        /// What to do about it.
+        hint: String,
+    },
+
+    /// The rows of one customer are asked for, of a table whose rows are nobody's.
+    #[error("the rows of {table} do not say which customer they belong to")]
+    NoCustomerColumn {
+        /// The table.
+        table: &'static str,
+    },
+
+    /// A file that is to be imported cannot be read.
+    #[error("the input cannot be read")]
+    Input {
+        /// What the system said.
+        source: std::io::Error,
+    },
+
+    /// What is exported cannot be written.
+    #[error("the output cannot be written")]
+    Output {
+        /// What the system said.
+        source: std::io::Error,
+    },
+
+    /// A rejected row could not be told.
+    #[error("the rejected rows cannot be written")]
+    Rejects {
+        /// What the system said.
+        source: std::io::Error,
+    },
+
     /// The probes have to write, and the session may not.
     #[error("the session is read-only, and probes write rows before they roll them back")]
     ReadOnlySession,
+
+    /// The server refused a row of a bulk write.
+    #[error("{table} refused row {row} (id {id}); {}", written_for_good(*.written, 0))]
+    RowRefused {
+        /// Name of the table.
+        table: &'static str,
+        /// The row's position in the input, counted from 1.
+        row: u64,
+        /// The row's id.
+        id: uuid::Uuid,
+        /// How many rows are written for good all the same: the whole chunks that were committed. None where the rows
+        /// were written in the caller's transaction.
+        written: u64,
+        /// What the server said.
+        source: diesel::result::Error,
+    },
+
+    /// A chunk of a bulk write could not be written, and that is no row's fault, or not evidently.
+    #[error("{table}: rows {first} to {last} could not be written; {}", written_for_good(*.written, *.in_doubt))]
+    ChunkFailed {
+        /// Name of the table.
+        table: &'static str,
+        /// Position in the input of the chunk's first row, counted from 1.
+        first: u64,
+        /// Position of its last row.
+        last: u64,
+        /// How many rows are written for good.
+        written: u64,
+        /// How many rows more may be written, because the connection was lost before the server confirmed them.
+        in_doubt: u64,
+        /// What went wrong.
+        source: Box<Self>,
+    },
+
+    /// A bulk write was cancelled.
+    #[error("writing to {table} was cancelled; {}", written_for_good(*.written, 0))]
+    Cancelled {
+        /// Name of the table.
+        table: &'static str,
+        /// How many rows are written for good.
+        written: u64,
+    },
 
     /// The private local cluster could not be used.
     #[error("the local cluster cannot be used: {message}")]
@@ -209,6 +293,10 @@ impl Error {
         match self {
             Self::InvalidTarget(_) => Some(
                 "write it as postgresql://USER:PASSWORD@HOST:PORT/DATABASE, special characters percent-encoded".into(),
+            ),
+            Self::Unprotected(_) => Some(
+                "write sslmode=verify-full, and where the CA is the company's own sslrootcert=FILE (docs/security.md)"
+                    .into(),
             ),
             Self::Connect { source, .. } => Some(connect_hint(&source.0).into()),
             Self::Locked { .. } => Some("wait for the other run to end, or raise --lock-wait".into()),
@@ -257,10 +345,18 @@ impl Error {
                 Some(format!("name one by its id: {}", ids.join(", ")))
             }
             Self::ForeignTransaction(_) => Some("end the transaction first; tenant::scoped is one of its own".into()),
+            Self::Mapping { hint, .. } => Some(hint.clone()),
+            Self::NoCustomerColumn { .. } => {
+                Some("leave --customer out: these rows belong to agents, which work for every customer".into())
+            }
+            Self::Input { .. } | Self::Output { .. } | Self::Rejects { .. } => None,
             Self::ReadOnlySession => Some(
                 "verify without probes, or connect to the primary as a role without default_transaction_read_only".into(),
             ),
             Self::Local { hint, .. } => hint.clone(),
+            Self::RowRefused { source, .. } => row_hint(source),
+            Self::ChunkFailed { source, .. } => source.hint().or_else(|| Some(RETRY_HINT.into())),
+            Self::Cancelled { .. } => Some(RETRY_HINT.into()),
             Self::Query { source, .. } | Self::Transaction(source) => query_hint(source),
             Self::Pool { .. } => None,
         }
@@ -284,6 +380,21 @@ pub(crate) fn plural(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
+/// What a bulk write leaves behind when it ends before its time.
+fn written_for_good(rows: u64, in_doubt: u64) -> String {
+    let rows = match rows {
+        0 => "nothing is written".to_owned(),
+        1 => "1 row is written for good".to_owned(),
+        many => format!("{many} rows are written for good"),
+    };
+    match in_doubt {
+        0 => rows,
+        _ => format!("{rows}, and the server did not say whether {in_doubt} more are"),
+    }
+}
+
+const RETRY_HINT: &str = "mend the cause and write the same rows again, skipping those that are there";
+
 fn list(names: &[String], noun: &str) -> String {
     format!("the {noun}{} {}", if names.len() == 1 { "" } else { "s" }, names.join(", "))
 }
@@ -293,10 +404,52 @@ fn seed_hint(layers: &[Layer]) -> String {
     format!("run `optiinfra-dbctl seed {}` first, or `optiinfra-dbctl seed --all`", words.join(" "))
 }
 
+/// What libpq and OpenSSL say when TLS is why a connection fails, and what to do. They do not tell an expired
+/// certificate from one of another CA.
+const TLS_HINTS: [(&[&str], &str); 8] = [
+    (
+        &["certificate verify failed", "SSL error: EVP lib"],
+        "the server's certificate has expired, or no CA in sslrootcert has signed it: \
+         `openssl s_client -starttls postgres -connect HOST:PORT -CAfile FILE` says which",
+    ),
+    (
+        &["does not match host name"],
+        "connect by a name that is in the server's certificate; hostaddr=ADDRESS beside host=NAME says where it is",
+    ),
+    (
+        &["root certificate file"],
+        "name the CA that signs the server's certificate: sslrootcert=FILE, or sslrootcert=system with libpq 16 or newer",
+    ),
+    (&["host name must be specified"], "add host=NAME to hostaddr: the server's certificate is checked for that name"),
+    (
+        &["does not support SSL"],
+        "switch TLS on in the server (`ssl = on`, ssl_cert_file, ssl_key_file), or reach it through a Unix socket",
+    ),
+    (&["group or world access"], "close the key: chmod 600 FILE"),
+    (
+        &[
+            "valid client certificate",
+            "certificate authentication failed",
+            "alert certificate",
+            "alert unknown ca",
+            "alert bad certificate",
+            "alert decrypt error",
+            "could not read certificate file",
+            "could not load private key file",
+        ],
+        "give a client certificate that is valid, that the server's ssl_ca_file has signed, and that names this user: \
+         sslcert=FILE sslkey=FILE",
+    ),
+    (&["no encryption"], "the server takes encrypted connections only: sslmode=verify-full"),
+];
+
 /// libpq and the server tell these cases apart only in words.
 fn connect_hint(message: &str) -> &'static str {
     if message.contains("password authentication failed") || message.contains("no password supplied") {
         return "check the user and the password: DATABASE_URL, PGPASSWORD or ~/.pgpass";
+    }
+    if let Some((_, hint)) = TLS_HINTS.iter().find(|(words, _)| words.iter().any(|word| message.contains(word))) {
+        return hint;
     }
     if message.contains("database") && message.contains("does not exist") {
         return "create the database first: `createdb NAME`";
@@ -324,6 +477,22 @@ fn migration_hint(source: &diesel::result::Error) -> Option<String> {
         return Some("an object of that name is not ours: use an empty database or schema, or rename it".into());
     }
     Some("nothing of it remains: mend the cause and run `optiinfra-dbctl migrate` again".into())
+}
+
+fn row_hint(source: &diesel::result::Error) -> Option<String> {
+    let text = source.to_string();
+    if text.contains("violates foreign key constraint") {
+        return Some("the row names a customer or an agent that is not there: add that first, or mend the row".into());
+    }
+    if text.contains("violates unique constraint") {
+        return Some(
+            "the row, or one with its key, is there already: leave it out, or skip rows that are there".into(),
+        );
+    }
+    if text.contains("row-level security policy") {
+        return Some("the row belongs to a customer for whom this session may not write".into());
+    }
+    Some("mend the row".into())
 }
 
 fn query_hint(source: &diesel::result::Error) -> Option<String> {

@@ -643,6 +643,18 @@ fn a_pool_hands_out_connections_that_work_for_nobody() {
     assert_eq!(backend(&mut conn), first, "the same connection");
     assert_eq!(customers(&mut conn).unwrap(), NOBODY);
 
+    // The connection string may name a customer: then that is whom every connection works for, also after another.
+    let url = world
+        .db
+        .url_as(&world.role.name)
+        .replace("options=", &format!("options=-capp.customer_id%3D{}%20", world.own.customer.id));
+    let bound = connection::pool(&connection::Target::parse(&url).unwrap(), 1, "test").unwrap();
+    let seen = tenant::scoped(&mut bound.get().unwrap(), world.foreign.customer.id.into(), |conn| -> Result<_> {
+        Ok(customers(conn)?)
+    });
+    assert_eq!(seen.unwrap(), [world.foreign.customer.id]);
+    assert_eq!(customers(&mut bound.get().unwrap()).unwrap(), [world.own.customer.id]);
+
     // In the middle of a scope, by a panic of the thread that has it: that connection is not handed out again.
     drop(conn);
     let lost = std::thread::scope(|scope| {
