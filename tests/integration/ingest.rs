@@ -714,7 +714,8 @@ fn a_session_may_change_its_role_between_two_writes() {
     }
     let rows = samples(&agent, &customer, 30);
     for (role, part) in roles.iter().zip(rows.chunks(15)) {
-        conn.batch_execute(&format!("SET ROLE {}", role.name)).unwrap();
+        let session = format!("SET ROLE {}; SET app.customer_id = '{}'", role.name, customer.id);
+        conn.batch_execute(&session).unwrap();
         assert_eq!(ingest::insert_missing(&mut conn, part).unwrap(), 15);
         // Twice in one transaction, so that the table has to be emptied.
         let again = conn.transaction(|conn| {
