@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use chrono::Utc;
 use diesel::prelude::*;
-use diesel::r2d2::ConnectionManager;
 use diesel::result::Error as Diesel;
 use serde::Serialize;
 use uuid::Uuid;
@@ -22,7 +21,7 @@ use super::Ingest;
 use super::binary::Batch;
 use super::send::{Blame, Way, position};
 pub use super::send::{OnConflict, Through};
-use crate::connection::{self, Pool};
+use crate::connection::{self, Manager, Pool};
 use crate::error::{Error, Result};
 use crate::raw::Batch as _;
 
@@ -38,7 +37,7 @@ const ATTEMPTS: usize = 5;
 /// How long a cancellation goes unnoticed at most while the input waits for the server.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-type Pooled = r2d2::PooledConnection<ConnectionManager<PgConnection>>;
+type Pooled = r2d2::PooledConnection<Manager>;
 
 /// Writes rows from an iterator into their table.
 ///
