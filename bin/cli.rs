@@ -7,6 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use optiinfra_db::layer::Layer;
+use optiinfra_db::roles::Prefix;
 use optiinfra_db::transfer;
 
 use crate::csv;
@@ -48,6 +49,13 @@ pub struct Global {
     /// Use a private PostgreSQL that this tool creates, starts and keeps on this machine.
     #[arg(long, global = true, help_heading = "Connection")]
     pub local: bool,
+
+    /// Refuse a server that is not on this machine unless its certificate is checked: sslmode=verify-full.
+    ///
+    /// A mode that nobody named becomes verify-full; a lesser one in the URL, a service file or PGSSLMODE is an error.
+    /// Without this flag a lesser mode is warned of. OPTIINFRA_REQUIRE_TLS=1 means the same.
+    #[arg(long, global = true, help_heading = "Connection")]
+    pub require_tls: bool,
 
     /// How to print the result.
     #[arg(long, global = true, value_enum, default_value_t = Format::Table, help_heading = "Output")]
@@ -115,6 +123,11 @@ pub enum Command {
     Verify(Verify),
     /// Show what is in the database and how it is doing.
     Stats(Stats),
+    /// Make the database roles of the platform, or compare them with what they should be.
+    Roles {
+        #[command(subcommand)]
+        action: RolesAction,
+    },
     /// Bring the rows of a CSV or NDJSON file into a table.
     #[command(after_help = IMPORT_HELP)]
     Import(Import),
@@ -134,7 +147,9 @@ impl Command {
         use Format::{Csv, Html, Json, Junit, Ndjson, Prometheus, Table};
         match self {
             Self::Stats(_) => &[Table, Json, Csv, Prometheus, Html],
-            Self::Migrate { .. } | Self::Seed(_) | Self::Import(_) | Self::Local { .. } => &[Table, Json],
+            Self::Migrate { .. } | Self::Seed(_) | Self::Import(_) | Self::Roles { .. } | Self::Local { .. } => {
+                &[Table, Json]
+            }
             Self::Export(_) => &[Csv, Ndjson],
             Self::Verify(_) => &[Table, Json, Junit],
         }
@@ -160,6 +175,7 @@ impl Command {
             Self::Seed(_) => "seed",
             Self::Verify(_) => "verify",
             Self::Stats(_) => "stats",
+            Self::Roles { .. } => "roles",
             Self::Import(_) => "import",
             Self::Export(_) => "export",
             Self::Local { .. } => "local",
@@ -310,7 +326,8 @@ pub struct Stats {
     #[arg(long, value_name = "DURATION|TIME", value_parser = since)]
     pub since: Option<Since>,
 
-    /// Count the rows of every table instead of showing the planner's estimate.
+    /// Count the rows of every table instead of showing the planner's estimate, and sum up all samples and answers
+    /// instead of the newest 250,000 of each.
     #[arg(long)]
     pub exact: bool,
 
@@ -467,6 +484,38 @@ impl Since {
             Self::Time(time) => Some(time),
         }
     }
+}
+
+#[derive(Debug, Subcommand)]
+pub enum RolesAction {
+    /// Show the SQL that `apply` would run. Writes nothing.
+    Plan(RolesApply),
+    /// Make the roles and their rights what they should be, in one transaction. A second time it changes nothing.
+    ///
+    /// No password is set: do that with \password in psql. Run it again after migrations that add columns or tables.
+    Apply(RolesApply),
+    /// List every role, right, membership, policy and owner that is missing or too much; exit with 1 if there is any.
+    Check {
+        #[command(flatten)]
+        prefix: RolesPrefix,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct RolesApply {
+    #[command(flatten)]
+    pub prefix: RolesPrefix,
+
+    /// Make the owner role the owner of the tables, types and functions. Whoever owns them now loses them.
+    #[arg(long)]
+    pub take_ownership: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct RolesPrefix {
+    /// What the names of the roles begin with: roles are the cluster's, and it may hold several databases.
+    #[arg(long, value_name = "PREFIX", default_value_t = Prefix::default())]
+    pub prefix: Prefix,
 }
 
 #[derive(Debug, Subcommand)]

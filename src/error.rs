@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use crate::layer::Layer;
+use crate::tls::Weakness;
 
 /// The result of the library's operations.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -17,6 +18,10 @@ pub enum Error {
     /// The connection string cannot be read. The text says why and holds nothing of the string itself.
     #[error("the database URL is not valid: {0}")]
     InvalidTarget(String),
+
+    /// The connection would not be protected, and it was asked that it be.
+    #[error("{0}")]
+    Unprotected(Weakness),
 
     /// The server could not be reached or refused the connection.
     #[error("cannot connect to {target}")]
@@ -282,6 +287,10 @@ impl Error {
             Self::InvalidTarget(_) => Some(
                 "write it as postgresql://USER:PASSWORD@HOST:PORT/DATABASE, special characters percent-encoded".into(),
             ),
+            Self::Unprotected(_) => Some(
+                "write sslmode=verify-full, and where the CA is the company's own sslrootcert=FILE (docs/security.md)"
+                    .into(),
+            ),
             Self::Connect { source, .. } => Some(connect_hint(&source.0).into()),
             Self::Locked { .. } => Some("wait for the other run to end, or raise --lock-wait".into()),
             Self::Migration { source, .. } => migration_hint(source),
@@ -387,10 +396,52 @@ fn seed_hint(layers: &[Layer]) -> String {
     format!("run `optiinfra-dbctl seed {}` first, or `optiinfra-dbctl seed --all`", words.join(" "))
 }
 
+/// What libpq and OpenSSL say when TLS is why a connection fails, and what to do. They do not tell an expired
+/// certificate from one of another CA.
+const TLS_HINTS: [(&[&str], &str); 8] = [
+    (
+        &["certificate verify failed", "SSL error: EVP lib"],
+        "the server's certificate has expired, or no CA in sslrootcert has signed it: \
+         `openssl s_client -starttls postgres -connect HOST:PORT -CAfile FILE` says which",
+    ),
+    (
+        &["does not match host name"],
+        "connect by a name that is in the server's certificate; hostaddr=ADDRESS beside host=NAME says where it is",
+    ),
+    (
+        &["root certificate file"],
+        "name the CA that signs the server's certificate: sslrootcert=FILE, or sslrootcert=system with libpq 16 or newer",
+    ),
+    (&["host name must be specified"], "add host=NAME to hostaddr: the server's certificate is checked for that name"),
+    (
+        &["does not support SSL"],
+        "switch TLS on in the server (`ssl = on`, ssl_cert_file, ssl_key_file), or reach it through a Unix socket",
+    ),
+    (&["group or world access"], "close the key: chmod 600 FILE"),
+    (
+        &[
+            "valid client certificate",
+            "certificate authentication failed",
+            "alert certificate",
+            "alert unknown ca",
+            "alert bad certificate",
+            "alert decrypt error",
+            "could not read certificate file",
+            "could not load private key file",
+        ],
+        "give a client certificate that is valid, that the server's ssl_ca_file has signed, and that names this user: \
+         sslcert=FILE sslkey=FILE",
+    ),
+    (&["no encryption"], "the server takes encrypted connections only: sslmode=verify-full"),
+];
+
 /// libpq and the server tell these cases apart only in words.
 fn connect_hint(message: &str) -> &'static str {
     if message.contains("password authentication failed") || message.contains("no password supplied") {
         return "check the user and the password: DATABASE_URL, PGPASSWORD or ~/.pgpass";
+    }
+    if let Some((_, hint)) = TLS_HINTS.iter().find(|(words, _)| words.iter().any(|word| message.contains(word))) {
+        return hint;
     }
     if message.contains("database") && message.contains("does not exist") {
         return "create the database first: `createdb NAME`";
@@ -452,6 +503,11 @@ fn query_hint(source: &diesel::result::Error) -> Option<String> {
             "another session may hold a table: `SELECT pid, pg_blocking_pids(pid), query FROM pg_stat_activity` shows \
              who waits for whom"
                 .into(),
+        );
+    }
+    if text.contains("permission denied to") || text.contains("must be ") || text.contains("must have ") {
+        return Some(
+            "connect as a superuser, or as the owner of the object with the attributes that this needs".into(),
         );
     }
     if text.contains("permission denied") {

@@ -4,18 +4,17 @@
 //! When the server refuses a batch it does not say which row it means, so the row is searched for, in a transaction
 //! that is rolled back.
 
+use chrono::Utc;
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as Diesel};
 use diesel::sql_types::{Bool, Text};
 use serde::Serialize;
 use uuid::Uuid;
 
-use chrono::Utc;
-use diesel::connection::SimpleConnection;
-
 use super::binary::Batch;
 use super::{Ingest, Place};
 use crate::error::{Doing, Error, Result};
+use crate::raw::{Batch as _, Sql, raw, sql_query};
 
 /// What becomes of a row whose id, or other unique value, is there already.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -126,7 +125,7 @@ struct Probe {
 impl Way {
     /// Asks the server, and makes the temporary table where it takes one.
     pub(super) fn find<R: Ingest>(conn: &mut PgConnection, on_conflict: OnConflict) -> Result<Self> {
-        let probe: Probe = diesel::sql_query(include_str!("probe.sql"))
+        let probe: Probe = sql_query(include_str!("probe.sql"))
             .bind::<Text, _>(R::TABLE)
             .bind::<Text, _>(format!("pg_temp.{}", R::STAGING))
             .get_result(conn)
@@ -151,20 +150,26 @@ impl Way {
             Through::Staging => {
                 empty_staging::<R>(conn)?;
                 R::copy(conn, Place::Staging, rows)?;
-                diesel::sql_query(self.insert::<R>()).execute(conn)?
+                sql_query(self.insert::<R>()).execute(conn)?
             }
         };
         Ok(position(written))
     }
 
     /// The statement that moves rows from the temporary table into the table, in the order in which they came.
-    fn insert<R: Ingest>(self) -> String {
-        let columns = R::COLUMNS.iter().map(|column| format!("\"{column}\"")).collect::<Vec<_>>().join(", ");
+    fn insert<R: Ingest>(self) -> Sql {
+        let columns = Sql::join(R::COLUMNS.iter().map(|column| Sql::identifier(column)), ", ");
         let skip = match self.on_conflict {
             OnConflict::Refuse => "",
             OnConflict::Skip => " ON CONFLICT DO NOTHING",
         };
-        format!("INSERT INTO {} ({columns}) SELECT {columns} FROM pg_temp.{}{skip}", R::TABLE, R::STAGING)
+        raw!(
+            "INSERT INTO {table} ({columns}) SELECT {columns} FROM pg_temp.{staging}{skip}",
+            table = R::TABLE,
+            columns,
+            staging = R::STAGING,
+            skip
+        )
     }
 
     /// Finds the first row that the server does not take, given what it said of the whole batch. Writes nothing.
@@ -223,12 +228,10 @@ fn make_staging<R: Ingest>(conn: &mut PgConnection, replace: bool) -> QueryResul
     let (table, staging) = (R::TABLE, R::STAGING);
     conn.transaction(|conn| {
         if replace {
-            conn.batch_execute(&format!("DROP TABLE pg_temp.{staging}"))?;
+            conn.batch(raw!("DROP TABLE pg_temp.{staging}", staging))?;
         }
-        conn.batch_execute(&format!(
-            "CREATE TEMPORARY TABLE {staging} (LIKE {table}) ON COMMIT DELETE ROWS; \
-             GRANT SELECT, INSERT, TRUNCATE ON pg_temp.{staging} TO PUBLIC"
-        ))
+        conn.batch(raw!("CREATE TEMPORARY TABLE {staging} (LIKE {table}) ON COMMIT DELETE ROWS", staging, table))?;
+        conn.batch(raw!("GRANT SELECT, INSERT, TRUNCATE ON pg_temp.{staging} TO PUBLIC", staging))
     })
 }
 
@@ -241,9 +244,9 @@ fn empty_staging<R: Ingest>(conn: &mut PgConnection) -> QueryResult<()> {
     }
     let staging = R::STAGING;
     let found: Found =
-        diesel::sql_query(format!("SELECT EXISTS (SELECT FROM pg_temp.{staging}) AS used")).get_result(conn)?;
+        sql_query(raw!("SELECT EXISTS (SELECT FROM pg_temp.{staging}) AS used", staging)).get_result(conn)?;
     if found.used {
-        conn.batch_execute(&format!("TRUNCATE pg_temp.{staging}"))?;
+        conn.batch(raw!("TRUNCATE pg_temp.{staging}", staging))?;
     }
     Ok(())
 }

@@ -12,7 +12,6 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::Utc;
-use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::r2d2::ConnectionManager;
 use diesel::result::{DatabaseErrorKind, Error as Diesel};
@@ -25,6 +24,7 @@ use super::send::{Blame, Way, position};
 pub use super::send::{OnConflict, Through};
 use crate::connection::Pool;
 use crate::error::{Error, Message, Result};
+use crate::raw::Batch as _;
 
 /// Rows in a chunk, unless told otherwise.
 pub const ROWS_PER_CHUNK: usize = 10_000;
@@ -194,6 +194,7 @@ impl<'a, R: Ingest> BulkWriter<'a, R> {
                 through: None,
                 failure: None,
                 abandoned: false,
+                in_doubt: 0,
                 writer: self,
             };
             for _ in 0..run.writer.connections {
@@ -246,7 +247,7 @@ enum Outcome {
 /// What ends a run before its time.
 enum Failure {
     Refused { row: u64, id: Uuid, source: Diesel },
-    Failed { first: u64, last: u64, in_doubt: u64, source: Error },
+    Failed { first: u64, last: u64, source: Error },
     Cancelled,
 }
 
@@ -270,6 +271,8 @@ struct Run<'s, 'w, 'a, R> {
     through: Option<Through>,
     failure: Option<Failure>,
     abandoned: bool,
+    /// Rows of chunks whose COMMIT was not answered.
+    in_doubt: u64,
     writer: &'w mut BulkWriter<'a, R>,
 }
 
@@ -404,8 +407,10 @@ impl<R: Ingest> Run<'_, '_, '_, R> {
                 self.fail(Failure::Refused { row: first + position(row), id, source });
             }
             Outcome::Failed { source, in_doubt } => {
-                let in_doubt = if in_doubt { rows } else { 0 };
-                self.fail(Failure::Failed { first, last: first + rows - 1, in_doubt, source });
+                if in_doubt {
+                    self.in_doubt += rows;
+                }
+                self.fail(Failure::Failed { first, last: first + rows - 1, source });
             }
             Outcome::Abandoned => self.abandoned = true,
         }
@@ -417,8 +422,9 @@ impl<R: Ingest> Run<'_, '_, '_, R> {
         let (table, written) = (R::TABLE, self.progress.written);
         match failure {
             Failure::Refused { row, id, source } => Error::RowRefused { table, row, id, written, source },
-            Failure::Failed { first, last, in_doubt, source } => {
-                Error::ChunkFailed { table, first, last, written, in_doubt, source: Box::new(source) }
+            Failure::Failed { first, last, source } => {
+                let (in_doubt, source) = (self.in_doubt, Box::new(source));
+                Error::ChunkFailed { table, first, last, written, in_doubt, source }
             }
             Failure::Cancelled => Error::Cancelled { table, written },
         }
@@ -442,6 +448,10 @@ impl<R: Ingest> Worker<'_, R> {
             let next = chunks.lock().unwrap_or_else(PoisonError::into_inner).recv();
             let Ok(chunk) = next else { return };
             let outcome = self.write(&chunk.batch);
+            if matches!(outcome, Outcome::Refused { .. } | Outcome::Failed { .. }) {
+                // At once, and not when the calling thread hears of it: the next chunk may be waiting.
+                self.stop.store(true, Ordering::Relaxed);
+            }
             if to_input.send(Done { chunk, outcome }).is_err() {
                 return;
             }
@@ -469,7 +479,7 @@ impl<R: Ingest> Worker<'_, R> {
                 Ok(written) => return Outcome::Written(written, way.through()),
                 Err(error) => error,
             };
-            if conn.batch_execute("SELECT 1").is_err() {
+            if conn.batch("SELECT 1").is_err() {
                 return Outcome::Failed { source: failed::<R>(error), in_doubt: is_sent };
             }
             match way.blame::<R>(conn, batch, error) {
