@@ -52,11 +52,21 @@ impl From<Exit> for ExitCode {
 
 /// Whether whoever read our output has gone: nobody is left to tell, and nothing went wrong.
 pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    let output = match error.downcast_ref::<Error>() {
+        Some(Error::Output { source }) => Some(source),
+        _ => error.downcast_ref::<io::Error>(),
+    };
+    output.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 fn lost_connection(error: &Error) -> bool {
     use diesel::result::{DatabaseErrorKind, Error as Diesel};
-    let (Error::Query { source, .. } | Error::Transaction(source)) = error else { return false };
-    matches!(source, Diesel::DatabaseError(DatabaseErrorKind::ClosedConnection, _) | Diesel::BrokenTransactionManager)
+    match error {
+        Error::Query { source, .. } | Error::Transaction(source) => matches!(
+            source,
+            Diesel::DatabaseError(DatabaseErrorKind::ClosedConnection, _) | Diesel::BrokenTransactionManager
+        ),
+        Error::ChunkFailed { source, .. } => matches!(**source, Error::Pool { .. }) || lost_connection(source),
+        _ => false,
+    }
 }

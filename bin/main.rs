@@ -4,13 +4,16 @@ mod charts;
 mod cli;
 mod csv;
 mod exit;
+mod export;
 mod html;
+mod import;
 mod interrupt;
 mod junit;
 mod local;
 mod migrate;
 mod output;
 mod prometheus;
+mod roles;
 mod seed;
 mod stats;
 mod target;
@@ -48,8 +51,11 @@ fn run(cli: &Cli, out: &mut Output) -> anyhow::Result<Exit> {
     match &cli.command {
         Command::Migrate { apply, action } => migrate::run(apply, action.as_ref(), global, out),
         Command::Seed(args) => seed::run(args, &mut target::connect(global, out, "seed")?, out),
+        Command::Roles { action } => roles::run(action, global, out),
         Command::Local { action } => local::run(action, out),
         Command::Verify(args) => verify::run(args, &mut target::connect(global, out, "verify")?, out),
         Command::Stats(args) => stats::run(args, global, out),
+        Command::Import(args) => import::run(args, global, out),
+        Command::Export(args) => export::run(args, global, out),
     }
 }

@@ -4,7 +4,7 @@ use std::env;
 
 use anyhow::anyhow;
 use diesel::pg::PgConnection;
-use optiinfra_db::connection::{self, Target};
+use optiinfra_db::connection::{self, Pool, Target};
 use optiinfra_db::local::{Cluster, Started};
 use optiinfra_db::migrate::refuse_pooler;
 
@@ -37,6 +37,11 @@ pub fn connect_directly(global: &Global, out: &mut Output, command: &str) -> any
     refuse_pooler(&mut conn, &target)?;
     interrupt::watch(&mut conn, &target)?;
     Ok(conn)
+}
+
+/// A pool of so many connections to that database. A signal does not end their sessions: see [`interrupt::cancellable`].
+pub fn pool(global: &Global, out: &mut Output, command: &str, size: u32) -> anyhow::Result<Pool> {
+    Ok(connection::pool(&find(global, out)?, size, &application(command))?)
 }
 
 fn application(command: &str) -> String {

@@ -167,9 +167,88 @@ pub enum Error {
         found: Vec<uuid::Uuid>,
     },
 
+    /// The fields of a file cannot become the columns of a table.
+    #[error("the file does not fit the table: {message}")]
+    Mapping {
+        /// What does not fit.
+        message: String,
+        /// What to do about it.
+        hint: String,
+    },
+
+    /// The rows of one customer are asked for, of a table whose rows are nobody's.
+    #[error("the rows of {table} do not say which customer they belong to")]
+    NoCustomerColumn {
+        /// The table.
+        table: &'static str,
+    },
+
+    /// A file that is to be imported cannot be read.
+    #[error("the input cannot be read")]
+    Input {
+        /// What the system said.
+        source: std::io::Error,
+    },
+
+    /// What is exported cannot be written.
+    #[error("the output cannot be written")]
+    Output {
+        /// What the system said.
+        source: std::io::Error,
+    },
+
+    /// A rejected row could not be told.
+    #[error("the rejected rows cannot be written")]
+    Rejects {
+        /// What the system said.
+        source: std::io::Error,
+    },
+
     /// The probes have to write, and the session may not.
     #[error("the session is read-only, and probes write rows before they roll them back")]
     ReadOnlySession,
+
+    /// The server refused a row of a bulk write.
+    #[error("{table} refused row {row} (id {id}); {}", written_for_good(*.written, 0))]
+    RowRefused {
+        /// Name of the table.
+        table: &'static str,
+        /// The row's position in the input, counted from 1.
+        row: u64,
+        /// The row's id.
+        id: uuid::Uuid,
+        /// How many rows are written for good all the same: the whole chunks that were committed. None where the rows
+        /// were written in the caller's transaction.
+        written: u64,
+        /// What the server said.
+        source: diesel::result::Error,
+    },
+
+    /// A chunk of a bulk write could not be written, and that is no row's fault, or not evidently.
+    #[error("{table}: rows {first} to {last} could not be written; {}", written_for_good(*.written, *.in_doubt))]
+    ChunkFailed {
+        /// Name of the table.
+        table: &'static str,
+        /// Position in the input of the chunk's first row, counted from 1.
+        first: u64,
+        /// Position of its last row.
+        last: u64,
+        /// How many rows are written for good.
+        written: u64,
+        /// How many rows more may be written, because the connection was lost before the server confirmed them.
+        in_doubt: u64,
+        /// What went wrong.
+        source: Box<Self>,
+    },
+
+    /// A bulk write was cancelled.
+    #[error("writing to {table} was cancelled; {}", written_for_good(*.written, 0))]
+    Cancelled {
+        /// Name of the table.
+        table: &'static str,
+        /// How many rows are written for good.
+        written: u64,
+    },
 
     /// The private local cluster could not be used.
     #[error("the local cluster cannot be used: {message}")]
@@ -258,10 +337,18 @@ impl Error {
                 let ids: Vec<_> = found.iter().map(ToString::to_string).collect();
                 Some(format!("name one by its id: {}", ids.join(", ")))
             }
+            Self::Mapping { hint, .. } => Some(hint.clone()),
+            Self::NoCustomerColumn { .. } => {
+                Some("leave --customer out: these rows belong to agents, which work for every customer".into())
+            }
+            Self::Input { .. } | Self::Output { .. } | Self::Rejects { .. } => None,
             Self::ReadOnlySession => Some(
                 "verify without probes, or connect to the primary as a role without default_transaction_read_only".into(),
             ),
             Self::Local { hint, .. } => hint.clone(),
+            Self::RowRefused { source, .. } => row_hint(source),
+            Self::ChunkFailed { source, .. } => source.hint().or_else(|| Some(RETRY_HINT.into())),
+            Self::Cancelled { .. } => Some(RETRY_HINT.into()),
             Self::Query { source, .. } | Self::Transaction(source) => query_hint(source),
             Self::Pool { .. } => None,
         }
@@ -284,6 +371,21 @@ impl<T> Doing<T> for diesel::QueryResult<T> {
 pub(crate) fn plural(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
+
+/// What a bulk write leaves behind when it ends before its time.
+fn written_for_good(rows: u64, in_doubt: u64) -> String {
+    let rows = match rows {
+        0 => "nothing is written".to_owned(),
+        1 => "1 row is written for good".to_owned(),
+        many => format!("{many} rows are written for good"),
+    };
+    match in_doubt {
+        0 => rows,
+        _ => format!("{rows}, and the server did not say whether {in_doubt} more are"),
+    }
+}
+
+const RETRY_HINT: &str = "mend the cause and write the same rows again, skipping those that are there";
 
 fn list(names: &[String], noun: &str) -> String {
     format!("the {noun}{} {}", if names.len() == 1 { "" } else { "s" }, names.join(", "))
@@ -369,6 +471,22 @@ fn migration_hint(source: &diesel::result::Error) -> Option<String> {
     Some("nothing of it remains: mend the cause and run `optiinfra-dbctl migrate` again".into())
 }
 
+fn row_hint(source: &diesel::result::Error) -> Option<String> {
+    let text = source.to_string();
+    if text.contains("violates foreign key constraint") {
+        return Some("the row names a customer or an agent that is not there: add that first, or mend the row".into());
+    }
+    if text.contains("violates unique constraint") {
+        return Some(
+            "the row, or one with its key, is there already: leave it out, or skip rows that are there".into(),
+        );
+    }
+    if text.contains("row-level security policy") {
+        return Some("the row belongs to a customer for whom this session may not write".into());
+    }
+    Some("mend the row".into())
+}
+
 fn query_hint(source: &diesel::result::Error) -> Option<String> {
     let text = source.to_string();
     if text.contains("does not exist") {
@@ -385,6 +503,11 @@ fn query_hint(source: &diesel::result::Error) -> Option<String> {
             "another session may hold a table: `SELECT pid, pg_blocking_pids(pid), query FROM pg_stat_activity` shows \
              who waits for whom"
                 .into(),
+        );
+    }
+    if text.contains("permission denied to") || text.contains("must be ") || text.contains("must have ") {
+        return Some(
+            "connect as a superuser, or as the owner of the object with the attributes that this needs".into(),
         );
     }
     if text.contains("permission denied") {

@@ -70,6 +70,17 @@ impl Migration {
         Ok(header)
     }
 
+    /// What is sent as one text is one transaction for the server, whatever Diesel thinks of it.
+    fn run_by_diesel(&self, conn: &mut dyn BoxableConnection<Pg>, sql: &'static str) -> migration::Result<()> {
+        if self.in_transaction {
+            return Ok(conn.batch(sql)?);
+        }
+        for statement in sql::statements(sql) {
+            conn.batch(statement)?;
+        }
+        Ok(())
+    }
+
     /// Fingerprint of `up.sql` as it stands.
     pub(super) fn file_hash(&self) -> String {
         hash(self.up)
@@ -119,11 +130,11 @@ impl MigrationSource<Pg> for Set {
 
 impl migration::Migration<Pg> for Migration {
     fn run(&self, conn: &mut dyn BoxableConnection<Pg>) -> migration::Result<()> {
-        Ok(conn.batch(self.up)?)
+        self.run_by_diesel(conn, self.up)
     }
 
     fn revert(&self, conn: &mut dyn BoxableConnection<Pg>) -> migration::Result<()> {
-        Ok(conn.batch(self.down)?)
+        self.run_by_diesel(conn, self.down)
     }
 
     fn metadata(&self) -> &dyn MigrationMetadata {

@@ -25,6 +25,7 @@ use crate::enums::{
 use crate::error::{Doing, Error, Result};
 use crate::migrate;
 use crate::raw::{Batch, sql, sql_query};
+use crate::tenant;
 
 /// How long to wait for locks and for queries. UTC is for the schema's fifth version, whose times have no zone.
 const HARMLESS: &str =
@@ -377,6 +378,7 @@ pub fn run(conn: &mut PgConnection, options: &Options) -> Result<Report> {
 
 fn gather(conn: &mut PgConnection, options: &Options) -> Result<Report> {
     conn.batch(HARMLESS).doing("set the time limits")?;
+    tenant::refuse_partial_view(conn).doing("ask which rows this role is shown")?;
     let (database, schema, server_version, gathered_at) = diesel::select((
         sql::<Text>("current_database()::text"),
         sql::<Text>("coalesce(current_schema(), '')::text"),

@@ -14,6 +14,7 @@ use super::catalog::{Entry, Kind};
 use crate::error::{Doing, Result};
 use crate::layer;
 use crate::raw::{Batch, raw, sql_query};
+use crate::tenant;
 
 /// An answer, or why there is none.
 pub(super) type Answer<T> = std::result::Result<T, NoAnswer>;
@@ -84,15 +85,22 @@ fn obstacles(conn: &mut PgConnection, catalog: &[Entry]) -> Result<BTreeMap<&'st
     }
     let query = "SELECT relname::text AS name FROM pg_class
         WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 'f')
-          AND NOT has_table_privilege(oid, 'SELECT')";
+          AND NOT has_any_column_privilege(oid, 'SELECT')";
     let forbidden: Vec<Forbidden> = sql_query(query).load(conn).doing("ask which tables may be read")?;
     let forbidden: BTreeSet<_> = forbidden.into_iter().map(|forbidden| forbidden.name).collect();
+    let hidden = tenant::hidden_tables(conn).doing("ask which rows this role is shown")?;
     let is_there = |table: &str| catalog.iter().any(|entry| entry.kind == Kind::Table && entry.object == table);
     let obstacle = |(_, table)| {
         if !is_there(table) {
             return Some((table, format!("there is no table {table}")));
         }
-        forbidden.contains(table).then(|| (table, format!("this role may not SELECT from {table}")))
+        if forbidden.contains(table) {
+            return Some((table, format!("this role may not SELECT from {table}")));
+        }
+        hidden
+            .iter()
+            .any(|name| name == table)
+            .then(|| (table, format!("row security hides rows of {table} from this role")))
     };
     Ok(layer::tables().filter_map(obstacle).collect())
 }

@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Command, Stdio};
 
 use diesel::connection::SimpleConnection;
+use optiinfra_db::migrate::EMBEDDED;
 
 use crate::support::{Dbctl, Run, TestDb, take_migration_lock};
 
@@ -110,7 +111,7 @@ fn migrate_then_status_check_then_revert() {
     let run = Dbctl::on(&db).run("migrate --format json");
     assert_eq!(run.code, Some(0), "{run:#?}");
     assert_eq!(run.json()["schema_version"], 1);
-    assert_eq!(run.json()["steps"].as_array().unwrap().len(), 8);
+    assert_eq!(run.json()["steps"].as_array().unwrap().len(), EMBEDDED.len());
     assert!(Dbctl::on(&db).run("migrate").stdout.starts_with("nothing to do"));
     assert_eq!(Dbctl::on(&db).run("migrate status --check").code, Some(0));
 
@@ -250,7 +251,7 @@ fn verify_is_clean_on_a_seeded_database_and_exit_1_with_findings() {
     let report = clean.json();
     assert_eq!(report["failed"], 0);
     for (id, count) in
-        [("schema.tables", 18), ("schema.enums", 22), ("schema.indexes", 143), ("schema.foreign_keys", 31)]
+        [("schema.tables", 18), ("schema.enums", 22), ("schema.indexes", 132), ("schema.foreign_keys", 31)]
     {
         assert_eq!(found(&report, id), count, "{id}");
     }
@@ -483,8 +484,9 @@ fn the_five_documented_troubles_name_their_cause_and_their_cure() {
     assert!(run.stdout.contains("time.zones") && run.stdout.contains("resource_metrics.timestamp"), "{run:#?}");
     // 2 and 3: the schema is not there yet, so a row's foreign key or a column's enum type is not either.
     let empty = TestDb::empty();
-    assert_fails(&Dbctl::on(&empty).run("seed --all"), 2, "8 migrations pending", "run `optiinfra-dbctl migrate`");
-    assert_fails(&Dbctl::on(&empty).run("stats"), 2, "8 migrations pending", "run `optiinfra-dbctl migrate`");
+    let pending = format!("{} migrations pending", EMBEDDED.len());
+    assert_fails(&Dbctl::on(&empty).run("seed --all"), 2, &pending, "run `optiinfra-dbctl migrate`");
+    assert_fails(&Dbctl::on(&empty).run("stats"), 2, &pending, "run `optiinfra-dbctl migrate`");
     let run = Dbctl::on(&empty).run("verify");
     assert_eq!(run.code, Some(1));
     assert!(run.stdout.contains("no migration has been applied"), "{run:#?}");
@@ -499,26 +501,29 @@ fn a_plan_prints_a_script_with_its_locks_and_changes_nothing() {
     assert!(plan.stdout.contains("CREATE TABLE workflow_executions") && plan.stdout.contains("COMMIT;"));
     assert!(!plan.stdout.contains("CREATE TABLE resource_metrics"), "the way ends at the version");
     let later = Dbctl::on(&db).run("migrate plan --format json").json();
-    assert_eq!(later["steps"].as_array().unwrap().len(), 8);
-    assert_eq!(Dbctl::on(&db).run("migrate status --format json").json()["pending"].as_array().unwrap().len(), 8);
+    assert_eq!(later["steps"].as_array().unwrap().len(), EMBEDDED.len());
+    let status = Dbctl::on(&db).run("migrate status --format json").json();
+    assert_eq!(status["pending"].as_array().unwrap().len(), EMBEDDED.len());
 
     assert_eq!(Dbctl::on(&db).run("migrate").code, Some(0));
     assert_eq!(Dbctl::on(&db).run("migrate plan").stdout, "-- nothing to do\n");
     let back = Dbctl::on(&db).run("migrate plan --to 20251020180000 --format json").json();
-    let locks = back["steps"][2]["statements"].as_array().unwrap().iter().flat_map(|s| s["locks"].as_array().unwrap());
-    assert!(locks.clone().any(|lock| lock["object"] == "quality_metrics" && lock["mode"] == "ACCESS EXCLUSIVE"));
+    let sixth = back["steps"].as_array().unwrap().last().unwrap();
+    let mut locks = sixth["statements"].as_array().unwrap().iter().flat_map(|s| s["locks"].as_array().unwrap());
+    assert!(locks.any(|lock| lock["object"] == "quality_metrics" && lock["mode"] == "ACCESS EXCLUSIVE"));
 }
 
 #[test]
 fn going_to_a_version_and_redoing_ask_before_data_goes() {
     let db = TestDb::migrated();
-    for command in ["migrate --to 20251019120000", "migrate redo --steps 5"] {
+    let redo = format!("migrate redo --steps {}", EMBEDDED.len() - 4);
+    for command in ["migrate --to 20251019120000", &redo] {
         let asked = Dbctl::on(&db).run(command);
         assert_eq!(asked.code, Some(2), "{asked:#?}");
         assert!(asked.stderr.contains("quality_metrics") && asked.stderr.contains("pass --yes"), "{asked:#?}");
     }
-    let redone = Dbctl::on(&db).run("migrate redo --steps 5 --yes --format json").json();
-    assert_eq!(redone["steps"].as_array().unwrap().len(), 10);
+    let redone = Dbctl::on(&db).run(&format!("{redo} --yes --format json")).json();
+    assert_eq!(redone["steps"].as_array().unwrap().len(), 2 * (EMBEDDED.len() - 4));
     let back = Dbctl::on(&db).run("migrate --to 20251019120000 --yes --format json").json();
     assert_eq!(back["head"], "2025-10-19-120000_core_schema");
     assert_eq!(

@@ -97,7 +97,7 @@ fn a_browser_shows_the_page_and_says_nothing_on_its_console() {
         "claude-3-opus",
         "open regression",
         "size on disk, KiB",
-        "ix_quality_metrics_request_id",
+        "ix_scaling_events_workflow_execution_id",
         "toxicity increase",
     ] {
         assert!(dom.contains(text), "{text} is not on the page");

@@ -199,7 +199,7 @@ fn what_a_revert_would_lose_is_counted_and_nothing_is_lost() {
     crate::support::customer(&mut conn);
     let to = Goal::Version("20251019160000".to_owned());
     let loss = Migrator::default().loss(&mut conn, &to).unwrap();
-    assert_eq!(loss.migrations.len(), 6);
+    assert_eq!(loss.migrations.len(), EMBEDDED.len() - 2);
     let tables: Vec<_> = loss.tables.keys().map(String::as_str).collect();
     assert_eq!(
         tables,
@@ -249,8 +249,24 @@ fn diesel_reads_the_same_migrations_and_its_harness_runs_ours() {
     let mut conn = db.conn();
     conn.run_pending_migrations(Set(EMBEDDED)).unwrap();
     migrate::status(&mut conn).unwrap().require_current().unwrap();
-    Migrator::default().run(&mut conn, &Goal::Back(1)).unwrap();
-    assert_eq!(conn.run_pending_migrations(folder).unwrap().len(), 1, "diesel_cli's view of our history");
+    Migrator::default().run(&mut conn, &Goal::Version(EMBEDDED[6].version.to_owned())).unwrap();
+    let version = conn.run_next_migration(folder).unwrap();
+    assert_eq!(version.to_string(), EMBEDDED[7].version, "diesel_cli's view of our history");
+}
+
+#[test]
+fn a_file_of_several_statements_outside_a_transaction_is_for_our_runner_and_not_for_diesel_cli() {
+    let several = |migration: &Migration| !migration.in_transaction && migration.up.matches(';').count() > 1;
+    let at = EMBEDDED.iter().position(several).unwrap();
+    let db = TestDb::empty();
+    let mut conn = db.conn();
+    Migrator::default().run(&mut conn, &Goal::Version(EMBEDDED[at - 1].version.to_owned())).unwrap();
+    let folder = FileBasedMigrations::from_path(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations")).unwrap();
+    let refused = conn.run_next_migration(folder).unwrap_err().to_string();
+    assert!(refused.contains("cannot run inside a transaction block"), "{refused}");
+    assert_eq!(migrate::status(&mut conn).unwrap().pending[0].version, EMBEDDED[at].version, "nothing has happened");
+    conn.run_next_migration(Set(EMBEDDED)).unwrap();
+    assert_eq!(migrate::status(&mut conn).unwrap().applied.len(), at + 1);
 }
 
 #[test]

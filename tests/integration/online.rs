@@ -10,7 +10,8 @@ use diesel::prelude::*;
 use diesel::sql_types::Text;
 use optiinfra_db::Error;
 use optiinfra_db::migrate::{
-    self, Direction, EMBEDDED, Event, Goal, Lock, Migration, Migrator, OnAhead, OnPending, StartupPolicy, TextState,
+    self, Direction, EMBEDDED, Event, Goal, Lock, Migration, Migrator, OnAhead, OnPending, PlannedStatement,
+    StartupPolicy, TextState,
 };
 
 use crate::support::{TestDb, number};
@@ -324,18 +325,19 @@ fn an_old_replica_stays_ready_while_a_newer_one_migrates() {
 fn a_plan_is_the_sql_that_would_run_and_writes_nothing_even_for_a_reader() {
     let db = TestDb::migrated();
     let reader = db.reader();
-    Migrator::default().run(&mut db.conn(), &Goal::Back(2)).unwrap();
+    Migrator::default().run(&mut db.conn(), &Goal::Version(EMBEDDED[5].version.to_owned())).unwrap();
     let mut conn = PgConnection::establish(&db.url_as(&reader.name)).unwrap();
     optiinfra_db::connection::forbid_writing(&mut conn).unwrap();
     let plan = Migrator::default().plan(&mut conn, &Goal::Head).unwrap();
     let names: Vec<_> = plan.steps.iter().map(|step| (step.name.as_str(), step.direction)).collect();
-    let expected: Vec<_> = EMBEDDED[6..].iter().map(|migration| (migration.name, Direction::Apply)).collect();
+    let newest = &EMBEDDED[6..];
+    let expected: Vec<_> = newest.iter().map(|migration| (migration.name, Direction::Apply)).collect();
     assert_eq!(names, expected);
-    assert_eq!(plan.steps[0].sql, EMBEDDED[6].up);
-    assert!(plan.steps[0].history.contains(EMBEDDED[6].version));
-    let back = Migrator::default().plan(&mut conn, &Goal::Version(EMBEDDED[4].version.to_owned())).unwrap();
+    assert_eq!(plan.steps[0].sql, newest[0].up);
+    assert!(plan.steps[0].history.contains(newest[0].version));
+    let back = Migrator::default().plan(&mut conn, &Goal::Back(1)).unwrap();
     assert_eq!(back.steps.iter().map(|step| step.direction).collect::<Vec<_>>(), [Direction::Revert]);
-    assert_eq!(migrate::status(&mut db.conn()).unwrap().pending.len(), 2);
+    assert_eq!(migrate::status(&mut db.conn()).unwrap().pending.len(), EMBEDDED.len() - 6);
 }
 
 /// Tables and indexes that are locked more than readers lock them, of those that were there before.
@@ -370,15 +372,66 @@ fn mode_of_server(mode: &str) -> String {
     words.chain(["Lock".to_owned()]).collect()
 }
 
+/// Runs statements that cannot be in a transaction, each beside a writer for which it has to wait, and compares the
+/// locks on tables that it holds meanwhile with those that were planned.
+#[track_caller]
+fn assert_locks_of_single_statements(db: &TestDb, statements: &[PlannedStatement]) {
+    let mut looker = db.conn();
+    for statement in statements {
+        let planned = &statement.locks[0];
+        let table = table_of(&mut looker, &planned.object);
+        let mut writer = db.conn();
+        writer.batch_execute(&format!("BEGIN; LOCK TABLE {table} IN ROW EXCLUSIVE MODE")).unwrap();
+        let mut conn = db.conn();
+        let pid = number(&mut conn, "SELECT pg_backend_pid()::bigint");
+        let running = std::thread::spawn({
+            let sql = statement.sql.clone();
+            move || conn.batch_execute(&sql)
+        });
+        let waits = format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {pid} AND wait_event_type = 'Lock'");
+        while number(&mut looker, &waits) == 0 {
+            assert!(!running.is_finished(), "it does not wait: {}", statement.sql);
+            std::thread::yield_now();
+        }
+        let held = format!(
+            "SELECT count(*) FROM pg_locks WHERE pid = {pid} AND relation = '{table}'::regclass AND granted AND mode = "
+        );
+        assert_eq!(statement.locks.len(), 1, "{}", statement.sql);
+        let mode = mode_of_server(planned.mode);
+        assert_eq!(number(&mut looker, &format!("{held} '{mode}'")), 1, "{}", statement.sql);
+        writer.batch_execute("ROLLBACK").unwrap();
+        running.join().unwrap().unwrap();
+    }
+}
+
+/// The table of an index, or the table itself.
+fn table_of(conn: &mut PgConnection, object: &str) -> String {
+    let query = format!(
+        "(SELECT relname::text FROM pg_class WHERE oid = coalesce(
+            (SELECT indrelid FROM pg_index WHERE indexrelid = '{object}'::regclass), '{object}'::regclass))"
+    );
+    diesel::select(diesel::dsl::sql::<Text>(&query)).get_result(conn).unwrap()
+}
+
 #[test]
 fn the_planned_locks_are_those_that_the_server_takes() {
     let db = TestDb::empty();
     let mut conn = db.conn();
     for direction in [Direction::Apply, Direction::Revert] {
-        for migration in EMBEDDED {
+        let mut migrations = EMBEDDED.to_vec();
+        if direction == Direction::Revert {
+            migrations.reverse();
+        }
+        for migration in migrations {
             let goal =
                 if direction == Direction::Apply { Goal::Version(migration.version.to_owned()) } else { Goal::Back(1) };
             let plan = Migrator::default().plan(&mut conn, &goal).unwrap();
+            if !plan.steps[0].in_transaction {
+                assert_locks_of_single_statements(&db, &plan.steps[0].statements);
+                // Each statement does no harm when it is run again.
+                Migrator::default().run(&mut conn, &goal).unwrap();
+                continue;
+            }
             let before = tables(&mut conn);
             let (taken, left) = conn.test_transaction(|conn| {
                 conn.batch_execute(&plan.steps[0].sql)?;

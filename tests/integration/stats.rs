@@ -567,6 +567,26 @@ fn the_deployed_schema_reports_its_redundant_indexes() {
 }
 
 #[test]
+fn the_hot_tables_have_no_redundant_index_and_the_others_keep_theirs() {
+    let db = TestDb::migrated();
+    let operations = of_all(&db).operations;
+    let found: Vec<_> = operations.redundant_indexes.found().unwrap().iter().map(|i| i.index.as_str()).collect();
+    let is_hot = |index: &str| {
+        ["idx_agent_metric_", "ix_quality_metrics_", "ix_resource_metrics_"]
+            .iter()
+            .any(|table| index.starts_with(table))
+    };
+    let (hot, others): (Vec<_>, Vec<_>) = REDUNDANT.iter().map(|(index, _)| *index).partition(|index| is_hot(index));
+    assert_eq!(hot.len(), 11);
+    assert_eq!(found, others);
+    let replaced = ["ix_quality_metrics_hallucination_detected", "ix_resource_metrics_customer_type"];
+    let indexes = operations.indexes.found().unwrap();
+    assert!(!indexes.iter().any(|i| hot.contains(&i.index.as_str()) || replaced.contains(&i.index.as_str())));
+    assert!(indexes.len() >= 115, "the documented number: {}", indexes.len());
+    assert!(indexes.iter().any(|i| i.index == "quality_metrics_request_id_key" && i.unique && i.constraint));
+}
+
+#[test]
 fn an_index_is_redundant_only_where_nothing_would_miss_it() {
     let db = TestDb::migrated();
     db.conn()

@@ -1,0 +1,281 @@
+//! One batch of rows to the server, within one transaction: by COPY into the table, or by COPY into a temporary table
+//! and INSERT from there, where COPY may not or cannot do what is wanted.
+//!
+//! When the server refuses a batch it does not say which row it means, so the row is searched for, in a transaction
+//! that is rolled back.
+
+use chrono::Utc;
+use diesel::prelude::*;
+use diesel::result::{DatabaseErrorKind, Error as Diesel};
+use diesel::sql_types::{Bool, Text};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::binary::Batch;
+use super::{Ingest, Place};
+use crate::error::{Doing, Error, Result};
+use crate::raw::{Batch as _, Sql, raw, sql_query};
+
+/// What becomes of a row whose id, or other unique value, is there already.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum OnConflict {
+    /// It is an error that names the row. The fastest, for it is plain COPY.
+    #[default]
+    Refuse,
+    /// It is left out and counted as skipped, so that the same rows may be written again after a crash.
+    Skip,
+}
+
+/// How rows got into the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Through {
+    /// By COPY into the table itself.
+    Copy,
+    /// By COPY into a temporary table and INSERT from there: to skip rows, and where row security forbids COPY.
+    Staging,
+}
+
+/// Writes rows in the caller's transaction, by one COPY where that is allowed, and returns how many these were.
+///
+/// The rows are held twice in memory while that lasts; for more than some 100,000 use [`super::BulkWriter`]. The
+/// caller's transaction must be one of Diesel's; without one the rows are a transaction of their own.
+///
+/// # Errors
+///
+/// [`Error::RowRefused`] names the first row that the server does not take, for instance because its id is there
+/// already; [`Error::ChunkFailed`] where no row is to blame. Nothing is written then, and the caller's transaction
+/// can go on.
+pub fn copy<R: Ingest>(conn: &mut PgConnection, rows: &[R]) -> Result<u64> {
+    write(conn, OnConflict::Refuse, rows)
+}
+
+/// Writes those rows that are not there yet, in the caller's transaction, and returns how many these were.
+///
+/// A row is there when its id is, or another value that must be unique, as is `request_id`. The rows go through a
+/// temporary table that the session keeps. Otherwise as [`copy`].
+///
+/// # Errors
+///
+/// As [`copy`], but never for a row that is there.
+pub fn insert_missing<R: Ingest>(conn: &mut PgConnection, rows: &[R]) -> Result<u64> {
+    write(conn, OnConflict::Skip, rows)
+}
+
+fn write<R: Ingest>(conn: &mut PgConnection, on_conflict: OnConflict, rows: &[R]) -> Result<u64> {
+    let now = Utc::now();
+    let mut batch = Batch::default();
+    for (row, position) in rows.iter().zip(1..) {
+        let id = row.id().unwrap_or_else(|| row.new_id(now));
+        if let Err(error) = row.put(id, now, &mut batch) {
+            let source = Diesel::SerializationError(Box::new(error));
+            return Err(Error::RowRefused { table: R::TABLE, row: position, id, written: 0, source });
+        }
+    }
+    let way = Way::find::<R>(conn, on_conflict)?;
+    let source = match conn.transaction(|conn| way.send::<R>(conn, batch.rows(0..batch.len()))) {
+        Ok(written) => return Ok(written),
+        Err(error) => error,
+    };
+    let last = position(batch.len());
+    match way.blame::<R>(conn, &batch, source) {
+        Blame::Row { row, id, source } => {
+            Err(Error::RowRefused { table: R::TABLE, row: position(row) + 1, id, written: 0, source })
+        }
+        Blame::Nobody(source) => {
+            let source = Box::new(Error::Query { doing: format!("write to {}", R::TABLE), source });
+            Err(Error::ChunkFailed { table: R::TABLE, first: 1, last, written: 0, in_doubt: 0, source })
+        }
+    }
+}
+
+/// A row's place as a number that outlives this machine's word size.
+pub(super) fn position(index: usize) -> u64 {
+    u64::try_from(index).unwrap_or(u64::MAX)
+}
+
+/// Who is to blame for a refused batch.
+pub(super) enum Blame {
+    /// A row: its index in the batch, its id and what the server says of it.
+    Row { row: usize, id: Uuid, source: Diesel },
+    /// No row, as far as one can tell; what the server said.
+    Nobody(Diesel),
+}
+
+/// How rows get into a table on one connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Way {
+    through: Through,
+    on_conflict: OnConflict,
+}
+
+#[derive(QueryableByName)]
+struct Probe {
+    #[diesel(sql_type = Bool)]
+    secured: bool,
+    #[diesel(sql_type = Bool)]
+    staged: bool,
+    #[diesel(sql_type = Bool)]
+    fits: bool,
+}
+
+impl Way {
+    /// Asks the server, and makes the temporary table where it takes one.
+    pub(super) fn find<R: Ingest>(conn: &mut PgConnection, on_conflict: OnConflict) -> Result<Self> {
+        let probe: Probe = sql_query(include_str!("probe.sql"))
+            .bind::<Text, _>(R::TABLE)
+            .bind::<Text, _>(format!("pg_temp.{}", R::STAGING))
+            .get_result(conn)
+            .doing(format!("see how rows get into {}", R::TABLE))?;
+        if !probe.secured && on_conflict == OnConflict::Refuse {
+            return Ok(Self { through: Through::Copy, on_conflict });
+        }
+        if !(probe.staged && probe.fits) {
+            make_staging::<R>(conn, probe.staged).doing(format!("make a temporary table for {}", R::TABLE))?;
+        }
+        Ok(Self { through: Through::Staging, on_conflict })
+    }
+
+    pub(super) fn through(self) -> Through {
+        self.through
+    }
+
+    /// Sends rows of a batch and returns how many were written. To be called in a transaction.
+    pub(super) fn send<R: Ingest>(self, conn: &mut PgConnection, rows: &[u8]) -> QueryResult<u64> {
+        let written = match self.through {
+            Through::Copy => R::copy(conn, Place::Table, rows)?,
+            Through::Staging => {
+                empty_staging::<R>(conn)?;
+                R::copy(conn, Place::Staging, rows)?;
+                sql_query(self.insert::<R>()).execute(conn)?
+            }
+        };
+        Ok(position(written))
+    }
+
+    /// The statement that moves rows from the temporary table into the table, in the order in which they came.
+    fn insert<R: Ingest>(self) -> Sql {
+        let columns = Sql::join(R::COLUMNS.iter().map(|column| Sql::identifier(column)), ", ");
+        let skip = match self.on_conflict {
+            OnConflict::Refuse => "",
+            OnConflict::Skip => " ON CONFLICT DO NOTHING",
+        };
+        raw!(
+            "INSERT INTO {table} ({columns}) SELECT {columns} FROM pg_temp.{staging}{skip}",
+            table = R::TABLE,
+            columns,
+            staging = R::STAGING,
+            skip
+        )
+    }
+
+    /// Finds the first row that the server does not take, given what it said of the whole batch. Writes nothing.
+    pub(super) fn blame<R: Ingest>(self, conn: &mut PgConnection, batch: &Batch, refusal: Diesel) -> Blame {
+        if !may_mean_a_row(&refusal) {
+            return Blame::Nobody(refusal);
+        }
+        let mut culprit = None;
+        let search = conn.transaction(|conn| {
+            // Without a row, the server takes none either when it is the table that it objects to.
+            self.send::<R>(conn, batch.rows(0..0))?;
+            culprit = self.search::<R>(conn, batch)?;
+            QueryResult::<()>::Err(Diesel::RollbackTransaction)
+        });
+        let Some((row, source)) = culprit.filter(|_| matches!(search, Err(Diesel::RollbackTransaction))) else {
+            return Blame::Nobody(refusal);
+        };
+        if row > 0 && !is_certain(&source) && !self.takes::<R>(conn, batch, 0) {
+            // What it took a moment ago it does not take now: the world has changed, not the row.
+            return Blame::Nobody(refusal);
+        }
+        Blame::Row { row, id: batch.id(row), source }
+    }
+
+    /// Adds rows for as long as the server takes them, and halves what it does not take. Every row is sent about
+    /// once, and each only on top of all before it, so a row that contradicts an earlier one is found too.
+    fn search<R: Ingest>(self, conn: &mut PgConnection, batch: &Batch) -> QueryResult<Option<(usize, Diesel)>> {
+        let (mut taken, mut refused) = (0, batch.len());
+        while taken < refused {
+            let until = if refused - taken == 1 { refused } else { taken + (refused - taken) / 2 };
+            match conn.transaction(|conn| self.send::<R>(conn, batch.rows(taken..until))) {
+                Ok(_) => taken = until,
+                Err(error) if !may_mean_a_row(&error) => return Err(error),
+                Err(error) if until - taken == 1 => return Ok(Some((taken, error))),
+                Err(_) => refused = until,
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether the server takes a row by itself. Writes nothing.
+    fn takes<R: Ingest>(self, conn: &mut PgConnection, batch: &Batch, row: usize) -> bool {
+        let mut taken = false;
+        let undone = conn.transaction(|conn| {
+            self.send::<R>(conn, batch.rows(row..row + 1))?;
+            taken = true;
+            QueryResult::<()>::Err(Diesel::RollbackTransaction)
+        });
+        taken && matches!(undone, Err(Diesel::RollbackTransaction))
+    }
+}
+
+/// Makes the temporary table anew. The session may change its role later, and nobody else can see the table, so every
+/// role may use it.
+fn make_staging<R: Ingest>(conn: &mut PgConnection, replace: bool) -> QueryResult<()> {
+    let (table, staging) = (R::TABLE, R::STAGING);
+    conn.transaction(|conn| {
+        if replace {
+            conn.batch(raw!("DROP TABLE pg_temp.{staging}", staging))?;
+        }
+        conn.batch(raw!("CREATE TEMPORARY TABLE {staging} (LIKE {table}) ON COMMIT DELETE ROWS", staging, table))?;
+        conn.batch(raw!("GRANT SELECT, INSERT, TRUNCATE ON pg_temp.{staging} TO PUBLIC", staging))
+    })
+}
+
+/// The end of a transaction empties the table, but one transaction may send many times.
+fn empty_staging<R: Ingest>(conn: &mut PgConnection) -> QueryResult<()> {
+    #[derive(QueryableByName)]
+    struct Found {
+        #[diesel(sql_type = Bool)]
+        used: bool,
+    }
+    let staging = R::STAGING;
+    let found: Found =
+        sql_query(raw!("SELECT EXISTS (SELECT FROM pg_temp.{staging}) AS used", staging)).get_result(conn)?;
+    if found.used {
+        conn.batch(raw!("TRUNCATE pg_temp.{staging}", staging))?;
+    }
+    Ok(())
+}
+
+/// Whether the server can only have meant a row.
+fn is_certain(error: &Diesel) -> bool {
+    use DatabaseErrorKind::{CheckViolation, ForeignKeyViolation, NotNullViolation, UniqueViolation};
+    matches!(error, Diesel::DatabaseError(UniqueViolation | ForeignKeyViolation | NotNullViolation | CheckViolation, _))
+}
+
+/// Whether the server may have meant a row. Diesel does not tell its codes, so words have to do; where the server
+/// speaks another language, the search ends without a culprit, or at a row that it takes by itself.
+fn may_mean_a_row(error: &Diesel) -> bool {
+    const OTHER_CAUSES: [&str; 10] = [
+        "No space left",
+        "could not extend",
+        "could not write",
+        "deadlock detected",
+        "canceling",
+        "terminating",
+        "out of memory",
+        "out of shared memory",
+        "server closed the connection",
+        "no connection to the server",
+    ];
+    match error {
+        Diesel::DatabaseError(DatabaseErrorKind::Unknown, info) => {
+            !OTHER_CAUSES.iter().any(|words| info.message().contains(words))
+        }
+        error => is_certain(error),
+    }
+}

@@ -1,0 +1,517 @@
+//! Rows of an iterator into a table, in chunks, over several connections at once.
+//!
+//! The calling thread takes the rows and packs them; each chunk is one transaction on one of the connections. There
+//! are a few chunks in all and they go round, full to the connections and empty back: that bounds the memory, and
+//! makes a fast input wait for a slow server. What is told of a chunk comes back with it, so that only the calling
+//! thread counts.
+
+use std::marker::PhantomData;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use chrono::Utc;
+use diesel::prelude::*;
+use diesel::r2d2::ConnectionManager;
+use diesel::result::{DatabaseErrorKind, Error as Diesel};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::Ingest;
+use super::binary::Batch;
+use super::send::{Blame, Way, position};
+pub use super::send::{OnConflict, Through};
+use crate::connection::Pool;
+use crate::error::{Error, Message, Result};
+use crate::raw::Batch as _;
+
+/// Rows in a chunk, unless told otherwise.
+pub const ROWS_PER_CHUNK: usize = 10_000;
+
+/// A chunk ends here too, so that large rows do not make large chunks.
+const BYTES_PER_CHUNK: usize = 4 << 20;
+
+/// How often a chunk is begun again that was nobody's fault.
+const ATTEMPTS: usize = 5;
+
+/// How long a cancellation goes unnoticed at most while the input waits for the server.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+type Pooled = r2d2::PooledConnection<ConnectionManager<PgConnection>>;
+
+/// Writes rows from an iterator into their table.
+///
+/// ```no_run
+/// # use optiinfra_db::ingest::{BulkWriter, OnConflict};
+/// # use optiinfra_db::models::NewResourceMetric;
+/// # fn f(pool: &optiinfra_db::connection::Pool, samples: Vec<NewResourceMetric>) -> optiinfra_db::Result<()> {
+/// let report = BulkWriter::new(pool).connections(2).on_conflict(OnConflict::Skip).write(samples)?;
+/// assert_eq!(report.received, report.written + report.skipped);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// A chunk is written whole or not at all. The first failure ends it: the chunks that other connections have in hand
+/// are completed, no other is begun, and the error says how many rows are written for good. To write the same input
+/// again after that, or after a crash, give [`OnConflict::Skip`], and ids that are the same again: the rows' own, or
+/// those of [`BulkWriter::retry_key`].
+pub struct BulkWriter<'a, R> {
+    pool: &'a Pool,
+    connections: usize,
+    rows_per_chunk: usize,
+    on_conflict: OnConflict,
+    retry_key: Option<Vec<u8>>,
+    cancel: Option<&'a AtomicBool>,
+    progress: Option<Box<dyn FnMut(Progress) + 'a>>,
+    rows: PhantomData<fn(R)>,
+}
+
+/// How far a [`BulkWriter`] has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Progress {
+    /// Rows taken from the input.
+    pub received: u64,
+    /// Rows written for good.
+    pub written: u64,
+    /// Rows left out because they are there already.
+    pub skipped: u64,
+    /// Chunks written.
+    pub chunks: u64,
+}
+
+/// What a [`BulkWriter`] did with its input.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Report {
+    /// Name of the table.
+    pub table: &'static str,
+    /// Rows in the input.
+    pub received: u64,
+    /// Rows written.
+    pub written: u64,
+    /// Rows left out because they are there already.
+    pub skipped: u64,
+    /// Chunks written, each a transaction.
+    pub chunks: u64,
+    /// What was asked for.
+    pub on_conflict: OnConflict,
+    /// How the rows got into the table; `None` without a row.
+    pub through: Option<Through>,
+}
+
+impl<'a, R: Ingest> BulkWriter<'a, R> {
+    /// A writer with one connection, which refuses rows that are there already.
+    pub fn new(pool: &'a Pool) -> Self {
+        Self {
+            pool,
+            connections: 1,
+            rows_per_chunk: ROWS_PER_CHUNK,
+            on_conflict: OnConflict::default(),
+            retry_key: None,
+            cancel: None,
+            progress: None,
+            rows: PhantomData,
+        }
+    }
+
+    /// Writes over so many connections at once, at least one and at most as many as the pool has. With more than one
+    /// the chunks are not committed in the order of the input.
+    #[must_use]
+    pub fn connections(mut self, connections: usize) -> Self {
+        let most = usize::try_from(self.pool.max_size()).unwrap_or(usize::MAX);
+        self.connections = connections.clamp(1, most.max(1));
+        self
+    }
+
+    /// Writes so many rows in a transaction, 1 to 100,000; fewer where the rows are large.
+    #[must_use]
+    pub fn rows_per_chunk(mut self, rows: usize) -> Self {
+        self.rows_per_chunk = rows.clamp(1, 100_000);
+        self
+    }
+
+    /// Says what becomes of a row that is there already.
+    #[must_use]
+    pub fn on_conflict(mut self, on_conflict: OnConflict) -> Self {
+        self.on_conflict = on_conflict;
+        self
+    }
+
+    /// Derives the id of each row that has none from this key and the row's position in the input, so that the same
+    /// input has the same ids when it is written again. Without a key such rows get random ids.
+    #[must_use]
+    pub fn retry_key(mut self, key: impl Into<Vec<u8>>) -> Self {
+        self.retry_key = Some(key.into());
+        self
+    }
+
+    /// Ends before its time once the flag is set: no row is taken and no chunk begun any more. A chunk that the server
+    /// has in hand is completed.
+    #[must_use]
+    pub fn cancelled_by(mut self, flag: &'a AtomicBool) -> Self {
+        self.cancel = Some(flag);
+        self
+    }
+
+    /// Calls this on the writing thread after each chunk.
+    #[must_use]
+    pub fn progress(mut self, tell: impl FnMut(Progress) + 'a) -> Self {
+        self.progress = Some(Box::new(tell));
+        self
+    }
+
+    /// Writes rows.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::RowRefused`] for a row that the server does not take, [`Error::ChunkFailed`] for what is no row's
+    /// fault, and [`Error::Cancelled`].
+    pub fn write(&mut self, rows: impl IntoIterator<Item = R>) -> Result<Report> {
+        self.try_write(rows.into_iter().map(Ok))
+    }
+
+    /// Writes rows of an input that may fail. Its error ends the writing and is returned; rows of whole chunks before
+    /// it may be written by then, as [`BulkWriter::progress`] tells.
+    ///
+    /// # Errors
+    ///
+    /// As [`BulkWriter::write`], and the first error of the input.
+    pub fn try_write<E: From<Error>>(&mut self, rows: impl IntoIterator<Item = Result<R, E>>) -> Result<Report, E> {
+        let stop = AtomicBool::new(false);
+        let (to_server, chunks) = mpsc::channel();
+        let chunks = Mutex::new(chunks);
+        std::thread::scope(|scope| {
+            // Within the scope, so that they are dropped when the input panics: the workers end, and the panic goes on.
+            let (to_input, done) = mpsc::channel();
+            let run = Run {
+                to_server: Some(to_server),
+                done,
+                stop: StopOnDrop(&stop),
+                made: 0,
+                progress: Progress::default(),
+                through: None,
+                failure: None,
+                abandoned: false,
+                in_doubt: 0,
+                writer: self,
+            };
+            for _ in 0..run.writer.connections {
+                let (worker, to_input) = (run.writer.worker(&stop), to_input.clone());
+                let chunks = &chunks;
+                scope.spawn(move || worker.work(chunks, &to_input));
+            }
+            drop(to_input);
+            run.all(rows)
+        })
+    }
+
+    fn worker<'w>(&self, stop: &'w AtomicBool) -> Worker<'w, R>
+    where
+        'a: 'w,
+    {
+        Worker { pool: self.pool, on_conflict: self.on_conflict, stop, conn: None, rows: PhantomData }
+    }
+}
+
+/// Rows on their way to the server.
+#[derive(Default)]
+struct Chunk {
+    batch: Batch,
+    /// Position in the input of the first row, counted from 1.
+    first: u64,
+}
+
+/// A chunk that has come back, and what became of it.
+struct Done {
+    chunk: Chunk,
+    outcome: Outcome,
+}
+
+enum Outcome {
+    Written(u64, Through),
+    Refused {
+        row: usize,
+        id: Uuid,
+        source: Diesel,
+    },
+    Failed {
+        source: Error,
+        in_doubt: bool,
+    },
+    /// Not begun, because another chunk failed.
+    Abandoned,
+}
+
+/// What ends a run before its time.
+enum Failure {
+    Refused { row: u64, id: Uuid, source: Diesel },
+    Failed { first: u64, last: u64, source: Error },
+    Cancelled,
+}
+
+/// Keeps the workers from beginning another chunk once the input is gone, for whatever reason.
+struct StopOnDrop<'s>(&'s AtomicBool);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// The calling thread's side of one call.
+struct Run<'s, 'w, 'a, R> {
+    to_server: Option<Sender<Chunk>>,
+    done: Receiver<Done>,
+    stop: StopOnDrop<'s>,
+    /// Chunks made so far.
+    made: usize,
+    progress: Progress,
+    through: Option<Through>,
+    failure: Option<Failure>,
+    abandoned: bool,
+    /// Rows of chunks whose COMMIT was not answered.
+    in_doubt: u64,
+    writer: &'w mut BulkWriter<'a, R>,
+}
+
+impl<R: Ingest> Run<'_, '_, '_, R> {
+    fn all<E: From<Error>>(mut self, rows: impl IntoIterator<Item = Result<R, E>>) -> Result<Report, E> {
+        let of_input = self.feed(rows);
+        if of_input.is_err() {
+            self.stop.0.store(true, Ordering::Relaxed);
+        }
+        self.to_server = None;
+        while self.wait() {}
+        of_input?;
+        if let Some(failure) = self.failure.take() {
+            return Err(self.error(failure).into());
+        }
+        if self.abandoned {
+            return Err(self.error(Failure::Cancelled).into());
+        }
+        Ok(Report {
+            table: R::TABLE,
+            received: self.progress.received,
+            written: self.progress.written,
+            skipped: self.progress.skipped,
+            chunks: self.progress.chunks,
+            on_conflict: self.writer.on_conflict,
+            through: self.through,
+        })
+    }
+
+    /// Packs the input into chunks and hands these on, until it ends or something fails.
+    fn feed<E>(&mut self, rows: impl IntoIterator<Item = Result<R, E>>) -> Result<(), E> {
+        let mut rows = rows.into_iter();
+        while let Some(mut chunk) = self.empty_chunk() {
+            let now = Utc::now();
+            chunk.first = self.progress.received + 1;
+            let is_last = loop {
+                if self.is_over() {
+                    return Ok(());
+                }
+                let Some(row) = rows.next() else { break true };
+                let row = row?;
+                self.progress.received += 1;
+                let id = row.id().unwrap_or_else(|| self.id_for(&row, now));
+                if let Err(error) = row.put(id, now, &mut chunk.batch) {
+                    let source = Diesel::SerializationError(Box::new(error));
+                    self.fail(Failure::Refused { row: self.progress.received, id, source });
+                    return Ok(());
+                }
+                if chunk.batch.len() >= self.writer.rows_per_chunk || chunk.batch.size() >= BYTES_PER_CHUNK {
+                    break false;
+                }
+            };
+            if chunk.batch.len() > 0
+                && let Some(to_server) = &self.to_server
+            {
+                // Nobody takes it only when every worker has ended, and then the next wait says so.
+                let _ = to_server.send(chunk);
+            }
+            if is_last {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn id_for(&self, row: &R, now: chrono::DateTime<Utc>) -> Uuid {
+        let Some(key) = &self.writer.retry_key else { return row.new_id(now) };
+        let key = [key.as_slice(), b"#", &self.progress.received.to_be_bytes()].concat();
+        row.id_of(&key, now)
+    }
+
+    /// A chunk to fill, one that has come back where all have been made; `None` when it is over.
+    fn empty_chunk(&mut self) -> Option<Chunk> {
+        // One for each connection, one that waits for it, and the one that is being filled.
+        if self.made < 2 * self.writer.connections + 1 {
+            self.made += 1;
+            return Some(Chunk::default());
+        }
+        loop {
+            if self.is_over() {
+                return None;
+            }
+            match self.done.recv_timeout(PATIENCE) {
+                Ok(done) => return Some(self.take_back(done)),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return None,
+            }
+        }
+    }
+
+    /// Waits for a chunk to come back, without another to fill; false when none is left.
+    fn wait(&mut self) -> bool {
+        match self.done.recv_timeout(PATIENCE) {
+            Ok(done) => drop(self.take_back(done)),
+            Err(RecvTimeoutError::Timeout) => drop(self.is_over()),
+            Err(RecvTimeoutError::Disconnected) => return false,
+        }
+        true
+    }
+
+    /// Whether something has failed, or somebody wants it to end.
+    fn is_over(&mut self) -> bool {
+        let cancelled = self.writer.cancel.is_some_and(|flag| flag.load(Ordering::Relaxed));
+        if cancelled && self.to_server.is_some() {
+            self.fail(Failure::Cancelled);
+        }
+        if cancelled {
+            self.stop.0.store(true, Ordering::Relaxed);
+        }
+        self.failure.is_some()
+    }
+
+    fn fail(&mut self, failure: Failure) {
+        self.stop.0.store(true, Ordering::Relaxed);
+        self.failure.get_or_insert(failure);
+    }
+
+    /// Counts what became of a chunk, and empties it.
+    fn take_back(&mut self, Done { mut chunk, outcome }: Done) -> Chunk {
+        let (first, rows) = (chunk.first, position(chunk.batch.len()));
+        match outcome {
+            Outcome::Written(written, through) => {
+                self.progress.written += written;
+                self.progress.skipped += rows.saturating_sub(written);
+                self.progress.chunks += 1;
+                self.through = Some(through);
+                if let Some(tell) = &mut self.writer.progress {
+                    tell(self.progress);
+                }
+            }
+            Outcome::Refused { row, id, source } => {
+                self.fail(Failure::Refused { row: first + position(row), id, source });
+            }
+            Outcome::Failed { source, in_doubt } => {
+                if in_doubt {
+                    self.in_doubt += rows;
+                }
+                self.fail(Failure::Failed { first, last: first + rows - 1, source });
+            }
+            Outcome::Abandoned => self.abandoned = true,
+        }
+        chunk.batch.clear();
+        chunk
+    }
+
+    fn error(&self, failure: Failure) -> Error {
+        let (table, written) = (R::TABLE, self.progress.written);
+        match failure {
+            Failure::Refused { row, id, source } => Error::RowRefused { table, row, id, written, source },
+            Failure::Failed { first, last, source } => {
+                let (in_doubt, source) = (self.in_doubt, Box::new(source));
+                Error::ChunkFailed { table, first, last, written, in_doubt, source }
+            }
+            Failure::Cancelled => Error::Cancelled { table, written },
+        }
+    }
+}
+
+/// A connection's side.
+struct Worker<'w, R> {
+    pool: &'w Pool,
+    on_conflict: OnConflict,
+    stop: &'w AtomicBool,
+    /// Opened for the first chunk, with the way that rows take on it.
+    conn: Option<(Pooled, Way)>,
+    rows: PhantomData<fn(R)>,
+}
+
+impl<R: Ingest> Worker<'_, R> {
+    fn work(mut self, chunks: &Mutex<Receiver<Chunk>>, to_input: &Sender<Done>) {
+        loop {
+            // No worker panics while it holds this, and a receiver has no state to spoil.
+            let next = chunks.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            let Ok(chunk) = next else { return };
+            let outcome = self.write(&chunk.batch);
+            if matches!(outcome, Outcome::Refused { .. } | Outcome::Failed { .. }) {
+                // At once, and not when the calling thread hears of it: the next chunk may be waiting.
+                self.stop.store(true, Ordering::Relaxed);
+            }
+            if to_input.send(Done { chunk, outcome }).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn write(&mut self, batch: &Batch) -> Outcome {
+        if self.stop.load(Ordering::Relaxed) {
+            return Outcome::Abandoned;
+        }
+        let (conn, way) = match self.connect() {
+            Ok(connected) => connected,
+            Err(source) => return Outcome::Failed { source, in_doubt: false },
+        };
+        let way = *way;
+        let mut attempt = 1;
+        loop {
+            let mut is_sent = false;
+            let result = conn.transaction(|conn| {
+                let written = way.send::<R>(conn, batch.rows(0..batch.len()))?;
+                is_sent = true;
+                QueryResult::Ok(written)
+            });
+            let error = match result {
+                Ok(written) => return Outcome::Written(written, way.through()),
+                Err(error) => error,
+            };
+            if conn.batch("SELECT 1").is_err() {
+                return Outcome::Failed { source: failed::<R>(error), in_doubt: is_sent };
+            }
+            match way.blame::<R>(conn, batch, error) {
+                Blame::Row { row, id, source } => return Outcome::Refused { row, id, source },
+                Blame::Nobody(error) if attempt < ATTEMPTS && is_passing(&error) => attempt += 1,
+                Blame::Nobody(error) => return Outcome::Failed { source: failed::<R>(error), in_doubt: false },
+            }
+        }
+    }
+
+    fn connect(&mut self) -> Result<&mut (Pooled, Way)> {
+        match &mut self.conn {
+            Some(connected) => Ok(connected),
+            none => {
+                let mut conn = self.pool.get().map_err(|error| Error::Pool { source: Message(error.to_string()) })?;
+                let way = Way::find::<R>(&mut conn, self.on_conflict)?;
+                Ok(none.insert((conn, way)))
+            }
+        }
+    }
+}
+
+fn failed<R: Ingest>(source: Diesel) -> Error {
+    Error::Query { doing: format!("write to {}", R::TABLE), source }
+}
+
+/// Whether the same chunk may well be taken when it is sent once more.
+fn is_passing(error: &Diesel) -> bool {
+    match error {
+        Diesel::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => true,
+        Diesel::DatabaseError(DatabaseErrorKind::UniqueViolation, _) => true,
+        Diesel::DatabaseError(_, info) => info.message().contains("deadlock detected"),
+        _ => false,
+    }
+}

@@ -1,0 +1,285 @@
+//! Bulk writing while the world ends: killed processes, lost connections, a stopped server, a full disk. What is left
+//! is whole chunks, and the same input written again makes it complete.
+
+#[path = "../../examples/bulk_load.rs"]
+#[expect(dead_code, reason = "its main is not called here")]
+mod example;
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use diesel::connection::SimpleConnection;
+use diesel::pg::PgConnection;
+use nix::sys::signal::{Signal, kill};
+use optiinfra_db::connection::{self, Pool, Target};
+use optiinfra_db::enums::AgentType;
+use optiinfra_db::ingest::{BulkWriter, OnConflict};
+use optiinfra_db::local::Status;
+use optiinfra_db::migrate::{Goal, Migrator};
+use optiinfra_db::models::{Agent, Customer, NewResourceMetric};
+use optiinfra_db::{Error, ingest};
+
+use self::example::{Options, Owners};
+use crate::support::{Scratch, TestDb, agent, at, customer, figures, ground, new_resource_metric, number, rounds};
+
+const CHUNK: usize = 200;
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// The victim's orders: where to write, whose rows, and into which table.
+const ORDERS: &str = "OPTIINFRA_TEST_BULK_LOAD";
+
+fn count(conn: &mut PgConnection, table: &str) -> i64 {
+    number(conn, &format!("SELECT count(*) FROM {table}"))
+}
+
+fn sample(agent: &Agent, customer: &Customer, minute: usize) -> NewResourceMetric {
+    let mut row = new_resource_metric(agent, customer, 50.0, i64::try_from(minute).unwrap());
+    row.timestamp = at(0) + chrono::TimeDelta::seconds(i64::try_from(minute).unwrap());
+    row.id = Some(ingest::ids::sample_id_of(row.timestamp, &minute.to_be_bytes()));
+    row
+}
+
+#[track_caller]
+fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !is_so() {
+        assert!(begin.elapsed() < LIMIT, "not within {LIMIT:?}: {what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+// --- Killed processes ---
+
+/// What a killed process and its successors load.
+fn order(table: &str) -> Options {
+    Options {
+        table: table.to_owned(),
+        rows: 20_000,
+        connections: 2,
+        rows_per_chunk: Some(CHUNK),
+        on_conflict: OnConflict::Skip,
+        ..Options::default()
+    }
+}
+
+#[test]
+#[ignore = "is the process that another test kills"]
+fn victim() {
+    let orders = std::env::var(ORDERS).expect("orders");
+    let [url, table, customer_id, agent_id] = orders.split(' ').collect::<Vec<_>>().try_into().expect("four orders");
+    let pool = connection::pool(&Target::parse(url).unwrap(), 2, "victim").unwrap();
+    let owners = Owners { customer_id: customer_id.parse().unwrap(), agent_id: agent_id.parse().unwrap() };
+    example::load(&pool, &owners, &order(table)).unwrap();
+}
+
+fn start_victim(db: &TestDb, table: &str, agent: &Agent, customer: &Customer) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "ingest_faults::victim", "--ignored"])
+        .env(ORDERS, format!("{} {table} {} {}", db.url(), customer.id, agent.id))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+#[test]
+fn after_many_kills_and_a_run_to_the_end_exactly_the_inputs_rows_are_there() {
+    let (db, mut conn, agent, customer) = ground(AgentType::Resource);
+    for table in ["resource_metrics", "quality_metrics"] {
+        let mut left = Vec::new();
+        for round in 0..rounds(5, 20) {
+            let before = count(&mut conn, table);
+            let mut child = start_victim(&db, table, &agent, &customer);
+            // It has to be at it, and somewhere else in its work each time.
+            let chunks = i64::try_from(round % 3).unwrap();
+            until("the victim writes", || count(&mut conn, table) > before + chunks * 200);
+            assert_eq!(child.try_wait().unwrap(), None, "the victim ended before it was killed");
+            child.kill().unwrap();
+            child.wait().unwrap();
+            until("its sessions end", || {
+                let schema = db.schema();
+                let sessions = format!(
+                    "SELECT count(*) FROM pg_stat_activity a WHERE application_name = 'victim' AND EXISTS (SELECT FROM \
+                     pg_locks l WHERE l.pid = a.pid AND l.relation = '{schema}.{table}'::regclass)"
+                );
+                number(&mut conn, &sessions) == 0
+            });
+            left.push(count(&mut conn, table));
+        }
+        assert!(left.is_sorted() && left.iter().all(|rows| rows % 200 == 0), "{left:?}");
+        assert!(start_victim(&db, table, &agent, &customer).wait().unwrap().success());
+        let rows = count(&mut conn, table);
+        assert_eq!(rows, 20_000);
+
+        // Written at one go into another database, the input is the same rows.
+        let (whole_db, mut whole, ..) = ground(AgentType::Resource);
+        let owners = Owners { customer_id: customer.id, agent_id: agent.id };
+        whole.batch_execute(&format!("ALTER TABLE {table} DISABLE TRIGGER ALL")).unwrap();
+        let pool = connection::pool(&whole_db.target(), 2, "test").unwrap();
+        example::load(&pool, &owners, &order(table)).unwrap();
+        let different = format!(
+            "SELECT count(*) FROM ((TABLE {0}.{table} EXCEPT TABLE {1}.{table}) UNION ALL (TABLE {1}.{table} EXCEPT TABLE {0}.{table})) d",
+            db.schema(),
+            whole_db.schema()
+        )
+        .replace("TABLE ", "SELECT id, agent_id, customer_id, timestamp, created_at FROM ");
+        assert_eq!(number(&mut conn, &different), 0);
+        figures(&format!("kill -9 in bulk writing: {table}: rows left by {} runs: {left:?}, then {rows}", left.len()));
+    }
+}
+
+// --- Lost connections and servers ---
+
+/// Writes rows while something happens at one of them; returns the error and how many rows are there after it.
+fn write_while(pool: &Pool, connections: usize, rows: impl Iterator<Item = NewResourceMetric>) -> Error {
+    let writer = BulkWriter::new(pool).connections(connections).rows_per_chunk(CHUNK);
+    writer.on_conflict(OnConflict::Skip).write(rows).unwrap_err()
+}
+
+#[track_caller]
+fn assert_whole_chunks(error: &Error, there: i64) {
+    let Error::ChunkFailed { written, in_doubt, first, last, .. } = error else { panic!("{error:?}") };
+    let there = u64::try_from(there).unwrap();
+    assert_eq!(there % 200, 0, "{error}");
+    assert!((*written..=written + in_doubt).contains(&there), "{there} rows, but: {error}");
+    assert_eq!((first % 200, last % 200), (1, 0), "{error}");
+    assert!(error.hint().is_some(), "{error:?}");
+}
+
+#[test]
+fn a_lost_connection_leaves_whole_chunks_and_the_retry_completes() {
+    let (db, mut conn, agent, customer) = ground(AgentType::Resource);
+    for connections in [1, 2] {
+        let name = format!("worker_{}", db.schema());
+        let pool = connection::pool(&db.target(), 2, &name).unwrap();
+        conn.batch_execute("TRUNCATE resource_metrics").unwrap();
+        let mut other = db.conn();
+        let kill_one = format!(
+            "SELECT count(*) FROM (SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+             WHERE application_name = '{name}' ORDER BY query_start DESC LIMIT 1) t"
+        );
+        let rows = (0..20_000).map(|minute| {
+            if minute == 9_999 {
+                assert_eq!(number(&mut other, &kill_one), 1);
+            }
+            sample(&agent, &customer, minute)
+        });
+        let error = write_while(&pool, connections, rows);
+        until("no other is writing", || {
+            number(
+                &mut conn,
+                &format!("SELECT count(*) FROM pg_stat_activity WHERE application_name = '{name}' AND state <> 'idle'"),
+            ) == 0
+        });
+        assert_whole_chunks(&error, count(&mut conn, "resource_metrics"));
+        let rows = (0..20_000).map(|minute| sample(&agent, &customer, minute));
+        let report = BulkWriter::new(&pool).on_conflict(OnConflict::Skip).write(rows).unwrap();
+        assert_eq!((report.received, count(&mut conn, "resource_metrics")), (20_000, 20_000));
+    }
+}
+
+/// A migrated cluster of the test's own, with an agent and a customer.
+fn own_cluster() -> (Scratch, Agent, Customer) {
+    let scratch = Scratch::new();
+    scratch.cluster.start().unwrap();
+    let mut conn = connection::connect(&scratch.cluster.target(), "test").unwrap();
+    Migrator::default().run(&mut conn, &Goal::Head).unwrap();
+    let (agent, customer) = (agent(&mut conn, AgentType::Resource), customer(&mut conn));
+    (scratch, agent, customer)
+}
+
+#[test]
+fn a_stopped_server_leaves_whole_chunks_and_the_retry_completes() {
+    let (scratch, agent, customer) = own_cluster();
+    let mut there = 0;
+    for round in 1..=rounds(2, 20) {
+        let pool = connection::pool(&scratch.cluster.target(), 2, "test").unwrap();
+        let stop_at = there + 1_000 + 77 * round;
+        let rows = (0..).map(|minute| {
+            if minute == stop_at {
+                // What `pg_ctl stop -m immediate` sends.
+                kill(scratch.pid(), Signal::SIGQUIT).unwrap();
+            }
+            sample(&agent, &customer, minute)
+        });
+        let error = write_while(&pool, 2, rows);
+        until("the server is gone", || !matches!(scratch.cluster.status().unwrap(), Status::Running { .. }));
+        scratch.cluster.start().unwrap();
+        let mut conn = connection::connect(&scratch.cluster.target(), "test").unwrap();
+        let before = i64::try_from(there).unwrap();
+        there = usize::try_from(count(&mut conn, "resource_metrics")).unwrap();
+        assert_whole_chunks(&error, i64::try_from(there).unwrap() - before);
+    }
+    let pool = connection::pool(&scratch.cluster.target(), 2, "test").unwrap();
+    let rows = (0..there + 1_000).map(|minute| sample(&agent, &customer, minute));
+    let report = BulkWriter::new(&pool).connections(2).on_conflict(OnConflict::Skip).write(rows).unwrap();
+    assert_eq!(report.skipped, u64::try_from(there).unwrap());
+    assert_eq!(report.written, 1_000);
+}
+
+/// A file system in memory, of a size that can be filled, until dropped.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// `None` where this user may not mount one.
+    fn mount(at: &Path) -> Option<Self> {
+        std::fs::create_dir(at).unwrap();
+        let disk = Self(at.to_owned());
+        disk.run("mount", &["-t", "tmpfs", "-o", "size=6m,mode=0777", "tmpfs"]).then_some(disk)
+    }
+
+    fn grow(&self) {
+        assert!(self.run("mount", &["-o", "remount,size=200m"]));
+    }
+
+    fn run(&self, program: &str, arguments: &[&str]) -> bool {
+        let run = Command::new(program).args(arguments).arg(&self.0).stderr(Stdio::null()).status();
+        run.is_ok_and(|status| status.success())
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        if !self.run("umount", &["-l"]) {
+            figures(&format!("a test's file system stays mounted: {}", self.0.display()));
+        }
+    }
+}
+
+#[test]
+fn a_full_disk_leaves_whole_chunks_and_the_retry_completes() {
+    let (scratch, agent, customer) = own_cluster();
+    let path = scratch.cluster.dir().with_file_name("disk");
+    let Some(disk) = SmallDisk::mount(&path) else {
+        figures("skipped: a full disk, because this user may not mount a file system");
+        return;
+    };
+    // The server's user has to own it, and is whoever owns the cluster.
+    let owner = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(scratch.cluster.dir()).unwrap());
+    std::os::unix::fs::chown(&path, Some(owner), None).unwrap();
+    let mut conn = connection::connect(&scratch.cluster.target(), "test").unwrap();
+    conn.batch_execute(&format!("CREATE TABLESPACE small LOCATION '{}'", path.display())).unwrap();
+    conn.batch_execute("ALTER TABLE resource_metrics SET TABLESPACE small").unwrap();
+
+    for (connections, on_conflict) in [(1, OnConflict::Refuse), (2, OnConflict::Skip)] {
+        let pool = connection::pool(&scratch.cluster.target(), 2, "test").unwrap();
+        let before = count(&mut conn, "resource_metrics");
+        let rows = (0..1_000_000).map(|minute| sample(&agent, &customer, minute));
+        let writer = BulkWriter::new(&pool).connections(connections).rows_per_chunk(CHUNK);
+        let error = writer.on_conflict(on_conflict).write(rows).unwrap_err();
+        assert_whole_chunks(&error, count(&mut conn, "resource_metrics") - before);
+        let Error::ChunkFailed { source, .. } = &error else { unreachable!() };
+        let cause = std::error::Error::source(source).unwrap().to_string();
+        assert!(cause.contains("No space left on device"), "{cause}");
+    }
+    disk.grow();
+    let there = count(&mut conn, "resource_metrics");
+    let all = usize::try_from(there).unwrap() + 5_000;
+    let pool = connection::pool(&scratch.cluster.target(), 2, "test").unwrap();
+    let rows = (0..all).map(|minute| sample(&agent, &customer, minute));
+    let report = BulkWriter::new(&pool).connections(2).on_conflict(OnConflict::Skip).write(rows).unwrap();
+    assert_eq!((report.skipped, report.written), (u64::try_from(there).unwrap(), 5_000));
+    drop(conn);
+    scratch.cluster.stop().unwrap();
+}
