@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use chrono::Utc;
 use diesel::prelude::*;
-use diesel::r2d2::ConnectionManager;
 use diesel::result::Error as Diesel;
 use serde::Serialize;
 use uuid::Uuid;
@@ -22,8 +21,8 @@ use super::Ingest;
 use super::binary::Batch;
 use super::send::{Blame, Way, position};
 pub use super::send::{OnConflict, Through};
-use crate::connection::Pool;
-use crate::error::{Error, Message, Result};
+use crate::connection::{self, Manager, Pool};
+use crate::error::{Error, Result};
 use crate::raw::Batch as _;
 
 /// Rows in a chunk, unless told otherwise: some tenths of a second of the server's work, of which the wait for the disk
@@ -39,7 +38,7 @@ const ATTEMPTS: usize = 5;
 /// How long a cancellation goes unnoticed at most while the input waits for the server.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-type Pooled = r2d2::PooledConnection<ConnectionManager<PgConnection>>;
+type Pooled = r2d2::PooledConnection<Manager>;
 
 /// Writes rows from an iterator into their table.
 ///
@@ -516,7 +515,7 @@ impl<R: Ingest> Worker<'_, R> {
         match &mut self.conn {
             Some(connected) => Ok(connected),
             none => {
-                let mut conn = self.pool.get().map_err(|error| Error::Pool { source: Message(error.to_string()) })?;
+                let mut conn = connection::take(self.pool)?;
                 let way = Way::find::<R>(&mut conn, self.on_conflict, self.customer)?;
                 Ok(none.insert((conn, way)))
             }
