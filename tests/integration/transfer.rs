@@ -1213,3 +1213,32 @@ fn where_rows_are_hidden_an_export_of_all_is_refused_and_one_of_a_customer_is_wh
     let elses = export(&format!("resource_metrics --customer {}", Uuid::nil()));
     assert_eq!(elses.code, Some(2), "{elses:#?}");
 }
+
+#[test]
+fn a_session_of_one_customer_imports_its_own_rows_and_no_other_customers() {
+    let (db, mut conn, agent, own) = ground(AgentType::Resource);
+    let other = customer(&mut conn);
+    let folder = Folder::new();
+    let lines = [metric(&agent, &own, "i-1", "1"), metric(&agent, &other, "i-2", "2")];
+    let file = folder.write("f.csv", format!("{METRIC_HEADER}\n{}\n", lines.join("\n")));
+    let role = db.role();
+    let (schema, name) = (db.schema(), &role.name);
+    conn.batch_execute(&format!(
+        "GRANT USAGE ON SCHEMA {schema} TO {name}; GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {name}; \
+         GRANT INSERT ON resource_metrics TO {name}"
+    ))
+    .unwrap();
+    let url = format!("{}%20-capp.customer_id%3D{}", db.url_as(name), own.id);
+    for (arguments, expected) in [("--on-conflict refuse", 1), ("--on-conflict skip", 2), ("--on-conflict skip", 2)] {
+        let run = Dbctl::new()
+            .env("DATABASE_URL", &url)
+            .args(&["import", "resource_metrics", file.to_str().unwrap(), "--format", "json", "--max-rejects", "1"])
+            .run(arguments);
+        assert_eq!(run.code, Some(0), "{run:#?}");
+        let words = format!("no customer has the name or id '{}'", other.id);
+        assert_eq!(reasons(&run.json()), [(3, "customer_id".to_owned(), words)]);
+        assert_eq!(rows(&mut conn, "resource_metrics"), expected, "{arguments}");
+    }
+    let owned = format!("SELECT count(*) FROM resource_metrics WHERE customer_id = '{}'", own.id);
+    assert_eq!(number(&mut conn, &owned), 2);
+}
