@@ -577,7 +577,11 @@ fn a_scope_shows_one_customer_and_leaves_nothing_behind() {
     assert_eq!(customers(&mut conn).unwrap(), NOBODY);
 
     // One that sets another customer for the session.
-    tenant::scoped(&mut conn, own.into(), |conn| -> Result<()> { Ok(work_for(conn, &foreign.to_string())) }).unwrap();
+    let other = tenant::scoped(&mut conn, own.into(), |conn| -> Result<()> {
+        work_for(conn, &foreign.to_string());
+        Ok(())
+    });
+    other.unwrap();
     assert_eq!(customers(&mut conn).unwrap(), NOBODY);
 
     // One that ends the transaction itself is left without a customer, not with the wrong one, and told so.
@@ -696,7 +700,7 @@ fn operate(pool: &connection::Pool, families: &[&Family], turn: usize) {
     }));
     let is_ok = matches!(done, Ok(Ok(())));
     assert_eq!(is_ok, matches!(turn % 7, 0 | 5 | 6), "{turn}: {done:?}");
-    if turn % 3 == 0 {
+    if turn.is_multiple_of(3) {
         // A careless user of the pool.
         work_for(&mut conn, &own.to_string());
     }
