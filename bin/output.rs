@@ -13,8 +13,9 @@ use anstyle::{AnsiColor, Style};
 use anyhow::{Context, bail};
 use chrono::{DateTime, SecondsFormat, Utc};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, TableStyle};
-use diesel::result::Error as DieselError;
+use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind, Error as DieselError};
 use indicatif::{ProgressBar, ProgressStyle};
+use optiinfra_db::layer::Layer;
 use serde::Serialize;
 use tempfile::NamedTempFile;
 use tracing_subscriber::EnvFilter;
@@ -238,11 +239,9 @@ impl Output {
         for cause in error.chain().skip(1) {
             writeln!(self.stderr, "  because {cause}")?;
         }
-        if let Some(DieselError::DatabaseError(_, info)) = error.chain().find_map(|cause| cause.downcast_ref()) {
-            // The detail of a refused row of customers shows the row, and with it the key.
-            let detail = info.details().filter(|_| info.table_name() != Some("customers"));
+        if let Some(DieselError::DatabaseError(kind, info)) = error.chain().find_map(|cause| cause.downcast_ref()) {
             let parts = [
-                ("detail", detail),
+                ("detail", detail(kind, info.as_ref())),
                 ("server hint", info.hint()),
                 ("table", info.table_name()),
                 ("column", info.column_name()),
@@ -267,6 +266,19 @@ impl Output {
         }
         Ok(())
     }
+}
+
+/// What the server adds to an error, unless it may show a secret: the detail of a refused row is the row, and that of
+/// a key that is there twice is the key. The column and the constraint say which it is without the values.
+fn detail<'a>(kind: &DatabaseErrorKind, info: &'a dyn DatabaseErrorInformation) -> Option<&'a str> {
+    let detail = info.details()?;
+    let may_show = match (kind, info.table_name()) {
+        (DatabaseErrorKind::NotNullViolation | DatabaseErrorKind::CheckViolation, _) => true,
+        (_, Some(table)) => table == "customers" || Layer::of_table(table).is_none(),
+        // A view that refuses a row names no table.
+        (_, None) => detail.contains('('),
+    };
+    Some(if may_show { "withheld, because it may show a secret" } else { detail })
 }
 
 /// Prints help, or what is wrong with the arguments; that would repeat an argument, and a URL may hold a password.

@@ -318,6 +318,15 @@ pub fn pool(target: &Target, size: u32, application: &str) -> Result<Pool> {
         .map_err(|error| Error::Pool { source: target.scrub(&error.to_string()) })
 }
 
+/// A connection of a pool, until the value goes.
+///
+/// # Errors
+///
+/// [`Error::Pool`] when none is free within [`POOL_TIMEOUT`], or a new one is refused.
+pub(crate) fn take(pool: &Pool) -> Result<r2d2::PooledConnection<Manager>> {
+    pool.get().map_err(|error| Error::Pool { source: Message(error.to_string()) })
+}
+
 /// Logs what goes wrong in the pool, without the secrets that libpq's text may hold.
 #[derive(Debug)]
 struct LogScrubbed(Target);

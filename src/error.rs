@@ -159,6 +159,13 @@ pub enum Error {
     #[error("rows that the seed does not own depend on rows that would be removed: {}", .0.join(", "))]
     SeedInUse(Vec<String>),
 
+    /// A fleet of the same seed is there, made with other numbers.
+    #[error("fleet {rng_seed} is there already, with other numbers")]
+    OtherFleet {
+        /// The seed of its random numbers.
+        rng_seed: u64,
+    },
+
     /// No customer, or more than one, fits what was asked for.
     #[error("{} '{wanted}'", if .found.is_empty() { "no customer has the name or id" } else { "more than one customer is called" })]
     NoSuchCustomer {
@@ -337,6 +344,10 @@ impl Error {
             Self::SeedInUse(_) => {
                 Some("name the layers that hold these rows too, use --all, or remove the rows first".into())
             }
+            Self::OtherFleet { rng_seed } => Some(format!(
+                "give it the same numbers to complete it, remove it with `optiinfra-dbctl seed fleet --rng-seed {rng_seed} \
+                 --remove`, or choose another --rng-seed"
+            )),
             Self::NoSuchCustomer { found, .. } if found.is_empty() => {
                 Some("`optiinfra-dbctl stats` lists the customers".into())
             }

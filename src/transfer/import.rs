@@ -17,8 +17,8 @@ use super::columns::Table;
 use super::names::Names;
 use super::read::{self, FromFile, Reader, Reject, Row};
 use super::records::Format;
-use crate::connection::Pool;
-use crate::error::{Error, Message, Result};
+use crate::connection::{self, Pool};
+use crate::error::{Error, Result};
 use crate::ingest::{self, BulkWriter, OnConflict};
 use crate::models::{AgentMetric, NewEvent, NewQualityMetric, NewResourceMetric};
 
@@ -364,8 +364,7 @@ struct Chunks<'a> {
 
 impl Chunks<'_> {
     fn write<R: FromFile>(self, input: impl io::Read, options: &Options, watch: &mut dyn Watch) -> Result<Report> {
-        let no_connection = |error: r2d2::Error| Error::Pool { source: Message(error.to_string()) };
-        let names = Names::load(&mut *self.pool.get().map_err(no_connection)?)?;
+        let names = Names::load(&mut *connection::take(self.pool)?)?;
         let read = read::Options { derive_ids: true, ..options.read.clone() };
         let mut reader = Reader::<R>::new(input, &read, &names)?;
         let format = reader.format();

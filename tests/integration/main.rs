@@ -22,6 +22,7 @@ mod connection;
 mod constraints;
 mod core;
 mod enums;
+mod fleet;
 mod html;
 mod ingest;
 mod ingest_faults;

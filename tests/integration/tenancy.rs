@@ -577,11 +577,11 @@ fn a_scope_shows_one_customer_and_leaves_nothing_behind() {
     assert_eq!(customers(&mut conn).unwrap(), NOBODY);
 
     // One that sets another customer for the session.
-    let other = tenant::scoped(&mut conn, own.into(), |conn| -> Result<()> {
+    tenant::scoped(&mut conn, own.into(), |conn| -> Result<()> {
         work_for(conn, &foreign.to_string());
         Ok(())
-    });
-    other.unwrap();
+    })
+    .unwrap();
     assert_eq!(customers(&mut conn).unwrap(), NOBODY);
 
     // One that ends the transaction itself is left without a customer, not with the wrong one, and told so.

@@ -1152,3 +1152,28 @@ fn spoiled_files_are_read_to_their_end_and_never_to_a_panic() {
     }
     assert!(rows > 1000 && rejects > 1000, "{rows} {rejects}");
 }
+
+#[test]
+fn where_rows_are_hidden_an_export_of_all_is_refused_and_one_of_a_customer_is_whole() {
+    let (db, mut conn, agent, customer) = ground(AgentType::Resource);
+    let folder = Folder::new();
+    let lines = [metric(&agent, &customer, "i-1", "1"), metric(&agent, &customer, "i-2", "2")];
+    let file = folder.write("f.csv", format!("{METRIC_HEADER}\n{}\n", lines.join("\n")));
+    assert_eq!(import(&db, "resource_metrics", &file).code, Some(0));
+    let role = db.role();
+    let (schema, name) = (db.schema(), &role.name);
+    let grants =
+        format!("GRANT USAGE ON SCHEMA {schema} TO {name}; GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {name}");
+    conn.batch_execute(&grants).unwrap();
+    let export = |arguments: &str| {
+        let url = format!("{}%20-capp.customer_id%3D{}", db.url_as(name), customer.id);
+        Dbctl::new().env("DATABASE_URL", &url).run(&format!("export {arguments}"))
+    };
+    let all = export("resource_metrics");
+    assert_eq!((all.code, all.stdout.lines().count()), (Some(2), 0), "{all:#?}");
+    assert!(all.stderr.contains("row-level security"), "{all:#?}");
+    let own = export(&format!("resource_metrics --customer {}", customer.id));
+    assert_eq!((own.code, own.stdout.lines().count()), (Some(0), 3), "{own:#?}");
+    let elses = export(&format!("resource_metrics --customer {}", Uuid::nil()));
+    assert_eq!(elses.code, Some(2), "{elses:#?}");
+}
