@@ -1,5 +1,6 @@
 //! Every flag and its help. Nothing here does anything.
 
+use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -7,6 +8,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use optiinfra_db::layer::Layer;
+use optiinfra_db::roles::Prefix;
+use optiinfra_db::transfer;
 
 use crate::csv;
 use crate::output::Hinted;
@@ -48,6 +51,13 @@ pub struct Global {
     #[arg(long, global = true, help_heading = "Connection")]
     pub local: bool,
 
+    /// Refuse a server that is not on this machine unless its certificate is checked: sslmode=verify-full.
+    ///
+    /// A mode that nobody named becomes verify-full; a lesser one in the URL, a service file or PGSSLMODE is an error.
+    /// Without this flag a lesser mode is warned of. OPTIINFRA_REQUIRE_TLS=1 means the same.
+    #[arg(long, global = true, help_heading = "Connection")]
+    pub require_tls: bool,
+
     /// How to print the result.
     #[arg(long, global = true, value_enum, default_value_t = Format::Table, help_heading = "Output")]
     pub format: Format,
@@ -73,8 +83,10 @@ pub enum Format {
     Json,
     /// JUnit's XML, for continuous integration: `verify`.
     Junit,
-    /// Comma-separated values: `stats`.
+    /// Comma-separated values: `stats`, `export`.
     Csv,
+    /// One JSON object a line: `export`.
+    Ndjson,
     /// Prometheus' text format, for the textfile collector: `stats`.
     Prometheus,
     /// One self-contained page: `stats`.
@@ -106,12 +118,29 @@ pub enum Command {
         #[command(subcommand)]
         action: Option<MigrateAction>,
     },
-    /// Insert the platform's example data.
-    Seed(Seed),
+    /// Insert the platform's example data, or a made-up fleet of any size.
+    #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+    Seed {
+        #[command(flatten)]
+        layers: SeedLayers,
+        #[command(subcommand)]
+        action: Option<SeedAction>,
+    },
     /// Check the database against what the code and the platform's documents expect.
     Verify(Verify),
     /// Show what is in the database and how it is doing.
     Stats(Stats),
+    /// Make the database roles of the platform, or compare them with what they should be.
+    Roles {
+        #[command(subcommand)]
+        action: RolesAction,
+    },
+    /// Bring the rows of a CSV or NDJSON file into a table.
+    #[command(after_help = IMPORT_HELP)]
+    Import(Import),
+    /// Write the rows of a table as CSV or NDJSON, which import reads back to the same rows.
+    #[command(after_help = EXPORT_HELP)]
+    Export(Export),
     /// Control the private PostgreSQL that --local uses.
     Local {
         #[command(subcommand)]
@@ -122,17 +151,22 @@ pub enum Command {
 impl Command {
     /// The formats that it takes.
     pub const fn formats(&self) -> &'static [Format] {
-        use Format::{Csv, Html, Json, Junit, Prometheus, Table};
+        use Format::{Csv, Html, Json, Junit, Ndjson, Prometheus, Table};
         match self {
             Self::Stats(_) => &[Table, Json, Csv, Prometheus, Html],
-            Self::Migrate { .. } | Self::Seed(_) | Self::Local { .. } => &[Table, Json],
+            Self::Migrate { .. } | Self::Seed { .. } | Self::Import(_) | Self::Roles { .. } | Self::Local { .. } => {
+                &[Table, Json]
+            }
+            Self::Export(_) => &[Csv, Ndjson],
             Self::Verify(_) => &[Table, Json, Junit],
         }
     }
 
     /// Refuses a format that it does not take.
     pub fn check_format(&self, format: Format) -> Result<(), Hinted> {
-        if self.formats().contains(&format) {
+        // The default of all commands: a table's file format is CSV.
+        let is_default = matches!(self, Self::Export(_)) && format == Format::Table;
+        if is_default || self.formats().contains(&format) {
             return Ok(());
         }
         let names: Vec<_> = self.formats().iter().map(|format| format.name()).collect();
@@ -145,9 +179,12 @@ impl Command {
     const fn name(&self) -> &'static str {
         match self {
             Self::Migrate { .. } => "migrate",
-            Self::Seed(_) => "seed",
+            Self::Seed { .. } => "seed",
             Self::Verify(_) => "verify",
             Self::Stats(_) => "stats",
+            Self::Roles { .. } => "roles",
+            Self::Import(_) => "import",
+            Self::Export(_) => "export",
             Self::Local { .. } => "local",
         }
     }
@@ -242,7 +279,7 @@ pub struct Confirm {
 }
 
 #[derive(Debug, Args)]
-pub struct Seed {
+pub struct SeedLayers {
     /// Layers to seed: core, agent_state, workflow_history, resource, application.
     #[arg(value_name = "LAYER", required_unless_present = "all", conflicts_with = "all")]
     pub layers: Vec<Layer>,
@@ -265,6 +302,56 @@ pub struct Seed {
 
     /// Remove the rows that the seed owns.
     #[arg(long)]
+    pub remove: bool,
+
+    #[command(flatten)]
+    pub confirm: Confirm,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum SeedAction {
+    /// Fill the database with a made-up fleet: instances, scaling, answers and regressions, as real ones would.
+    ///
+    /// The same numbers give the same rows on every machine. A run that was cut short is completed by the same command.
+    Fleet(Fleet),
+}
+
+#[derive(Debug, Args)]
+pub struct Fleet {
+    /// How many customers.
+    #[arg(long, value_name = "C", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+    pub customers: u16,
+
+    /// How many instances each customer has; about three in five are in service, the others are there to scale.
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..))]
+    pub instances: u16,
+
+    /// How many hours it goes back.
+    #[arg(long, value_name = "H", default_value_t = 24, value_parser = clap::value_parser!(u16).range(1..))]
+    pub hours: u16,
+
+    /// Seconds from one sample of an instance to the next.
+    #[arg(long, value_name = "S", default_value = "300", value_parser = clap::value_parser!(NonZeroU16))]
+    pub interval: NonZeroU16,
+
+    /// Which fleet: two with different seeds live side by side.
+    #[arg(long, value_name = "X", default_value_t = 1)]
+    pub rng_seed: u64,
+
+    /// The time of the last sample, as RFC 3339 [default: that of the fleet that is there, else now].
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub at: Option<DateTime<Utc>>,
+
+    /// How many connections write at once.
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub connections: u32,
+
+    /// Show what would be inserted. Writes nothing.
+    #[arg(long, conflicts_with = "remove")]
+    pub plan: bool,
+
+    /// Remove the rows of the fleet with this --rng-seed, and no others.
+    #[arg(long, conflicts_with_all = ["customers", "instances", "hours", "interval", "at"])]
     pub remove: bool,
 
     #[command(flatten)]
@@ -314,6 +401,131 @@ pub struct Stats {
     pub output: Option<PathBuf>,
 }
 
+#[derive(Debug, Args)]
+pub struct Import {
+    /// The table: resource_metrics, quality_metrics, agent_metrics or events.
+    #[arg(value_name = "TABLE")]
+    pub table: transfer::Table,
+
+    /// The file, which may be compressed with gzip; - is standard input.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+
+    /// How the file holds its rows [default: by its name, else by what it begins with].
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub input_format: Option<InputFormat>,
+
+    /// The CSV file has no header; --columns names its fields.
+    #[arg(long, requires = "columns")]
+    pub no_header: bool,
+
+    /// The names of the fields of a CSV file without a header, in their order.
+    #[arg(long, value_name = "FIELD,...", value_delimiter = ',', requires = "no_header")]
+    pub columns: Option<Vec<String>>,
+
+    /// Fill this column from the field of another name. Repeatable.
+    #[arg(long, value_name = "COLUMN=FIELD", value_parser = assignment)]
+    pub map: Vec<(String, String)>,
+
+    /// Give this column the same value in every row, whatever the file says. Repeatable.
+    ///
+    /// customer and agent take a name or an id.
+    #[arg(long, value_name = "COLUMN=VALUE", value_parser = assignment)]
+    pub set: Vec<(String, String)>,
+
+    /// How times are written, as strftime has it, such as '%d.%m.%Y %H:%M:%S'; UTC unless it has an offset.
+    #[arg(long, value_name = "FORMAT")]
+    pub time_format: Option<transfer::TimeFormat>,
+
+    /// The unquoted text that stands for NULL in CSV [default: nothing; an empty text is "" then].
+    #[arg(long, value_name = "TEXT")]
+    pub null: Option<String>,
+
+    /// Leave out fields that no column takes, instead of refusing them.
+    #[arg(long)]
+    pub ignore_unknown: bool,
+
+    /// Take finite values that are out of the range of their unit, and times in the future: `verify` tells of them.
+    #[arg(long)]
+    pub no_range_checks: bool,
+
+    /// Leave out so many bad rows. One more, and nothing is written.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub max_rejects: u64,
+
+    /// Write bad rows to this file, as CSV of line, column, reason and row: whole or not at all.
+    #[arg(long, value_name = "FILE")]
+    pub rejects: Option<PathBuf>,
+
+    /// Try everything, then roll it back. Writes nothing that stays.
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// What becomes of rows whose id or request_id is there already.
+    #[arg(long, value_enum, default_value_t = OnConflict::Refuse)]
+    pub on_conflict: OnConflict,
+
+    /// Write over so many connections at once. For --on-conflict skip.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub connections: u32,
+}
+
+const IMPORT_HELP: &str = "\
+A field fills the column of its name; --map and --set say otherwise. Customers and agents may be named by id or by
+name, in the fields customer_id, customer, agent_id and agent. Without an id, a row gets one.
+
+Times: RFC 3339, or a number since 1970: below 100000000000 it is seconds, from there on milliseconds.
+
+All rows are checked before they are sent, and bad ones are told with line, column and reason. By default everything is
+one transaction: all rows, or none. With --on-conflict skip, chunks are committed one by one and rows that are there are
+skipped, so an import that was cut short can be started again; rows without an id get one that is derived from the row
+and its line. One bad row too many ends the writing then, and what was committed stays.
+
+Exit codes: 0 when no more than --max-rejects rows were bad, 1 when more were, 2 when the file does not fit the table.";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum InputFormat {
+    /// Comma-separated values.
+    Csv,
+    /// One JSON object a line.
+    Ndjson,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OnConflict {
+    /// They are bad rows.
+    Refuse,
+    /// They are left out.
+    Skip,
+}
+
+#[derive(Debug, Args)]
+pub struct Export {
+    /// The table: resource_metrics, quality_metrics, agent_metrics or events.
+    #[arg(value_name = "TABLE")]
+    pub table: transfer::Table,
+
+    /// Only the rows of this customer.
+    #[arg(long, value_name = "ID|NAME")]
+    pub customer: Option<String>,
+
+    /// Only rows of this time and later: a duration such as 90s, 30m, 24h, 7d, 2w, or a time as RFC 3339.
+    #[arg(long, value_name = "DURATION|TIME", value_parser = since)]
+    pub since: Option<Since>,
+
+    /// Only rows before this time, given as for --since.
+    #[arg(long, value_name = "DURATION|TIME", value_parser = since)]
+    pub until: Option<Since>,
+
+    /// Write to this file instead of stdout: whole or not at all.
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+const EXPORT_HELP: &str = "\
+The format is csv unless --format ndjson is given. All columns are there; the rows have no order. Times are UTC. In CSV,
+NULL is an empty field and an empty text is \"\", as PostgreSQL's COPY has it. In NDJSON, NaN and Infinity are strings.";
+
 /// A point in time, as seen from now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Since {
@@ -332,6 +544,38 @@ impl Since {
 }
 
 #[derive(Debug, Subcommand)]
+pub enum RolesAction {
+    /// Show the SQL that `apply` would run. Writes nothing.
+    Plan(RolesApply),
+    /// Make the roles and their rights what they should be, in one transaction. A second time it changes nothing.
+    ///
+    /// No password is set: do that with \password in psql. Run it again after migrations that add columns or tables.
+    Apply(RolesApply),
+    /// List every role, right, membership, policy and owner that is missing or too much; exit with 1 if there is any.
+    Check {
+        #[command(flatten)]
+        prefix: RolesPrefix,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct RolesApply {
+    #[command(flatten)]
+    pub prefix: RolesPrefix,
+
+    /// Make the owner role the owner of the tables, types and functions. Whoever owns them now loses them.
+    #[arg(long)]
+    pub take_ownership: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct RolesPrefix {
+    /// What the names of the roles begin with: roles are the cluster's, and it may hold several databases.
+    #[arg(long, value_name = "PREFIX", default_value_t = Prefix::default())]
+    pub prefix: Prefix,
+}
+
+#[derive(Debug, Subcommand)]
 pub enum LocalAction {
     /// Create it where it is missing and start it where it is down.
     Start,
@@ -346,6 +590,11 @@ pub enum LocalAction {
         #[command(flatten)]
         confirm: Confirm,
     },
+}
+
+fn assignment(text: &str) -> Result<(String, String), String> {
+    let (left, right) = text.split_once('=').ok_or("write it as COLUMN=...")?;
+    Ok((left.trim().to_owned(), right.to_owned()))
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

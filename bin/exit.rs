@@ -52,7 +52,11 @@ impl From<Exit> for ExitCode {
 
 /// Whether whoever read our output has gone: nobody is left to tell, and nothing went wrong.
 pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    let output = match error.downcast_ref::<Error>() {
+        Some(Error::Output { source }) => Some(source),
+        _ => error.downcast_ref::<io::Error>(),
+    };
+    output.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 fn lost_connection(error: &Error) -> bool {

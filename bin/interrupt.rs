@@ -5,6 +5,7 @@
 //! touched. The exit code belongs to `exit.rs`, the words on the terminal to `output.rs`.
 
 use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Mutex, PoisonError};
@@ -17,6 +18,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Integer, Text};
 use optiinfra_db::Error;
 use optiinfra_db::connection::{self, Target};
+use optiinfra_db::raw::sql_query;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -31,12 +33,20 @@ const GOODBYE_WAIT: Duration = Duration::from_millis(200);
 const SERVER_WAIT: Duration = Duration::from_millis(1400);
 /// How long the rest of the program may take to say what happened; it knows more than this file does.
 const MAIN_WAIT: Duration = Duration::from_millis(200);
+/// What work in chunks leaves behind.
+const CHUNKS_STAY: &str = "the same command again skips what is written and goes on";
 const POLL: Duration = Duration::from_millis(20);
 
 /// The session that works for the command.
 static WORK: Mutex<Option<Session>> = Mutex::new(None);
 /// The signal that came; 0 while none has.
 static SIGNAL: AtomicI32 = AtomicI32::new(0);
+/// Set by a signal, for work over several sessions, which ends by itself between two transactions.
+static CANCELLED: AtomicBool = AtomicBool::new(false);
+/// Whether there is such work.
+static CANCELLABLE: AtomicBool = AtomicBool::new(false);
+/// Files that are not whole yet.
+static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 /// Whether somebody has taken it upon himself to say how the command ended.
 static TOLD: AtomicBool = AtomicBool::new(false);
 
@@ -70,8 +80,7 @@ pub fn listen() -> io::Result<()> {
 pub fn watch(conn: &mut PgConnection, target: &Target) -> anyhow::Result<()> {
     // In a transaction, because a pooler may take the two halves of a query to two servers.
     let working: QueryResult<Working> = conn.transaction(|conn| {
-        diesel::sql_query("SELECT pg_backend_pid() AS pid, current_setting('application_name') AS application")
-            .get_result(conn)
+        sql_query("SELECT pg_backend_pid() AS pid, current_setting('application_name') AS application").get_result(conn)
     });
     let working = working.map_err(|source| Error::Query { doing: "ask which session this is".to_owned(), source })?;
     *WORK.lock().unwrap_or_else(PoisonError::into_inner) = Some(Session { target: target.clone(), working });
@@ -79,6 +88,22 @@ pub fn watch(conn: &mut PgConnection, target: &Target) -> anyhow::Result<()> {
         bail!("the session was not used");
     }
     Ok(())
+}
+
+/// The flag that a signal sets, for work that looks at it and ends with [`Error::Cancelled`].
+pub fn cancellable() -> &'static AtomicBool {
+    CANCELLABLE.store(true, Ordering::SeqCst);
+    &CANCELLED
+}
+
+/// Remembers a file to be removed when a signal ends the process.
+pub fn begin_file(path: &Path) {
+    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner).push(path.to_owned());
+}
+
+/// Forgets a file that is whole, or gone.
+pub fn end_file(path: &Path) {
+    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner).retain(|unfinished| unfinished != path);
 }
 
 /// How the program ends: as it would have, or with the signal's code where a signal is why it failed.
@@ -137,6 +162,7 @@ fn state_after(error: &anyhow::Error) -> String {
             format!("migration {name} was rolled back; what was applied before it stays")
         }
         Some(stopped @ Error::MigrationStopped { .. }) => format!("{stopped}; the next run goes on there"),
+        Some(cancelled @ Error::Cancelled { .. }) => format!("{cancelled}; {CHUNKS_STAY}"),
         _ => "nothing is half done: what was not committed is rolled back".to_owned(),
     }
 }
@@ -144,6 +170,15 @@ fn state_after(error: &anyhow::Error) -> String {
 /// Ends the session on the server, and then the process unless it has ended by then.
 fn end(signal: i32) {
     SIGNAL.store(signal, Ordering::SeqCst);
+    CANCELLED.store(true, Ordering::SeqCst);
+    if CANCELLABLE.load(Ordering::SeqCst) {
+        thread::sleep(SERVER_WAIT);
+        if claim() {
+            output::interrupted(&format!("whole chunks are written for good; {CHUNKS_STAY}"));
+            exit();
+        }
+        return;
+    }
     let (done, wait) = mpsc::channel();
     if let Some(session) = WORK.lock().unwrap_or_else(PoisonError::into_inner).take() {
         thread::spawn(move || done.send(session.end()));
@@ -167,6 +202,10 @@ fn end(signal: i32) {
 #[expect(clippy::exit, reason = "main may be asleep or wait for an answer, and has no statement left that could fail")]
 fn exit() {
     if let Some(exit) = caught() {
+        for path in UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            // Nothing is left to tell: the process ends because of the signal.
+            let _ = std::fs::remove_file(path);
+        }
         std::process::exit(exit as i32);
     }
 }
@@ -181,10 +220,10 @@ impl Session {
         while let Some(state) = self.state(&mut conn)? {
             let now = Instant::now();
             if state == "active" && begin.elapsed() < CANCEL_WAIT {
-                self.tell(&mut conn, "pg_cancel_backend")?;
+                self.tell(&mut conn, "SELECT pg_cancel_backend($1)")?;
                 busy_until = Some(now);
             } else if busy_until.is_none_or(|busy| now - busy > GOODBYE_WAIT) {
-                self.tell(&mut conn, "pg_terminate_backend")?;
+                self.tell(&mut conn, "SELECT pg_terminate_backend($1)")?;
             }
             thread::sleep(POLL);
         }
@@ -201,7 +240,7 @@ impl Session {
         // The name too: behind a pooler, somebody else's statement may run in the same server process.
         let query = "SELECT coalesce(state, '') AS state FROM pg_stat_activity \
                      WHERE pid = $1 AND application_name = $2 AND usename = current_user";
-        let found: Option<State> = diesel::sql_query(query)
+        let found: Option<State> = sql_query(query)
             .bind::<Integer, _>(self.working.pid)
             .bind::<Text, _>(&self.working.application)
             .get_result(conn)
@@ -209,7 +248,7 @@ impl Session {
         Ok(found.map(|found| found.state))
     }
 
-    fn tell(&self, conn: &mut PgConnection, function: &str) -> QueryResult<()> {
-        diesel::sql_query(format!("SELECT {function}({})", self.working.pid)).execute(conn).map(drop)
+    fn tell(&self, conn: &mut PgConnection, request: &'static str) -> QueryResult<()> {
+        sql_query(request).bind::<Integer, _>(self.working.pid).execute(conn).map(drop)
     }
 }

@@ -3,26 +3,32 @@
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::fs::Permissions;
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, BufRead, BufWriter, IsTerminal, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anstream::{AutoStream, ColorChoice, StripStream};
 use anstyle::{AnsiColor, Style};
 use anyhow::{Context, bail};
 use chrono::{DateTime, SecondsFormat, Utc};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, TableStyle};
-use diesel::result::Error as DieselError;
+use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind, Error as DieselError};
 use indicatif::{ProgressBar, ProgressStyle};
+use optiinfra_db::layer::Layer;
 use serde::Serialize;
+use tempfile::NamedTempFile;
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Color, Format, Global};
 use crate::exit::Exit;
+use crate::interrupt;
 
 /// Version of the JSON documents. Fields are only ever added; a change of one raises it.
 const SCHEMA_VERSION: u32 = 1;
+
+/// Bytes that are handed to stdout at a time.
+const STREAM_BUFFER: usize = 64 * 1024;
 
 /// Terminals narrower than this get lines as long as they are.
 const NARROWEST: u16 = 40;
@@ -52,6 +58,18 @@ pub struct Progress {
     bar: ProgressBar,
     quiet: bool,
 }
+
+/// How far the reading of an input is.
+pub struct Meter {
+    bar: ProgressBar,
+    /// The length, where lines are written instead of a bar.
+    length: Option<u64>,
+    tenths: u64,
+    begun: Instant,
+}
+
+const METER: &str = "[{bar:30}] {percent} % {msg}, {eta} left";
+const METER_WITHOUT_LENGTH: &str = "{spinner} {msg} in {elapsed}";
 
 /// The terminal as a whole, given back when this goes.
 pub struct Screen {
@@ -138,6 +156,11 @@ impl Output {
         Ok(self.stdout.flush()?)
     }
 
+    /// Where a result goes that is a file: byte by byte as it is.
+    pub fn stream(&mut self) -> impl Write {
+        BufWriter::with_capacity(STREAM_BUFFER, io::stdout().lock())
+    }
+
     /// Prints a result that is a text for people: the text, or the body as a JSON document.
     pub fn text<T: Serialize>(&mut self, body: &T, text: &str) -> anyhow::Result<()> {
         if self.format == Format::Json {
@@ -172,6 +195,21 @@ impl Output {
         Progress { bar, quiet: self.quiet }
     }
 
+    /// Shows how far the reading of an input of so many bytes is: on a terminal as a bar, elsewhere a line for each
+    /// tenth. Without a length there is nothing to be far in.
+    pub fn meter(&self, length: Option<u64>) -> Meter {
+        let bar = match length {
+            _ if self.quiet => ProgressBar::hidden(),
+            Some(length) => ProgressBar::new(length),
+            None => ProgressBar::no_length(),
+        };
+        let template = if length.is_some() { METER } else { METER_WITHOUT_LENGTH };
+        let style = ProgressStyle::with_template(template).map(|style| style.progress_chars("=> "));
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        let has_lines = !self.quiet && !io::stderr().is_terminal();
+        Meter { bar, length: length.filter(|_| has_lines), tenths: 0, begun: Instant::now() }
+    }
+
     /// Shows what would be lost and asks whether to go on; an error means no.
     pub fn confirm(&mut self, loss: &[Table], what: &str) -> anyhow::Result<()> {
         for table in loss {
@@ -201,11 +239,9 @@ impl Output {
         for cause in error.chain().skip(1) {
             writeln!(self.stderr, "  because {cause}")?;
         }
-        if let Some(DieselError::DatabaseError(_, info)) = error.chain().find_map(|cause| cause.downcast_ref()) {
-            // The detail of a refused row of customers shows the row, and with it the key.
-            let detail = info.details().filter(|_| info.table_name() != Some("customers"));
+        if let Some(DieselError::DatabaseError(kind, info)) = error.chain().find_map(|cause| cause.downcast_ref()) {
             let parts = [
-                ("detail", detail),
+                ("detail", detail(kind, info.as_ref())),
                 ("server hint", info.hint()),
                 ("table", info.table_name()),
                 ("column", info.column_name()),
@@ -230,6 +266,19 @@ impl Output {
         }
         Ok(())
     }
+}
+
+/// What the server adds to an error, unless it may show a secret: the detail of a refused row is the row, and that of
+/// a key that is there twice is the key. The column and the constraint say which it is without the values.
+fn detail<'a>(kind: &DatabaseErrorKind, info: &'a dyn DatabaseErrorInformation) -> Option<&'a str> {
+    let detail = info.details()?;
+    let may_show = match (kind, info.table_name()) {
+        (DatabaseErrorKind::NotNullViolation | DatabaseErrorKind::CheckViolation, _) => true,
+        (_, Some(table)) => table == "customers" || Layer::of_table(table).is_none(),
+        // A view that refuses a row names no table.
+        (_, None) => detail.contains('('),
+    };
+    Some(if may_show { "withheld, because it may show a secret" } else { detail })
 }
 
 /// Prints help, or what is wrong with the arguments; that would repeat an argument, and a URL may hold a password.
@@ -283,18 +332,50 @@ fn print_all(tables: &[Table], to: &mut impl Write) -> io::Result<()> {
 
 /// Writes a file beside its place and moves it there, so that a reader sees the old one or the new one, whole.
 pub fn write_atomically(path: &Path, text: &str) -> anyhow::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let write = || -> io::Result<()> {
+    let mut file = WholeFile::create(path)?;
+    let written = file.write_all(text.as_bytes()).and_then(|()| file.finish());
+    written.with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// A file that appears in its place once it is whole, and not at all otherwise.
+pub struct WholeFile {
+    file: BufWriter<NamedTempFile>,
+    unfinished: PathBuf,
+    path: PathBuf,
+}
+
+impl WholeFile {
+    /// Begins a file beside its place.
+    pub fn create(path: &Path) -> anyhow::Result<Self> {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let mut builder = tempfile::Builder::new();
         // Collectors run as another user and read every file of theirs by its ending.
         builder.prefix(".optiinfra-dbctl-").suffix(".tmp").permissions(Permissions::from_mode(0o666));
-        let mut file = builder.tempfile_in(folder)?;
-        file.write_all(text.as_bytes())?;
-        file.as_file().sync_all()?;
-        file.persist(path)?;
+        let file = builder.tempfile_in(folder).with_context(|| format!("cannot write {}", path.display()))?;
+        let unfinished = file.path().to_owned();
+        interrupt::begin_file(&unfinished);
+        Ok(Self { file: BufWriter::new(file), unfinished, path: path.to_owned() })
+    }
+
+    /// Moves it to its place.
+    pub fn finish(mut self) -> io::Result<()> {
+        self.file.flush()?;
+        self.file.get_ref().as_file().sync_all()?;
+        interrupt::end_file(&self.unfinished);
+        let (file, _) = self.file.into_parts();
+        file.persist(&self.path)?;
         Ok(())
-    };
-    write().with_context(|| format!("cannot write {}", path.display()))
+    }
+}
+
+impl Write for WholeFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
 }
 
 /// An error of the binary's own with the next thing to do.
@@ -325,6 +406,41 @@ impl Progress {
         if !self.quiet {
             self.bar.suspend(|| eprintln!("{text}"));
         }
+    }
+}
+
+impl Meter {
+    /// Says that so many bytes and rows were read, and that there is more.
+    pub fn at(&mut self, bytes: u64, rows: u64) {
+        // Bytes are read ahead of the rows in them: the last tenth is told when all is done.
+        let tenths = self.length.map_or(0, |length| bytes.saturating_mul(10).checked_div(length).unwrap_or(0).min(9));
+        let told = self.line(tenths, rows);
+        self.bar.set_position(bytes);
+        self.bar.set_message(told);
+    }
+
+    /// Says that all was read.
+    pub fn done(mut self, rows: u64) {
+        self.line(10, rows);
+    }
+
+    /// Writes a line where a tenth more is done and lines are written; returns what it says.
+    #[expect(clippy::print_stderr, reason = "this file prints, and there is no bar where a line is written")]
+    fn line(&mut self, tenths: u64, rows: u64) -> String {
+        #[expect(clippy::cast_precision_loss, reason = "a rate is no exact number")]
+        let rate = rows as f64 / self.begun.elapsed().as_secs_f64().max(0.001);
+        let told = format!("{rows} rows, {rate:.0} rows/s");
+        if self.length.is_some() && tenths > self.tenths {
+            self.tenths = tenths;
+            eprintln!("{} %: {told}", tenths * 10);
+        }
+        told
+    }
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
     }
 }
 

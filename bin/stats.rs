@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
+use optiinfra_db::raw::Batch;
 use optiinfra_db::stats::operations::{IndexName, Probe, RowsAre};
 use optiinfra_db::stats::{self, Options, Report};
 use optiinfra_db::verify;
@@ -88,7 +88,7 @@ fn deliver(args: &Stats, text: &str, out: &mut Output) -> anyhow::Result<()> {
 /// Verifies as patiently as the statistics are gathered; `Err` says why that did not work.
 fn verified(conn: &mut PgConnection) -> Result<verify::Report, String> {
     let limits = "SET lock_timeout = '50ms'; SET statement_timeout = '5s'";
-    conn.batch_execute(limits).map_err(|error| error.to_string())?;
+    conn.batch(limits).map_err(|error| error.to_string())?;
     verify::run(conn, &verify::Options::default()).map_err(|error| {
         let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
         format!("{error}{}", cause.unwrap_or_default())

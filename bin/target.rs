@@ -4,7 +4,7 @@ use std::env;
 
 use anyhow::anyhow;
 use diesel::pg::PgConnection;
-use optiinfra_db::connection::{self, Target};
+use optiinfra_db::connection::{self, Pool, Target};
 use optiinfra_db::local::{Cluster, Started};
 use optiinfra_db::migrate::refuse_pooler;
 
@@ -39,15 +39,32 @@ pub fn connect_directly(global: &Global, out: &mut Output, command: &str) -> any
     Ok(conn)
 }
 
+/// A pool of so many connections to that database. A signal does not end their sessions: see [`interrupt::cancellable`].
+pub fn pool(global: &Global, out: &mut Output, command: &str, size: u32) -> anyhow::Result<Pool> {
+    Ok(connection::pool(&find(global, out)?, size, &application(command))?)
+}
+
 fn application(command: &str) -> String {
     format!("optiinfra-dbctl/{command}")
 }
 
+/// The database, with the policy for the way there: refused or warned of where it is not protected.
 fn find(global: &Global, out: &mut Output) -> anyhow::Result<Target> {
+    let target = named(global, out)?;
+    if global.require_tls || is_on("OPTIINFRA_REQUIRE_TLS") {
+        return Ok(target.require_tls()?);
+    }
+    if let Some(weakness) = target.weakness() {
+        out.note(&format!("warning: {weakness}; set sslmode=verify-full, and --require-tls to insist on it"))?;
+    }
+    Ok(target)
+}
+
+fn named(global: &Global, out: &mut Output) -> anyhow::Result<Target> {
     if let Some(url) = &global.database_url {
         return Ok(Target::parse(url)?);
     }
-    if global.local || variable("OPTIINFRA_LOCAL").is_some_and(|value| value != "0") {
+    if global.local || is_on("OPTIINFRA_LOCAL") {
         return local(out);
     }
     if let Some(url) = variable("DATABASE_URL") {
@@ -100,6 +117,10 @@ fn unreadable(error: &dotenvy::Error) -> anyhow::Error {
         dotenvy::Error::Io(cause) => anyhow!("cannot read ./.env: {cause}"),
         _ => anyhow!("a line of ./.env cannot be read: write NAME=VALUE, the value in quotes if it holds spaces"),
     }
+}
+
+fn is_on(name: &str) -> bool {
+    variable(name).is_some_and(|value| value != "0")
 }
 
 fn variable(name: &str) -> Option<String> {

@@ -4,7 +4,6 @@
 //! Nothing is written unless it holds, and then only the history: `alembic_version` stays as it is. This room stands
 //! on `migrate` and on the catalogue of `verify`.
 
-use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
@@ -13,6 +12,7 @@ use serde::Serialize;
 use crate::error::{Doing, Error, Result};
 use crate::layer;
 use crate::migrate::{EMBEDDED, Migration, Migrator, Status};
+use crate::raw::{Batch, sql_query};
 use crate::verify::catalog::{self, Difference, Entry};
 
 /// The revisions of the platform's Alembic, each with the version of the migration that does the same.
@@ -94,7 +94,7 @@ fn revision(conn: &mut PgConnection) -> Result<String> {
     if !layer::is_there(conn, "alembic_version").doing("look for alembic_version")? {
         return Err(Error::NotAdoptable("it has no table alembic_version".to_owned()));
     }
-    let rows: Vec<Row> = diesel::sql_query("SELECT version_num::text FROM alembic_version ORDER BY version_num")
+    let rows: Vec<Row> = sql_query("SELECT version_num::text FROM alembic_version ORDER BY version_num")
         .load(conn)
         .doing("read alembic_version")?;
     match rows.as_slice() {
@@ -120,10 +120,9 @@ fn expected(conn: &mut PgConnection, migrations: &[Migration]) -> Result<Vec<Ent
     let mut expected = Vec::new();
     let rehearsed = conn.transaction(|conn| {
         let scratch = "CREATE SCHEMA __optiinfra_scratch; SET LOCAL search_path TO __optiinfra_scratch";
-        conn.batch_execute(scratch).doing("create a schema for the comparison")?;
+        conn.batch(scratch).doing("create a schema for the comparison")?;
         for migration in migrations {
-            conn.batch_execute(migration.up)
-                .map_err(|source| Error::Migration { name: migration.name.to_owned(), source })?;
+            conn.batch(migration.up).map_err(|source| Error::Migration { name: migration.name.to_owned(), source })?;
         }
         expected = catalog::read(conn)?;
         Err::<(), Error>(diesel::result::Error::RollbackTransaction.into())

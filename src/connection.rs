@@ -7,19 +7,74 @@
 use std::fmt;
 use std::time::Duration;
 
-use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
-use diesel::r2d2::ConnectionManager;
+use diesel::r2d2::{ConnectionManager, ManageConnection};
 
 use crate::error::{Doing, Error, Message, Result};
+use crate::raw::Batch;
+use crate::service_file;
 
 /// A pool of connections, as [`pool`] makes it.
-pub type Pool = r2d2::Pool<ConnectionManager<PgConnection>>;
+pub type Pool = r2d2::Pool<Manager>;
+
+/// What a session may be left with by whoever had it before, and must not be: the customer whom it works for, and a role
+/// that it took on. They become what the connection string says, in general nobody and the user. A transaction left
+/// open is Diesel's to notice.
+const FORGET: &str = "RESET app.customer_id; RESET ROLE";
+
+/// Makes the connections of a [`Pool`], and sees to it that whoever gets one finds nothing of whoever had it before.
+#[derive(Debug)]
+pub struct Manager(ConnectionManager<PgConnection>);
+
+impl ManageConnection for Manager {
+    type Connection = PgConnection;
+    type Error = diesel::r2d2::Error;
+
+    fn connect(&self) -> Result<PgConnection, Self::Error> {
+        self.0.connect()
+    }
+
+    /// Runs whenever a connection is handed out, so it costs no more than the question whether it lives.
+    fn is_valid(&self, conn: &mut PgConnection) -> Result<(), Self::Error> {
+        conn.batch(FORGET).map_err(diesel::r2d2::Error::QueryError)
+    }
+
+    fn has_broken(&self, conn: &mut PgConnection) -> bool {
+        self.0.has_broken(conn)
+    }
+}
 
 /// Makes the server look whether the client is still there while a statement runs. Without it, the statement of a
 /// client that was killed goes on to its end and keeps its locks as long.
 pub(crate) const DEATH_CHECK: &str = "client_connection_check_interval";
+
+/// When a peer that is gone is given up over TCP: asked after 30 s of silence, then every 10 s, three times; and after
+/// a minute in which it acknowledged nothing that was sent (milliseconds).
+const TCP_LIMITS: [(&str, &str); 4] = [
+    ("keepalives_idle", "30"),
+    ("keepalives_interval", "10"),
+    ("keepalives_count", "3"),
+    ("tcp_user_timeout", "60000"),
+];
+
+/// The variables that libpq reads, for the parameters that matter here.
+const VARIABLES: [(&str, &str); 14] = [
+    ("application_name", "PGAPPNAME"),
+    ("connect_timeout", "PGCONNECT_TIMEOUT"),
+    ("dbname", "PGDATABASE"),
+    ("gssencmode", "PGGSSENCMODE"),
+    ("host", "PGHOST"),
+    ("hostaddr", "PGHOSTADDR"),
+    ("options", "PGOPTIONS"),
+    ("port", "PGPORT"),
+    ("requiressl", "PGREQUIRESSL"),
+    ("service", "PGSERVICE"),
+    ("servicefile", "PGSERVICEFILE"),
+    ("sslmode", "PGSSLMODE"),
+    ("sslrootcert", "PGSSLROOTCERT"),
+    ("user", "PGUSER"),
+];
 
 /// How long [`pool`] waits for a connection before it gives up.
 pub const POOL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -77,12 +132,42 @@ impl Target {
 
     /// With the server told to notice within a second when we are gone, unless the target sets that itself.
     fn notice_death(&self) -> Self {
-        let options =
-            self.get("options").map(str::to_owned).or_else(|| std::env::var("PGOPTIONS").ok()).unwrap_or_default();
+        let options = self.setting("options").map(|setting| setting.value).unwrap_or_default();
         if options.contains(DEATH_CHECK) {
             return self.clone();
         }
         self.clone().with("options", format!("{options} -c {DEATH_CHECK}=1s").trim_start())
+    }
+
+    /// With a name for the server's administrator and limits on waiting, where nobody has set them.
+    fn prepared(&self, application: &str, connect_timeout: &str) -> Self {
+        let limits = TCP_LIMITS.into_iter().chain([("connect_timeout", connect_timeout)]);
+        let named = self.clone().or("fallback_application_name", application).with_system_certificates_checked();
+        limits.fold(named, |target, (key, value)| match target.setting(key) {
+            Some(_) => target,
+            None => target.with(key, value),
+        })
+    }
+
+    /// What libpq will take for a parameter, and from where: the target, the service file or the environment.
+    pub(crate) fn setting(&self, key: &str) -> Option<Setting> {
+        let own = self.get(key).map(|value| (value.to_owned(), Source::Target));
+        let of_service = || {
+            let (_, value) = self.section()?.into_iter().find(|(name, _)| name == key)?;
+            Some((value, Source::ServiceFile))
+        };
+        let (value, from) = own.or_else(of_service).or_else(|| variable(key))?;
+        Some(Setting { value, from })
+    }
+
+    /// Whether the service file that the target needs could be read.
+    pub(crate) fn has_section(&self) -> bool {
+        self.section().is_some()
+    }
+
+    fn section(&self) -> Option<Vec<(String, String)>> {
+        let service = self.get("service").map(str::to_owned).or_else(|| variable("service").map(|(name, _)| name))?;
+        service_file::section(&service, self.get("servicefile"))
     }
 
     /// The value of a libpq parameter, if the target names it.
@@ -102,7 +187,7 @@ impl Target {
         let mut secrets: Vec<String> =
             ["password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"]
                 .into_iter()
-                .filter_map(|key| self.get(key).map(str::to_owned))
+                .filter_map(|key| self.setting(key).map(|setting| setting.value))
                 .chain(std::env::var("PGPASSWORD"))
                 .filter(|secret| !secret.is_empty())
                 .collect();
@@ -120,18 +205,49 @@ impl Target {
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let setting =
-            |key: &str, variable: &str| self.get(key).map(str::to_owned).or_else(|| std::env::var(variable).ok());
+        let setting = |key: &str| self.setting(key).map(|setting| setting.value);
         f.write_str("postgresql://")?;
-        if let Some(user) = setting("user", "PGUSER") {
+        if let Some(user) = setting("user") {
             write!(f, "{user}@")?;
         }
-        f.write_str(&setting("host", "PGHOST").unwrap_or_default())?;
-        if let Some(port) = setting("port", "PGPORT") {
+        f.write_str(&setting("host").unwrap_or_default())?;
+        if let Some(port) = setting("port") {
             write!(f, ":{port}")?;
         }
-        write!(f, "/{}", setting("dbname", "PGDATABASE").unwrap_or_default())
+        write!(f, "/{}", setting("dbname").unwrap_or_default())
     }
+}
+
+/// A parameter and where it comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Setting {
+    pub value: String,
+    pub from: Source,
+}
+
+/// Where a parameter comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Source {
+    Target,
+    ServiceFile,
+    Variable(&'static str),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Target => "the connection string",
+            Self::ServiceFile => "the service file",
+            Self::Variable(name) => name,
+        })
+    }
+}
+
+/// What the environment says about a parameter. libpq takes an empty variable at its word; it says nothing here.
+fn variable(key: &str) -> Option<(String, Source)> {
+    let (_, name) = VARIABLES.into_iter().find(|(known, _)| *known == key)?;
+    let value = std::env::var(name).ok().filter(|value| !value.is_empty())?;
+    Some((value, Source::Variable(name)))
 }
 
 impl fmt::Debug for Target {
@@ -140,23 +256,31 @@ impl fmt::Debug for Target {
     }
 }
 
-/// Opens one connection. `application` is the name that the server's administrator sees.
+/// Opens one connection. `application` is the name that the server's administrator sees, unless the target, the
+/// service file or `PGAPPNAME` names another.
+///
+/// Whether the way there is protected is the caller's to ask: [`Target::weakness`], [`Target::require_tls`].
 ///
 /// # Errors
 ///
 /// [`Error::Connect`] when the server cannot be reached or refuses, within 10 seconds unless the target says
 /// otherwise.
 pub fn connect(target: &Target, application: &str) -> Result<PgConnection> {
-    let target = target.clone().or("application_name", application).or("connect_timeout", "10");
-    let refused = match PgConnection::establish(&target.notice_death().conninfo()) {
-        Ok(conn) => return Ok(conn),
+    establish(&target.prepared(application, "10")).map(|(conn, _)| conn)
+}
+
+/// Connects, and returns also the target that worked.
+fn establish(target: &Target) -> Result<(PgConnection, Target)> {
+    let wanted = target.notice_death();
+    let refused = match PgConnection::establish(&wanted.conninfo()) {
+        Ok(conn) => return Ok((conn, wanted)),
         Err(error) => error.to_string(),
     };
     // A pooler that passes no start-up options on, or a server whose system cannot tell that a client is gone.
     if refused.contains("unsupported startup parameter") || refused.contains(DEATH_CHECK) {
         tracing::debug!("connecting without {DEATH_CHECK}");
         if let Ok(conn) = PgConnection::establish(&target.conninfo()) {
-            return Ok(conn);
+            return Ok((conn, target.clone()));
         }
     }
     Err(Error::Connect { target: target.to_string(), source: target.scrub(&refused) })
@@ -168,27 +292,39 @@ pub fn connect(target: &Target, application: &str) -> Result<PgConnection> {
 ///
 /// [`Error::Query`] when the server refuses that too.
 pub fn forbid_writing(conn: &mut PgConnection) -> Result<()> {
-    conn.batch_execute("SET default_transaction_read_only = on").doing("make the session read-only")
+    conn.batch("SET default_transaction_read_only = on").doing("make the session read-only")
 }
 
 /// Makes a pool of at most `size` connections, the first of which is opened now.
 ///
-/// A connection is waited for at most [`POOL_TIMEOUT`]; none is kept open without need.
+/// A connection is waited for at most [`POOL_TIMEOUT`]; none is kept open without need. Where the way to the server is
+/// not protected ([`Target::weakness`]), that is logged as a warning.
 ///
 /// # Errors
 ///
 /// [`Error::Connect`] when the server cannot be reached or refuses, and [`Error::Pool`] when the pool cannot be made.
 pub fn pool(target: &Target, size: u32, application: &str) -> Result<Pool> {
-    let target = target.clone().or("application_name", application).or("connect_timeout", "5");
+    if let Some(weakness) = target.weakness() {
+        tracing::warn!("{weakness}");
+    }
     // Opened outside the pool, because the pool would retry a refused connection until its time is up.
-    drop(connect(&target, application)?);
+    let (_, target) = establish(&target.prepared(application, "5"))?;
     r2d2::Pool::builder()
         .max_size(size)
         .min_idle(Some(0))
         .connection_timeout(POOL_TIMEOUT)
         .error_handler(Box::new(LogScrubbed(target.clone())))
-        .build(ConnectionManager::new(target.conninfo()))
+        .build(Manager(ConnectionManager::new(target.conninfo())))
         .map_err(|error| Error::Pool { source: target.scrub(&error.to_string()) })
+}
+
+/// A connection of a pool, until the value goes.
+///
+/// # Errors
+///
+/// [`Error::Pool`] when none is free within [`POOL_TIMEOUT`], or a new one is refused.
+pub(crate) fn take(pool: &Pool) -> Result<r2d2::PooledConnection<Manager>> {
+    pool.get().map_err(|error| Error::Pool { source: Message(error.to_string()) })
 }
 
 /// Logs what goes wrong in the pool, without the secrets that libpq's text may hold.
@@ -423,6 +559,24 @@ mod tests {
                 "{text}: {message}"
             );
         }
+    }
+
+    #[test]
+    fn every_connection_has_limits_on_waiting_unless_the_target_sets_them() {
+        let own = Target::parse("keepalives_idle=7 connect_timeout=0 application_name=mine").unwrap();
+        let prepared = own.prepared("a name", "10");
+        for (key, value) in [
+            ("keepalives_idle", "7"),
+            ("keepalives_interval", "10"),
+            ("keepalives_count", "3"),
+            ("tcp_user_timeout", "60000"),
+            ("connect_timeout", "0"),
+            ("application_name", "mine"),
+            ("fallback_application_name", "a name"),
+        ] {
+            assert_eq!(prepared.get(key), Some(value), "{key}");
+        }
+        assert_eq!(Target::default().prepared("a name", "10").get("connect_timeout"), Some("10"));
     }
 
     #[test]

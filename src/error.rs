@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
+use crate::id::CustomerId;
 use crate::layer::Layer;
+use crate::tls::Weakness;
 
 /// The result of the library's operations.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -17,6 +19,10 @@ pub enum Error {
     /// The connection string cannot be read. The text says why and holds nothing of the string itself.
     #[error("the database URL is not valid: {0}")]
     InvalidTarget(String),
+
+    /// The connection would not be protected, and it was asked that it be.
+    #[error("{0}")]
+    Unprotected(Weakness),
 
     /// The server could not be reached or refused the connection.
     #[error("cannot connect to {target}")]
@@ -153,6 +159,13 @@ pub enum Error {
     #[error("rows that the seed does not own depend on rows that would be removed: {}", .0.join(", "))]
     SeedInUse(Vec<String>),
 
+    /// A fleet of the same seed is there, made with other numbers.
+    #[error("fleet {rng_seed} is there already, with other numbers")]
+    OtherFleet {
+        /// The seed of its random numbers.
+        rng_seed: u64,
+    },
+
     /// No customer, or more than one, fits what was asked for.
     #[error("{} '{wanted}'", if .found.is_empty() { "no customer has the name or id" } else { "more than one customer is called" })]
     NoSuchCustomer {
@@ -160,6 +173,49 @@ pub enum Error {
         wanted: String,
         /// Those that fit.
         found: Vec<uuid::Uuid>,
+    },
+
+    /// Work for a customer was to begin inside a transaction that is not that customer's.
+    #[error(
+        "cannot work for customer {0} inside a transaction that does not: the rest of it would go on for that customer"
+    )]
+    ForeignTransaction(CustomerId),
+
+    /// The fields of a file cannot become the columns of a table.
+    #[error("the file does not fit the table: {message}")]
+    Mapping {
+        /// What does not fit.
+        message: String,
+        /// What to do about it.
+        hint: String,
+    },
+
+    /// The rows of one customer are asked for, of a table whose rows are nobody's.
+    #[error("the rows of {table} do not say which customer they belong to")]
+    NoCustomerColumn {
+        /// The table.
+        table: &'static str,
+    },
+
+    /// A file that is to be imported cannot be read.
+    #[error("the input cannot be read")]
+    Input {
+        /// What the system said.
+        source: std::io::Error,
+    },
+
+    /// What is exported cannot be written.
+    #[error("the output cannot be written")]
+    Output {
+        /// What the system said.
+        source: std::io::Error,
+    },
+
+    /// A rejected row could not be told.
+    #[error("the rejected rows cannot be written")]
+    Rejects {
+        /// What the system said.
+        source: std::io::Error,
     },
 
     /// The probes have to write, and the session may not.
@@ -245,6 +301,10 @@ impl Error {
             Self::InvalidTarget(_) => Some(
                 "write it as postgresql://USER:PASSWORD@HOST:PORT/DATABASE, special characters percent-encoded".into(),
             ),
+            Self::Unprotected(_) => Some(
+                "write sslmode=verify-full, and where the CA is the company's own sslrootcert=FILE (docs/security.md)"
+                    .into(),
+            ),
             Self::Connect { source, .. } => Some(connect_hint(&source.0).into()),
             Self::Locked { .. } => Some("wait for the other run to end, or raise --lock-wait".into()),
             Self::Migration { source, .. } => migration_hint(source),
@@ -284,6 +344,10 @@ impl Error {
             Self::SeedInUse(_) => {
                 Some("name the layers that hold these rows too, use --all, or remove the rows first".into())
             }
+            Self::OtherFleet { rng_seed } => Some(format!(
+                "give it the same numbers to complete it, remove it with `optiinfra-dbctl seed fleet --rng-seed {rng_seed} \
+                 --remove`, or choose another --rng-seed"
+            )),
             Self::NoSuchCustomer { found, .. } if found.is_empty() => {
                 Some("`optiinfra-dbctl stats` lists the customers".into())
             }
@@ -291,6 +355,12 @@ impl Error {
                 let ids: Vec<_> = found.iter().map(ToString::to_string).collect();
                 Some(format!("name one by its id: {}", ids.join(", ")))
             }
+            Self::ForeignTransaction(_) => Some("end the transaction first; tenant::scoped is one of its own".into()),
+            Self::Mapping { hint, .. } => Some(hint.clone()),
+            Self::NoCustomerColumn { .. } => {
+                Some("leave --customer out: these rows belong to agents, which work for every customer".into())
+            }
+            Self::Input { .. } | Self::Output { .. } | Self::Rejects { .. } => None,
             Self::ReadOnlySession => Some(
                 "verify without probes, or connect to the primary as a role without default_transaction_read_only".into(),
             ),
@@ -345,10 +415,52 @@ fn seed_hint(layers: &[Layer]) -> String {
     format!("run `optiinfra-dbctl seed {}` first, or `optiinfra-dbctl seed --all`", words.join(" "))
 }
 
+/// What libpq and OpenSSL say when TLS is why a connection fails, and what to do. They do not tell an expired
+/// certificate from one of another CA.
+const TLS_HINTS: [(&[&str], &str); 8] = [
+    (
+        &["certificate verify failed", "SSL error: EVP lib"],
+        "the server's certificate has expired, or no CA in sslrootcert has signed it: \
+         `openssl s_client -starttls postgres -connect HOST:PORT -CAfile FILE` says which",
+    ),
+    (
+        &["does not match host name"],
+        "connect by a name that is in the server's certificate; hostaddr=ADDRESS beside host=NAME says where it is",
+    ),
+    (
+        &["root certificate file"],
+        "name the CA that signs the server's certificate: sslrootcert=FILE, or sslrootcert=system with libpq 16 or newer",
+    ),
+    (&["host name must be specified"], "add host=NAME to hostaddr: the server's certificate is checked for that name"),
+    (
+        &["does not support SSL"],
+        "switch TLS on in the server (`ssl = on`, ssl_cert_file, ssl_key_file), or reach it through a Unix socket",
+    ),
+    (&["group or world access"], "close the key: chmod 600 FILE"),
+    (
+        &[
+            "valid client certificate",
+            "certificate authentication failed",
+            "alert certificate",
+            "alert unknown ca",
+            "alert bad certificate",
+            "alert decrypt error",
+            "could not read certificate file",
+            "could not load private key file",
+        ],
+        "give a client certificate that is valid, that the server's ssl_ca_file has signed, and that names this user: \
+         sslcert=FILE sslkey=FILE",
+    ),
+    (&["no encryption"], "the server takes encrypted connections only: sslmode=verify-full"),
+];
+
 /// libpq and the server tell these cases apart only in words.
 fn connect_hint(message: &str) -> &'static str {
     if message.contains("password authentication failed") || message.contains("no password supplied") {
         return "check the user and the password: DATABASE_URL, PGPASSWORD or ~/.pgpass";
+    }
+    if let Some((_, hint)) = TLS_HINTS.iter().find(|(words, _)| words.iter().any(|word| message.contains(word))) {
+        return hint;
     }
     if message.contains("database") && message.contains("does not exist") {
         return "create the database first: `createdb NAME`";
@@ -410,6 +522,11 @@ fn query_hint(source: &diesel::result::Error) -> Option<String> {
             "another session may hold a table: `SELECT pid, pg_blocking_pids(pid), query FROM pg_stat_activity` shows \
              who waits for whom"
                 .into(),
+        );
+    }
+    if text.contains("permission denied to") || text.contains("must be ") || text.contains("must have ") {
+        return Some(
+            "connect as a superuser, or as the owner of the object with the attributes that this needs".into(),
         );
     }
     if text.contains("permission denied") {

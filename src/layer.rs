@@ -6,12 +6,12 @@
 use std::fmt;
 use std::str::FromStr;
 
-use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Doing, Result};
+use crate::raw::{raw, sql};
 
 /// A layer of the schema. Its word names a migration, a models file, a seed file and a test file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -75,8 +75,8 @@ pub fn tables() -> impl Iterator<Item = (Layer, &'static str)> {
 
 /// Whether the current schema has a table of this name. One further down the search path is another database's.
 pub(crate) fn is_there(conn: &mut PgConnection, table: &'static str) -> QueryResult<bool> {
-    let found = format!("to_regclass(quote_ident(current_schema()) || '.{table}') IS NOT NULL");
-    diesel::select(sql::<Bool>(&found)).get_result(conn)
+    let found = raw!("to_regclass(quote_ident(current_schema()) || '.{table}') IS NOT NULL", table);
+    diesel::select(sql::<Bool>(found)).get_result(conn)
 }
 
 /// Counts the rows of every table of ours that exists, exactly.
@@ -90,7 +90,7 @@ pub fn row_counts(conn: &mut PgConnection) -> Result<Vec<(&'static str, i64)>> {
         if !is_there(conn, table).doing(format!("look for {table}"))? {
             continue;
         }
-        let rows = sql::<BigInt>(&format!("(SELECT count(*) FROM {table})"));
+        let rows = sql::<BigInt>(raw!("(SELECT count(*) FROM {table})", table));
         counts.push((table, diesel::select(rows).get_result(conn).doing(format!("count the rows of {table}"))?));
     }
     Ok(counts)

@@ -22,6 +22,7 @@ use tempfile::TempDir;
 
 use crate::connection::{self, Target};
 use crate::error::{Doing, Error, Result};
+use crate::raw::{sql, sql_query};
 
 /// Oldest PostgreSQL that the library works with.
 const OLDEST_MAJOR: u32 = 14;
@@ -420,7 +421,7 @@ impl Cluster {
     /// `initdb` makes no database of our name; a run that was killed after it may have left it out too.
     fn ensure_database(&self) -> Result<()> {
         let mut conn = connection::connect(&self.target().with("dbname", "postgres"), "optiinfra-dbctl/local")?;
-        let exists: bool = diesel::select(diesel::dsl::sql::<diesel::sql_types::Bool>(
+        let exists: bool = diesel::select(sql::<diesel::sql_types::Bool>(
             "EXISTS (SELECT FROM pg_database WHERE datname = 'optiinfra')",
         ))
         .get_result(&mut conn)
@@ -428,7 +429,7 @@ impl Cluster {
         if exists {
             return Ok(());
         }
-        diesel::sql_query("CREATE DATABASE optiinfra")
+        sql_query("CREATE DATABASE optiinfra")
             .execute(&mut conn)
             .map(drop)
             .doing("create the database of the local cluster")

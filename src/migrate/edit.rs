@@ -9,6 +9,7 @@ use similar::TextDiff;
 use super::history::{self, Status, TextState};
 use super::set::{self, Migration};
 use crate::error::{Doing, Error, Result};
+use crate::raw::sql_query;
 
 /// A migration whose recorded text was replaced by the text of this build.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -71,7 +72,7 @@ pub(super) fn repair(
 }
 
 fn replace(conn: &mut PgConnection, migration: &Migration, reason: &str) -> QueryResult<()> {
-    diesel::sql_query(include_str!("repair.sql"))
+    sql_query(include_str!("repair.sql"))
         .bind::<Text, _>(migration.version)
         .bind::<Text, _>(migration.name)
         .bind::<Text, _>(env!("CARGO_PKG_VERSION"))

@@ -4,7 +4,6 @@
 //! Diesel's is left as diesel_cli expects it, and what diesel_cli applied is simply not recorded in ours.
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Bool, Double, Integer, Nullable, Text, Timestamptz};
@@ -13,6 +12,7 @@ use serde::Serialize;
 use super::set::Migration;
 use crate::error::{Doing, Error, Result};
 use crate::layer;
+use crate::raw::{Batch, sql_query};
 
 /// Where Alembic keeps its revision.
 const ALEMBIC: &str = "alembic_version";
@@ -209,18 +209,18 @@ fn read(conn: &mut PgConnection) -> Result<Vec<Row>> {
         ours: bool,
     }
     let tables: Tables =
-        diesel::sql_query(include_str!("tables.sql")).get_result(conn).doing("look for the migration history")?;
+        sql_query(include_str!("tables.sql")).get_result(conn).doing("look for the migration history")?;
     let query = match (tables.diesel, tables.ours) {
         (false, _) => return Ok(Vec::new()),
         (true, false) => include_str!("read_diesel.sql"),
         (true, true) => include_str!("read_both.sql"),
     };
-    diesel::sql_query(query).load(conn).doing("read the migration history")
+    sql_query(query).load(conn).doing("read the migration history")
 }
 
 /// Creates the tables where they are missing, Diesel's as Diesel does.
 pub(super) fn create(conn: &mut PgConnection) -> Result<()> {
-    conn.batch_execute(include_str!("create.sql")).doing("create the migration history")
+    conn.batch(include_str!("create.sql")).doing("create the migration history")
 }
 
 /// Writes down that a migration is being applied: the row in Diesel's table claims it.
@@ -231,7 +231,7 @@ pub(super) fn claim(conn: &mut PgConnection, migration: &Migration) -> QueryResu
 
 /// Writes the row of Diesel's table.
 pub(super) fn insert_applied(conn: &mut PgConnection, migration: &Migration) -> QueryResult<()> {
-    diesel::sql_query("INSERT INTO __diesel_schema_migrations (version, run_on) VALUES ($1, now() AT TIME ZONE 'UTC')")
+    sql_query("INSERT INTO __diesel_schema_migrations (version, run_on) VALUES ($1, now() AT TIME ZONE 'UTC')")
         .bind::<Text, _>(migration.version)
         .execute(conn)
         .map(drop)
@@ -243,7 +243,7 @@ pub(super) fn insert_record(
     migration: &Migration,
     statements_done: Option<i32>,
 ) -> QueryResult<()> {
-    diesel::sql_query(include_str!("insert_record.sql"))
+    sql_query(include_str!("insert_record.sql"))
         .bind::<Text, _>(migration.version)
         .bind::<Text, _>(migration.name)
         .bind::<Text, _>(env!("CARGO_PKG_VERSION"))
@@ -259,7 +259,7 @@ pub(super) fn insert_record(
 /// Writes both rows of a migration that another tool applied.
 pub(super) fn insert_adopted(conn: &mut PgConnection, migration: &Migration, revision: &str) -> QueryResult<()> {
     claim(conn, migration)?;
-    diesel::sql_query("UPDATE __optiinfra_migrations SET adopted_from = $2 WHERE version = $1")
+    sql_query("UPDATE __optiinfra_migrations SET adopted_from = $2 WHERE version = $1")
         .bind::<Text, _>(migration.version)
         .bind::<Text, _>(revision)
         .execute(conn)
@@ -273,7 +273,7 @@ pub(super) fn update_record(
     seconds: Option<f64>,
     statements_done: Option<i32>,
 ) -> QueryResult<()> {
-    diesel::sql_query("UPDATE __optiinfra_migrations SET seconds = $2, statements_done = $3 WHERE version = $1")
+    sql_query("UPDATE __optiinfra_migrations SET seconds = $2, statements_done = $3 WHERE version = $1")
         .bind::<Text, _>(migration.version)
         .bind::<Nullable<Double>, _>(seconds)
         .bind::<Nullable<Integer>, _>(statements_done)
@@ -283,14 +283,14 @@ pub(super) fn update_record(
 
 /// Removes the rows of a migration that is being reverted.
 pub(super) fn delete(conn: &mut PgConnection, migration: &Migration) -> QueryResult<()> {
-    let deleted = diesel::sql_query("DELETE FROM __diesel_schema_migrations WHERE version = $1")
+    let deleted = sql_query("DELETE FROM __diesel_schema_migrations WHERE version = $1")
         .bind::<Text, _>(migration.version)
         .execute(conn)?;
     if deleted != 1 {
         return Err(diesel::result::Error::NotFound);
     }
     if layer::is_there(conn, "__optiinfra_migrations")? {
-        diesel::sql_query("DELETE FROM __optiinfra_migrations WHERE version = $1")
+        sql_query("DELETE FROM __optiinfra_migrations WHERE version = $1")
             .bind::<Text, _>(migration.version)
             .execute(conn)?;
     }
@@ -307,7 +307,7 @@ pub(super) fn recorded_text(conn: &mut PgConnection, version: &str) -> Result<Op
         statements_done: Option<i32>,
     }
     let found: Option<Recorded> =
-        diesel::sql_query("SELECT up_sql, statements_done FROM __optiinfra_migrations WHERE version = $1")
+        sql_query("SELECT up_sql, statements_done FROM __optiinfra_migrations WHERE version = $1")
             .bind::<Text, _>(version)
             .get_result(conn)
             .optional()
@@ -323,7 +323,7 @@ pub(super) fn refuse_occupied(conn: &mut PgConnection) -> Result<()> {
         name: String,
     }
     let ours: Vec<&str> = layer::tables().map(|(_, table)| table).chain([ALEMBIC]).collect();
-    let found: Vec<Found> = diesel::sql_query(include_str!("occupied.sql"))
+    let found: Vec<Found> = sql_query(include_str!("occupied.sql"))
         .bind::<Array<Text>, _>(ours)
         .load(conn)
         .doing("look for tables of the same names")?;

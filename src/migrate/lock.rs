@@ -6,13 +6,13 @@
 use std::ops::{Deref, DerefMut};
 use std::time::{Duration, Instant};
 
-use diesel::dsl::sql;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Text};
 
 use super::Event;
 use crate::error::{Doing, Error, Result};
+use crate::raw::{Sql, raw, sql, sql_query};
 
 const POLL: Duration = Duration::from_millis(50);
 /// Two runs exclude each other when they work on the same schema of the same database. The seed is arbitrary.
@@ -43,7 +43,7 @@ pub(super) fn acquire<'a>(
     let deadline = Instant::now() + wait;
     let mut told = false;
     loop {
-        let taken: bool = diesel::select(sql::<Bool>(&format!("pg_try_advisory_lock({KEY})")))
+        let taken: bool = diesel::select(sql::<Bool>(raw!("pg_try_advisory_lock({KEY})", KEY)))
             .get_result(conn)
             .doing("take the migration lock")?;
         if taken {
@@ -63,17 +63,18 @@ pub(super) fn acquire<'a>(
 }
 
 /// An expression that says whether this session holds the lock.
-pub(super) fn held() -> String {
-    format!("EXISTS (SELECT FROM pg_locks WHERE pid = pg_backend_pid() AND granted AND {IS_OURS})")
+pub(super) fn held() -> Sql {
+    raw!("EXISTS (SELECT FROM pg_locks WHERE pid = pg_backend_pid() AND granted AND {IS_OURS})", IS_OURS)
 }
 
 /// Who holds the lock; `None` when it was given back by now.
 fn holder(conn: &mut PgConnection) -> Result<Option<String>> {
-    let query = format!(
+    let query = raw!(
         "SELECT format('%s, process %s%s', coalesce(nullif(application_name, ''), 'a session'), pid,
                        ' from ' || host(client_addr)) AS holder
          FROM pg_locks JOIN pg_stat_activity USING (pid)
-         WHERE granted AND {IS_OURS}"
+         WHERE granted AND {IS_OURS}",
+        IS_OURS
     );
     #[derive(QueryableByName)]
     struct Holder {
@@ -81,14 +82,14 @@ fn holder(conn: &mut PgConnection) -> Result<Option<String>> {
         holder: String,
     }
     let found: Option<Holder> =
-        diesel::sql_query(query).get_result(conn).optional().doing("see who holds the migration lock")?;
+        sql_query(query).get_result(conn).optional().doing("see who holds the migration lock")?;
     Ok(found.map(|found| found.holder))
 }
 
 impl Drop for Locked<'_> {
     fn drop(&mut self) {
         let released: QueryResult<bool> =
-            diesel::select(sql::<Bool>(&format!("pg_advisory_unlock({KEY})"))).get_result(self.conn);
+            diesel::select(sql::<Bool>(raw!("pg_advisory_unlock({KEY})", KEY))).get_result(self.conn);
         // With the connection gone the server has released the lock itself.
         if let Err(error) = released {
             tracing::debug!(%error, "the migration lock ended with its connection");

@@ -1,9 +1,7 @@
 //! What reverting would destroy, found out by doing it in a transaction that is rolled back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use diesel::connection::SimpleConnection;
-use diesel::dsl::sql;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
@@ -11,6 +9,7 @@ use serde::Serialize;
 
 use super::set::Migration;
 use crate::error::{Error, Result};
+use crate::raw::{Batch, Sql, raw, sql, sql_query};
 
 /// What a revert removes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -23,8 +22,8 @@ pub struct Loss {
     pub columns: BTreeMap<String, i64>,
 }
 
-/// Tables with their columns, each with a query-ready name.
-type Columns = BTreeMap<(String, String), (String, String)>;
+/// Tables with their columns.
+type Columns = BTreeSet<(String, String)>;
 
 pub(super) fn of_reverting(conn: &mut PgConnection, migrations: &[&Migration]) -> Result<Loss> {
     let mut loss = Loss {
@@ -34,16 +33,17 @@ pub(super) fn of_reverting(conn: &mut PgConnection, migrations: &[&Migration]) -
     };
     let mut failed = "";
     let rehearsed = conn.transaction(|conn| {
-        conn.batch_execute("SET LOCAL lock_timeout = '5s'")?;
+        conn.batch("SET LOCAL lock_timeout = '5s'")?;
         let before = columns(conn)?;
-        conn.batch_execute("SAVEPOINT before_revert")?;
+        conn.batch("SAVEPOINT before_revert")?;
+        // What runs outside a transaction cannot be rehearsed in one. It touches indexes only: migrations/README.md.
         for migration in migrations.iter().filter(|migration| migration.in_transaction) {
             failed = migration.name;
-            conn.batch_execute(migration.down)?;
+            conn.batch(migration.down)?;
         }
         failed = "";
         let after = columns(conn)?;
-        conn.batch_execute("ROLLBACK TO SAVEPOINT before_revert")?;
+        conn.batch("ROLLBACK TO SAVEPOINT before_revert")?;
         count(conn, &before, &after, &mut loss)?;
         Err::<(), _>(diesel::result::Error::RollbackTransaction)
     });
@@ -55,15 +55,16 @@ pub(super) fn of_reverting(conn: &mut PgConnection, migrations: &[&Migration]) -
 }
 
 fn count(conn: &mut PgConnection, before: &Columns, after: &Columns, loss: &mut Loss) -> QueryResult<()> {
-    let stays = |table: &str| after.keys().any(|(name, _)| name == table);
-    for ((table, column), (quoted_table, quoted_column)) in before {
+    let stays = |table: &str| after.iter().any(|(name, _)| name == table);
+    for (table, column) in before {
+        let (from, value) = (Sql::identifier(table), Sql::identifier(column));
         if !stays(table) {
             if !loss.tables.contains_key(table) {
-                let rows = sql::<BigInt>(&format!("(SELECT count(*) FROM {quoted_table})"));
+                let rows = sql::<BigInt>(raw!("(SELECT count(*) FROM {from})", from));
                 loss.tables.insert(table.clone(), diesel::select(rows).get_result(conn)?);
             }
-        } else if !after.contains_key(&(table.clone(), column.clone())) {
-            let values = sql::<BigInt>(&format!("(SELECT count({quoted_column}) FROM {quoted_table})"));
+        } else if !after.contains(&(table.clone(), column.clone())) {
+            let values = sql::<BigInt>(raw!("(SELECT count({value}) FROM {from})", value, from));
             loss.columns.insert(format!("{table}.{column}"), diesel::select(values).get_result(conn)?);
         }
     }
@@ -77,15 +78,10 @@ fn columns(conn: &mut PgConnection) -> QueryResult<Columns> {
         table_name: String,
         #[diesel(sql_type = Text)]
         column_name: String,
-        #[diesel(sql_type = Text)]
-        quoted_table: String,
-        #[diesel(sql_type = Text)]
-        quoted_column: String,
     }
-    let query = "SELECT relname::text AS table_name, attname::text AS column_name,
-               quote_ident(relname) AS quoted_table, quote_ident(attname) AS quoted_column
+    let query = "SELECT relname::text AS table_name, attname::text AS column_name
         FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
         WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p') AND attnum > 0 AND NOT attisdropped";
-    let rows: Vec<Row> = diesel::sql_query(query).load(conn)?;
-    Ok(rows.into_iter().map(|row| ((row.table_name, row.column_name), (row.quoted_table, row.quoted_column))).collect())
+    let rows: Vec<Row> = sql_query(query).load(conn)?;
+    Ok(rows.into_iter().map(|row| (row.table_name, row.column_name)).collect())
 }

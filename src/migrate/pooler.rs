@@ -1,7 +1,6 @@
 //! Finds out whether a transaction pooler stands between us and the server: one that hands each transaction to
 //! another server process, so that a session's lock is soon somebody else's.
 
-use diesel::dsl::sql;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Integer};
@@ -9,6 +8,7 @@ use diesel::sql_types::{Bool, Integer};
 use super::lock;
 use crate::connection::{self, Target};
 use crate::error::{Doing, Error, Result};
+use crate::raw::{raw, sql, sql_query};
 
 /// How often to look when nothing speaks for a pooler, and when something does. Others that use the same pool can
 /// make one look go well by chance.
@@ -44,7 +44,7 @@ pub fn refuse_pooler(conn: &mut PgConnection, target: &Target) -> Result<()> {
 /// Fails when the lock that was just taken is not this session's any more.
 pub(super) fn refuse_lost_lock(conn: &mut PgConnection) -> Result<()> {
     for _ in 0..2 {
-        let held: bool = diesel::select(sql::<Bool>(&lock::held()))
+        let held: bool = diesel::select(sql::<Bool>(lock::held()))
             .get_result(conn)
             .doing("see whether the migration lock is held")?;
         if !held {
@@ -70,9 +70,9 @@ fn server(conn: &mut PgConnection) -> Result<Server> {
 
 /// Needs a transaction: a pooler may take the two halves of a query to two processes.
 fn server_now(conn: &mut PgConnection) -> QueryResult<Server> {
-    let query = format!(
-        "SELECT pg_backend_pid() AS pid, current_setting('{}') <> '0' AS has_our_options",
-        connection::DEATH_CHECK
+    let query = raw!(
+        "SELECT pg_backend_pid() AS pid, current_setting('{setting}') <> '0' AS has_our_options",
+        setting = connection::DEATH_CHECK
     );
-    diesel::sql_query(query).get_result(conn)
+    sql_query(query).get_result(conn)
 }

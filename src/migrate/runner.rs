@@ -1,21 +1,19 @@
 //! Runs one migration, either way: with bounded waiting for locks, tried again while there is time, in a transaction
 //! or, where it cannot be one, statement by statement.
 
-use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
-use diesel::connection::SimpleConnection;
-use diesel::dsl::sql;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::result::Error as DieselError;
-use diesel::sql_types::{Nullable, Text};
+use diesel::sql_types::Text;
 
 use super::history;
 use super::set::{Header, Migration, duration};
 use super::sql::{normalised, statements, texts, words};
 use super::{Direction, Event, Step};
 use crate::error::{Doing, Error, Result};
+use crate::raw::{Batch, Sql, raw, sql, sql_query};
 
 /// The first pause before a migration that met a lock is tried again; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -65,14 +63,14 @@ impl Runner<'_> {
                 match direction {
                     Direction::Apply => {
                         history::claim(conn, migration)?;
-                        conn.batch_execute(&header.timeouts("LOCAL", header.lock_timeout, deadline))?;
-                        conn.batch_execute(&within(migration.up, deadline))?;
+                        conn.batch(header.timeouts("LOCAL", header.lock_timeout, deadline))?;
+                        conn.batch(within(migration.up, deadline))?;
                         history::update_record(conn, migration, Some(begin.elapsed().as_secs_f64()), None)
                     }
                     Direction::Revert => {
                         history::delete(conn, migration)?;
-                        conn.batch_execute(&header.timeouts("LOCAL", header.lock_timeout, deadline))?;
-                        conn.batch_execute(&within(migration.down, deadline))
+                        conn.batch(header.timeouts("LOCAL", header.lock_timeout, deadline))?;
+                        conn.batch(within(migration.down, deadline))
                     }
                 }
             })
@@ -92,7 +90,7 @@ impl Runner<'_> {
         header: &Header,
     ) -> Result<()> {
         let begin = Instant::now();
-        let inherited = session_timeouts(conn)?;
+        let inherited = Timeouts::read(conn)?;
         let all = statements(if direction == Direction::Apply { migration.up } else { migration.down });
         let done = if direction == Direction::Apply { resume(conn, migration, &all)? } else { 0 };
         let of = all.len();
@@ -102,10 +100,10 @@ impl Runner<'_> {
             let lock_timeout = if concurrent { Duration::ZERO } else { header.lock_timeout };
             let ran = self.until_unlocked(migration, |deadline| {
                 drop_invalid_index(conn, statement)?;
-                conn.batch_execute(&header.timeouts("SESSION", lock_timeout, deadline))?;
-                conn.batch_execute(statement)
+                conn.batch(header.timeouts("SESSION", lock_timeout, deadline))?;
+                conn.batch(*statement)
             });
-            conn.batch_execute(&inherited).doing("give the session its time limits back")?;
+            inherited.restore(conn).doing("give the session its time limits back")?;
             ran.map_err(|source| match source {
                 Failure::Locked(source) => self.gave_up(migration, source),
                 Failure::Other(source) => {
@@ -162,18 +160,18 @@ enum Failure {
 
 impl Header {
     /// Sets the time limits: the migration's, not those that the session inherited, and no later than the deadline.
-    fn timeouts(&self, scope: &str, lock_timeout: Duration, deadline: Instant) -> String {
+    fn timeouts(&self, scope: &'static str, lock_timeout: Duration, deadline: Instant) -> Sql {
         let left = deadline.saturating_duration_since(Instant::now());
         // Zero would mean no limit.
         let lock = if lock_timeout.is_zero() { left } else { lock_timeout.min(left) }.as_millis().max(1);
         let statement = self.statement_timeout.as_millis();
-        format!("SET {scope} lock_timeout = {lock}; SET {scope} statement_timeout = {statement}")
+        raw!("SET {scope} lock_timeout = {lock}; SET {scope} statement_timeout = {statement}", scope, lock, statement)
     }
 }
 
 /// The script with its own limits on waiting for locks cut to what is left. A file sets them for other tools, and they
 /// would take the place of ours.
-fn within(sql: &str, deadline: Instant) -> Cow<'_, str> {
+fn within(sql: &'static str, deadline: Instant) -> Sql {
     let left = deadline.saturating_duration_since(Instant::now());
     let too_long = |statement: &str| {
         let texts = texts(statement);
@@ -184,18 +182,37 @@ fn within(sql: &str, deadline: Instant) -> Cow<'_, str> {
     };
     let statements = statements(sql);
     if !statements.iter().any(|statement| too_long(statement)) {
-        return Cow::Borrowed(sql);
+        return sql.into();
     }
-    let limit = format!("SET LOCAL lock_timeout = {}", left.as_millis().max(1));
-    let cut = statements.into_iter().map(|statement| if too_long(statement) { limit.as_str() } else { statement });
-    Cow::Owned(cut.collect::<Vec<_>>().join(";\n"))
+    let limit = raw!("SET LOCAL lock_timeout = {left}", left = left.as_millis().max(1));
+    let cut = |statement| if too_long(statement) { limit.clone() } else { Sql::from(statement) };
+    Sql::join(statements.into_iter().map(cut), ";\n")
 }
 
-/// A statement that sets the session's time limits to what they are now.
-fn session_timeouts(conn: &mut PgConnection) -> Result<String> {
-    let query = "format('SET lock_timeout = %L; SET statement_timeout = %L', \
-                 current_setting('lock_timeout'), current_setting('statement_timeout'))";
-    diesel::select(sql::<Text>(query)).get_result(conn).doing("read the session's time limits")
+/// The session's own time limits.
+struct Timeouts {
+    lock: String,
+    statement: String,
+}
+
+impl Timeouts {
+    fn read(conn: &mut PgConnection) -> Result<Self> {
+        let (lock, statement) = diesel::select((
+            sql::<Text>("current_setting('lock_timeout')"),
+            sql::<Text>("current_setting('statement_timeout')"),
+        ))
+        .get_result(conn)
+        .doing("read the session's time limits")?;
+        Ok(Self { lock, statement })
+    }
+
+    fn restore(&self, conn: &mut PgConnection) -> QueryResult<()> {
+        sql_query("SELECT set_config('lock_timeout', $1, false), set_config('statement_timeout', $2, false)")
+            .bind::<Text, _>(&self.lock)
+            .bind::<Text, _>(&self.statement)
+            .execute(conn)
+            .map(drop)
+    }
 }
 
 /// Diesel does not pass the SQLSTATE on, so this goes by the text, which the server writes in its own language.
@@ -223,18 +240,17 @@ fn resume(conn: &mut PgConnection, migration: &Migration, all: &[&str]) -> Resul
 /// An interrupted `CREATE INDEX CONCURRENTLY` leaves an index that is not used and that `IF NOT EXISTS` takes for done.
 fn drop_invalid_index(conn: &mut PgConnection, statement: &str) -> QueryResult<()> {
     let Some(name) = concurrent_index(statement) else { return Ok(()) };
-    let query = "(SELECT quote_ident(relname) FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid \
-                  WHERE NOT indisvalid AND indexrelid = to_regclass($1))";
+    let query = "SELECT relname::text AS name FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid \
+                 WHERE NOT indisvalid AND indexrelid = to_regclass($1)";
     #[derive(QueryableByName)]
     struct Invalid {
-        #[diesel(sql_type = Nullable<Text>)]
-        name: Option<String>,
+        #[diesel(sql_type = Text)]
+        name: String,
     }
-    let invalid: Invalid =
-        diesel::sql_query(format!("SELECT {query} AS name")).bind::<Text, _>(&name).get_result(conn)?;
-    let Some(name) = invalid.name else { return Ok(()) };
+    let invalid: Option<Invalid> = sql_query(query).bind::<Text, _>(&name).get_result(conn).optional()?;
+    let Some(Invalid { name }) = invalid else { return Ok(()) };
     tracing::warn!(index = name, "dropping an index that an interrupted run left invalid");
-    conn.batch_execute(&format!("DROP INDEX CONCURRENTLY IF EXISTS {name}"))
+    conn.batch(raw!("DROP INDEX CONCURRENTLY IF EXISTS {index}", index = Sql::identifier(&name)))
 }
 
 /// The name of the index that a statement builds concurrently.
@@ -270,12 +286,12 @@ mod tests {
     #[test]
     fn a_script_s_own_limit_is_cut_to_the_time_that_is_left_and_otherwise_stays() {
         let sql = "-- Why.\nSET LOCAL lock_timeout = '5s';\nSELECT 1;";
-        let in_time = |seconds| within(sql, Instant::now() + Duration::from_secs(seconds)).into_owned();
+        let in_time = |seconds| within(sql, Instant::now() + Duration::from_secs(seconds)).to_string();
         assert_eq!(in_time(60), sql);
         let cut = in_time(1);
         let limit = cut.strip_prefix("SET LOCAL lock_timeout = ").unwrap().strip_suffix(";\nSELECT 1").unwrap();
         assert!((900..=1000).contains(&limit.parse::<u32>().unwrap()), "{cut}");
         let short = "SET LOCAL lock_timeout = '200ms'; SELECT 1";
-        assert_eq!(within(short, Instant::now() + Duration::from_secs(1)), short);
+        assert_eq!(within(short, Instant::now() + Duration::from_secs(1)).as_str(), short);
     }
 }

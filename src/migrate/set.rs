@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::sql;
 use crate::error::{Error, Result};
+use crate::raw::Batch;
 
 /// The migrations in `migrations/`, ordered by version.
 pub const EMBEDDED: &[Migration] = include!(concat!(env!("OUT_DIR"), "/migrations.rs"));
@@ -70,12 +71,12 @@ impl Migration {
     }
 
     /// What is sent as one text is one transaction for the server, whatever Diesel thinks of it.
-    fn run_by_diesel(&self, conn: &mut dyn BoxableConnection<Pg>, sql: &str) -> migration::Result<()> {
+    fn run_by_diesel(&self, conn: &mut dyn BoxableConnection<Pg>, sql: &'static str) -> migration::Result<()> {
         if self.in_transaction {
-            return Ok(conn.batch_execute(sql)?);
+            return Ok(conn.batch(sql)?);
         }
         for statement in sql::statements(sql) {
-            conn.batch_execute(statement)?;
+            conn.batch(statement)?;
         }
         Ok(())
     }

@@ -11,6 +11,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::enums::{BaselineType, RegressionAction, RegressionSeverity, RegressionType};
+use crate::id::CustomerId;
 use crate::models::{Agent, Customer, Rows, WorkflowExecution, seconds_between};
 use crate::schema::{quality_baselines, quality_metrics, quality_regressions};
 
@@ -369,9 +370,9 @@ impl QualityMetric {
     }
 
     /// The answers of a customer in which something was made up, newest first. (0.2e)
-    pub fn hallucinations(customer_id: Uuid) -> Rows<quality_metrics::table, Self> {
+    pub fn hallucinations(customer: CustomerId) -> Rows<quality_metrics::table, Self> {
         Self::query()
-            .filter(quality_metrics::customer_id.eq(customer_id))
+            .filter(quality_metrics::customer_id.eq(customer))
             .filter(quality_metrics::hallucination_detected)
             .order((quality_metrics::timestamp.desc(), quality_metrics::id.desc()))
             .into_boxed()

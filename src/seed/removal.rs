@@ -8,12 +8,13 @@ use std::collections::BTreeMap;
 
 use diesel::pg::Pg;
 use diesel::prelude::*;
-use diesel::sql_query;
 use diesel::sql_types::{Array, BigInt, Text, Uuid as SqlUuid};
 use uuid::Uuid;
 
+use super::rows::Rows;
 use super::{Batch, TableReport};
 use crate::error::{Doing, Error, Result, plural};
+use crate::raw::{Sql, raw, sql_query};
 
 /// A foreign key that points at a table with rows to be removed.
 #[derive(QueryableByName)]
@@ -21,11 +22,17 @@ use crate::error::{Doing, Error, Result, plural};
 struct ForeignKey {
     #[diesel(sql_type = Text)]
     parent: String,
-    /// As SQL takes it: quoted where need be, with its schema where that is not the current one.
+    /// As people write it: with its schema where that is not the current one.
     #[diesel(sql_type = Text)]
     child: String,
     #[diesel(sql_type = Text)]
-    condition: String,
+    child_schema: String,
+    #[diesel(sql_type = Text)]
+    child_name: String,
+    #[diesel(sql_type = Array<Text>)]
+    child_columns: Vec<String>,
+    #[diesel(sql_type = Array<Text>)]
+    parent_columns: Vec<String>,
 }
 
 /// How many rows refer by a foreign key to rows to be removed, and are not to be removed themselves.
@@ -54,6 +61,13 @@ pub(super) fn remove(conn: &mut PgConnection, batches: &[Batch]) -> Result<Vec<T
     }
     reports.reverse();
     Ok(reports)
+}
+
+/// Fails when any row but these refers to one of these.
+pub(super) fn check_only_used_by(conn: &mut PgConnection, rows: &[&dyn Rows]) -> Result<()> {
+    let owned: Owned = rows.iter().map(|rows| (rows.table(), rows.ids())).collect();
+    let keys = foreign_keys(conn, &owned)?;
+    check_unused(conn, &keys, &owned)
 }
 
 /// What [`remove`] would report.
@@ -99,8 +113,8 @@ fn dependants(conn: &mut PgConnection, keys: &[ForeignKey], owned: &Owned) -> Re
         return Ok(Vec::new());
     }
     let parameter = |table: &str| owned.keys().position(|owned| *owned == table).map(|place| place + 1);
-    let counts: Vec<_> = (0..).zip(keys).map(|(place, key)| count_sql(place, key, parameter)).collect();
-    let text = format!("SELECT key, count FROM ({}) AS keys WHERE count > 0 ORDER BY key", counts.join(" UNION ALL "));
+    let counts = Sql::join((0..).zip(keys).map(|(place, key)| count_sql(place, key, parameter)), " UNION ALL ");
+    let text = raw!("SELECT key, count FROM ({counts}) AS keys WHERE count > 0 ORDER BY key", counts);
     let mut query = sql_query(text).into_boxed::<Pg>();
     for ids in owned.values() {
         query = query.bind::<Array<SqlUuid>, _>(ids.clone());
@@ -108,16 +122,22 @@ fn dependants(conn: &mut PgConnection, keys: &[ForeignKey], owned: &Owned) -> Re
     query.load(conn).doing("count the rows that depend on the seed")
 }
 
-fn count_sql(place: usize, key: &ForeignKey, parameter: impl Fn(&str) -> Option<usize>) -> String {
-    let ForeignKey { parent, child, condition } = key;
-    let among = |alias: &str, table: &str| {
-        parameter(table).map_or_else(|| "false".to_owned(), |number| format!("{alias}.id = ANY (${number})"))
+fn count_sql(place: usize, key: &ForeignKey, parameter: impl Fn(&str) -> Option<usize>) -> Sql {
+    let among = |alias: &'static str, table: &str| {
+        parameter(table).map_or("false".into(), |number| raw!("{alias}.id = ANY (${number})", alias, number))
     };
-    format!(
-        "SELECT {place}::bigint AS key, count(*) AS count FROM {parent} AS p JOIN {child} AS c ON {condition} \
-         WHERE {} AND NOT {}",
-        among("p", parent),
-        among("c", child),
+    let pairs = key.child_columns.iter().zip(&key.parent_columns);
+    let equal = pairs.map(|(c, p)| raw!("c.{c} = p.{p}", c = Sql::identifier(c), p = Sql::identifier(p)));
+    raw!(
+        "SELECT {place}::bigint AS key, count(*) AS count FROM {parent} AS p JOIN {schema}.{child} AS c ON {condition} \
+         WHERE {removed} AND NOT {removed_too}",
+        place,
+        parent = Sql::identifier(&key.parent),
+        schema = Sql::identifier(&key.child_schema),
+        child = Sql::identifier(&key.child_name),
+        condition = Sql::join(equal, " AND "),
+        removed = among("p", &key.parent),
+        removed_too = among("c", &key.child),
     )
 }
 

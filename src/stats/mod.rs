@@ -9,8 +9,6 @@
 pub mod operations;
 
 use chrono::{DateTime, Utc};
-use diesel::connection::SimpleConnection;
-use diesel::dsl::sql;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
@@ -27,6 +25,8 @@ use crate::enums::{
 };
 use crate::error::{Doing, Error, Result};
 use crate::migrate;
+use crate::raw::{Batch, sql, sql_query};
+use crate::tenant;
 
 /// How long to wait for locks and for queries. UTC is for the schema's fifth version, whose times have no zone.
 const HARMLESS: &str =
@@ -394,7 +394,8 @@ pub fn run(conn: &mut PgConnection, options: &Options) -> Result<Report> {
 }
 
 fn gather(conn: &mut PgConnection, options: &Options) -> Result<Report> {
-    conn.batch_execute(HARMLESS).doing("set the time limits")?;
+    conn.batch(HARMLESS).doing("set the time limits")?;
+    tenant::refuse_partial_view(conn).doing("ask which rows this role is shown")?;
     let (database, schema, server_version, gathered_at) = diesel::select((
         sql::<Text>("current_database()::text"),
         sql::<Text>("coalesce(current_schema(), '')::text"),
@@ -470,8 +471,8 @@ impl Layers<'_> {
     fn read<T: DeserializeOwned + Default>(
         &mut self,
         part: &'static str,
-        query: &str,
-        newest: Option<&str>,
+        query: &'static str,
+        newest: Option<&'static str>,
     ) -> Result<(T, Option<DateTime<Utc>>)> {
         let read = match self.pending.clone() {
             Some(reason) => Err(reason),
@@ -493,15 +494,15 @@ fn summary(part: &str) -> String {
 fn of_layer<T: DeserializeOwned>(
     conn: &mut PgConnection,
     options: &Options,
-    query: &str,
-    newest: Option<&str>,
+    query: &'static str,
+    newest: Option<&'static str>,
 ) -> QueryResult<(T, Option<DateTime<Utc>>)> {
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = Jsonb)]
         summary: Value,
     }
-    let mut summary = diesel::sql_query(query)
+    let mut summary = sql_query(query)
         .into_boxed()
         .bind::<Nullable<SqlUuid>, _>(options.customer)
         .bind::<Nullable<Timestamptz>, _>(options.since);
@@ -516,7 +517,11 @@ fn of_layer<T: DeserializeOwned>(
 }
 
 /// When the newest rows begin; `None` when there are no others.
-fn begin_of_newest(conn: &mut PgConnection, options: &Options, query: &str) -> QueryResult<Option<DateTime<Utc>>> {
+fn begin_of_newest(
+    conn: &mut PgConnection,
+    options: &Options,
+    query: &'static str,
+) -> QueryResult<Option<DateTime<Utc>>> {
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = Timestamptz)]
@@ -525,7 +530,7 @@ fn begin_of_newest(conn: &mut PgConnection, options: &Options, query: &str) -> Q
     if options.exact {
         return Ok(None);
     }
-    let row: Option<Row> = diesel::sql_query(query)
+    let row: Option<Row> = sql_query(query)
         .bind::<Nullable<SqlUuid>, _>(options.customer)
         .bind::<BigInt, _>(options.newest)
         .get_result(conn)

@@ -4,7 +4,6 @@
 //! [`Probe::Skipped`] with the reason. It never says that something is well which it has not looked at.
 
 use chrono::{DateTime, Utc};
-use diesel::dsl::sql;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Double, Integer, Nullable, Text, Timestamptz};
@@ -13,6 +12,7 @@ use serde::Serialize;
 use super::attempt;
 use crate::error::{Doing, Result};
 use crate::layer::{self, Layer};
+use crate::raw::{Sql, raw, sql, sql_query};
 
 /// Transactions open for longer than this are told, in seconds.
 pub const LONG_TRANSACTION_SECONDS: f64 = 60.0;
@@ -356,7 +356,7 @@ pub(super) fn tables(conn: &mut PgConnection, exact: bool) -> Result<Vec<Table>>
         #[diesel(sql_type = Nullable<Timestamptz>)]
         last_analyze: Option<DateTime<Utc>>,
     }
-    let rows: Vec<Row> = diesel::sql_query(include_str!("tables.sql"))
+    let rows: Vec<Row> = sql_query(include_str!("tables.sql"))
         .bind::<Array<Text>, _>(names())
         .load(conn)
         .doing("read the statistics of the tables")?;
@@ -425,7 +425,7 @@ fn measure(conn: &mut PgConnection, tables: &mut [Table]) -> Result<()> {
 }
 
 fn sizes(conn: &mut PgConnection, names: Vec<&str>) -> Result<Vec<Size>> {
-    diesel::sql_query(include_str!("sizes.sql")).bind::<Array<Text>, _>(names).load(conn).doing("measure the tables")
+    sql_query(include_str!("sizes.sql")).bind::<Array<Text>, _>(names).load(conn).doing("measure the tables")
 }
 
 impl Table {
@@ -479,10 +479,10 @@ struct Counted {
     rows: i64,
 }
 
-fn counts(conn: &mut PgConnection, tables: &[&str]) -> Result<Vec<Counted>> {
-    let select = |table: &&str| format!("SELECT '{table}' AS name, count(*) AS rows FROM {table}");
-    let query = tables.iter().map(select).collect::<Vec<_>>().join(" UNION ALL ");
-    diesel::sql_query(query).load(conn).doing("count the rows")
+fn counts(conn: &mut PgConnection, tables: &[&'static str]) -> Result<Vec<Counted>> {
+    let select = |table: &&'static str| raw!("SELECT '{table}' AS name, count(*) AS rows FROM {table}", table = *table);
+    let query = Sql::join(tables.iter().map(select), " UNION ALL ");
+    sql_query(query).load(conn).doing("count the rows")
 }
 
 /// Looks at everything but the tables themselves.
@@ -534,7 +534,7 @@ fn statistics(conn: &mut PgConnection) -> Result<Statistics> {
         pg_postmaster_start_time())";
     let (since, age_seconds) = diesel::select((
         sql::<Timestamptz>(since),
-        sql::<Double>(&format!("extract(epoch FROM clock_timestamp() - {since})::float8")),
+        sql::<Double>(raw!("extract(epoch FROM clock_timestamp() - {since})::float8", since)),
     ))
     .get_result(conn)
     .doing("ask since when the statistics are kept")?;
@@ -600,7 +600,7 @@ impl IndexRow {
 
 fn indexes(conn: &mut PgConnection) -> Result<Probe<Vec<IndexRow>>> {
     let load = |conn: &mut PgConnection, sizes: bool| {
-        diesel::sql_query(include_str!("indexes.sql"))
+        sql_query(include_str!("indexes.sql"))
             .bind::<Array<Text>, _>(names())
             .bind::<Bool, _>(sizes)
             .load(conn)
@@ -651,7 +651,7 @@ fn named(indexes: &[IndexRow], is: impl Fn(&IndexRow) -> bool) -> Vec<IndexName>
 }
 
 fn unindexed(conn: &mut PgConnection) -> Result<Vec<ForeignKey>> {
-    diesel::sql_query(include_str!("foreign_keys.sql"))
+    sql_query(include_str!("foreign_keys.sql"))
         .bind::<Array<Text>, _>(names())
         .load(conn)
         .doing("look at the foreign keys")
@@ -706,14 +706,14 @@ fn activity(conn: &mut PgConnection) -> Result<Probe<Vec<Session>>> {
         return Ok(Probe::skipped("needs the role pg_monitor or pg_read_all_stats"));
     }
     let load = |conn: &mut PgConnection| {
-        diesel::sql_query(include_str!("activity.sql")).load(conn).doing("look at the other sessions")
+        sql_query(include_str!("activity.sql")).load(conn).doing("look at the other sessions")
     };
     Ok(attempt(conn, load)?.into())
 }
 
 fn newest_samples(conn: &mut PgConnection) -> Result<Vec<NewestSample>> {
-    let newest = |(table, column): (&'static str, &str)| {
-        let query = format!("(SELECT max(\"{column}\")::timestamptz FROM {table})");
+    let newest = |(table, column): (&'static str, &'static str)| {
+        let query = raw!("(SELECT max(\"{column}\")::timestamptz FROM {table})", column, table);
         let at = attempt(conn, |conn| {
             diesel::select(sql::<Nullable<Timestamptz>>(&query))
                 .get_result(conn)

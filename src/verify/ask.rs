@@ -5,7 +5,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
@@ -14,6 +13,8 @@ use diesel::sql_types::Text;
 use super::catalog::{Entry, Kind};
 use crate::error::{Doing, Result};
 use crate::layer;
+use crate::raw::{Batch, raw, sql_query};
+use crate::tenant;
 
 /// An answer, or why there is none.
 pub(super) type Answer<T> = std::result::Result<T, NoAnswer>;
@@ -29,8 +30,8 @@ pub(super) enum NoAnswer {
 
 /// Limits the time of each statement for the rest of the transaction; zero is no limit.
 pub(super) fn limit_statements(conn: &mut PgConnection, limit: Duration) -> Result<()> {
-    let timeout = format!("SET LOCAL statement_timeout = {}", limit.as_millis());
-    conn.batch_execute(&timeout).doing("limit the time of a statement")
+    let timeout = raw!("SET LOCAL statement_timeout = {limit}", limit = limit.as_millis());
+    conn.batch(timeout).doing("limit the time of a statement")
 }
 
 /// What may be asked, and how long the server may take for one answer.
@@ -84,15 +85,22 @@ fn obstacles(conn: &mut PgConnection, catalog: &[Entry]) -> Result<BTreeMap<&'st
     }
     let query = "SELECT relname::text AS name FROM pg_class
         WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 'f')
-          AND NOT has_table_privilege(oid, 'SELECT')";
-    let forbidden: Vec<Forbidden> = diesel::sql_query(query).load(conn).doing("ask which tables may be read")?;
+          AND NOT has_any_column_privilege(oid, 'SELECT')";
+    let forbidden: Vec<Forbidden> = sql_query(query).load(conn).doing("ask which tables may be read")?;
     let forbidden: BTreeSet<_> = forbidden.into_iter().map(|forbidden| forbidden.name).collect();
+    let hidden = tenant::hidden_tables(conn).doing("ask which rows this role is shown")?;
     let is_there = |table: &str| catalog.iter().any(|entry| entry.kind == Kind::Table && entry.object == table);
     let obstacle = |(_, table)| {
         if !is_there(table) {
             return Some((table, format!("there is no table {table}")));
         }
-        forbidden.contains(table).then(|| (table, format!("this role may not SELECT from {table}")))
+        if forbidden.contains(table) {
+            return Some((table, format!("this role may not SELECT from {table}")));
+        }
+        hidden
+            .iter()
+            .any(|name| name == table)
+            .then(|| (table, format!("row security hides rows of {table} from this role")))
     };
     Ok(layer::tables().filter_map(obstacle).collect())
 }

@@ -14,6 +14,7 @@ use diesel::sql_types::Text;
 use serde::{Serialize, Serializer};
 
 use crate::error::{Doing, Result};
+use crate::raw::sql_query;
 
 const QUERY: &str = include_str!("catalog.sql");
 const CONTRACT: &str = include_str!("catalog.txt");
@@ -188,7 +189,7 @@ struct Row {
 ///
 /// [`crate::Error::Query`] when the query fails.
 pub fn read(conn: &mut PgConnection) -> Result<Vec<Entry>> {
-    let rows: Vec<Row> = diesel::sql_query(QUERY).load(conn).doing("read the catalogue")?;
+    let rows: Vec<Row> = sql_query(QUERY).load(conn).doing("read the catalogue")?;
     let mut entries =
         rows.into_iter().map(Entry::try_from).collect::<QueryResult<Vec<_>>>().doing("read the catalogue")?;
     entries.sort_unstable();

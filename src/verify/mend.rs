@@ -77,8 +77,9 @@ impl Case<'_> {
             },
             Kind::Function => create_function(expected),
             Kind::Comment => comment_on(&expected.object, &literal(definition)),
+            Kind::Policy => Some(format!("CREATE POLICY {name} ON {table} {definition}")),
             // A table needs all that belongs to it, in order: that is a migration.
-            Kind::Table | Kind::ColumnOrder | Kind::Policy | Kind::Type => None,
+            Kind::Table | Kind::ColumnOrder | Kind::Type => None,
         }
     }
 
@@ -123,7 +124,11 @@ impl Case<'_> {
             (Kind::Enum, _) => change_enum(expected, found),
             (Kind::Function, _) => create_function(expected),
             (Kind::Comment, _) => comment_on(&expected.object, &literal(definition)),
-            (Kind::ColumnOrder | Kind::Policy | Kind::Type, _) => None,
+            // Without its policy, a table under row security shows nobody anything: nothing leaks in between.
+            (Kind::Policy, _) => {
+                Some(format!("DROP POLICY {name} ON {table}; CREATE POLICY {name} ON {table} {definition}"))
+            }
+            (Kind::ColumnOrder | Kind::Type, _) => None,
         }
     }
 
@@ -241,22 +246,23 @@ fn conversion(name: &str, from: &Column<'_>, to: &Column<'_>) -> Option<String> 
 }
 
 fn change_table(expected: &Entry, found: &Entry) -> Option<String> {
-    let actions: Option<Vec<_>> = match (expected.definition.as_str(), found.definition.as_str()) {
-        ("table", "unlogged table") => Some(vec!["SET LOGGED"]),
-        ("table", found) => found.strip_prefix("table, ").map(|rest| {
-            let actions = [
-                ("row security", "DISABLE ROW LEVEL SECURITY"),
-                ("row security also for the owner", "NO FORCE ROW LEVEL SECURITY"),
-            ];
-            actions
-                .iter()
-                .filter(|(word, _)| rest.split(", ").any(|it| it == *word))
-                .map(|(_, action)| *action)
-                .collect()
-        }),
+    const PROPERTIES: [(&str, &str, &str); 3] = [
+        ("unlogged table", "SET UNLOGGED", "SET LOGGED"),
+        ("row security", "ENABLE ROW LEVEL SECURITY", "DISABLE ROW LEVEL SECURITY"),
+        ("row security also for the owner", "FORCE ROW LEVEL SECURITY", "NO FORCE ROW LEVEL SECURITY"),
+    ];
+    let has = |entry: &Entry, word: &str| entry.definition.split(", ").any(|it| it == word);
+    let is_table = |entry: &Entry| has(entry, "table") || has(entry, "unlogged table");
+    if !is_table(expected) || !is_table(found) {
+        return None;
+    }
+    let action = |(word, on, off): &(&str, &'static str, &'static str)| match (has(expected, word), has(found, word)) {
+        (true, false) => Some(*on),
+        (false, true) => Some(*off),
         _ => None,
     };
-    actions.map(|actions| format!("ALTER TABLE {} {}", ident(&expected.object), actions.join(", ")))
+    let actions: Vec<_> = PROPERTIES.iter().filter_map(action).collect();
+    Some(format!("ALTER TABLE {} {}", ident(&expected.object), actions.join(", ")))
 }
 
 /// A new label goes in; one that has another name gets it back.

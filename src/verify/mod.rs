@@ -16,7 +16,6 @@ mod structure;
 use std::fmt;
 use std::time::Duration;
 
-use diesel::dsl::sql;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
@@ -28,6 +27,7 @@ use self::catalog::Entry;
 use crate::error::{Doing, Result};
 use crate::layer::{self, Layer};
 use crate::migrate::{self, Status};
+use crate::raw::sql;
 
 /// What to verify.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

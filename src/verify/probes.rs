@@ -6,8 +6,6 @@
 
 use std::time::Duration;
 
-use diesel::connection::SimpleConnection;
-use diesel::dsl::sql;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
@@ -20,6 +18,7 @@ use super::{Check, Finding, ask};
 use crate::enums;
 use crate::error::{Doing, Error, Result};
 use crate::layer;
+use crate::raw::{Batch, Sql, raw, sql, sql_query};
 
 /// A way to behave.
 struct Probe {
@@ -49,7 +48,9 @@ const PROBES: [Probe; 8] = [
         title: "a row goes with the row that it belongs to",
         source: "0.2a, 0.2b, 0.2c, 0.2d part 1, 0.2e part 2",
         trials: || {
-            deletions("CASCADE", |key, child| format!("NOT EXISTS (SELECT FROM {} WHERE id = '{child}')", key.table))
+            deletions("CASCADE", |key, child| {
+                raw!("NOT EXISTS (SELECT FROM {table} WHERE id = {child})", table = key.table, child)
+            })
         },
     },
     Probe {
@@ -58,7 +59,8 @@ const PROBES: [Probe; 8] = [
         source: "0.2a, 0.2b, 0.2c, 0.2d part 1, 0.2e part 2",
         trials: || {
             deletions("SET NULL", |key, child| {
-                format!("EXISTS (SELECT FROM {} WHERE id = '{child}' AND {} IS NULL)", key.table, key.column)
+                let (table, column) = (key.table, key.column);
+                raw!("EXISTS (SELECT FROM {table} WHERE id = {child} AND {column} IS NULL)", table, child, column)
             })
         },
     },
@@ -186,28 +188,22 @@ impl Trial {
 }
 
 /// A foreign key of one column.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct ForeignKey {
-    name: String,
-    table: String,
-    column: String,
-    references: String,
-    on_delete: String,
+    name: &'static str,
+    table: &'static str,
+    column: &'static str,
+    references: &'static str,
+    on_delete: &'static str,
 }
 
 impl ForeignKey {
-    fn parse(entry: &Entry) -> Option<Self> {
+    fn parse(entry: &'static Entry) -> Option<Self> {
         let rest = entry.definition.strip_prefix("FOREIGN KEY (")?;
         let (column, rest) = rest.split_once(") REFERENCES ")?;
         let (references, rest) = rest.split_once("(id)")?;
         let on_delete = rest.strip_prefix(" ON DELETE ").unwrap_or("NO ACTION");
-        Some(Self {
-            name: entry.object.clone(),
-            table: entry.table().to_owned(),
-            column: column.to_owned(),
-            references: references.to_owned(),
-            on_delete: on_delete.to_owned(),
-        })
+        Some(Self { name: &entry.object, table: entry.table(), column, references, on_delete })
     }
 
     fn all() -> impl Iterator<Item = Self> {
@@ -217,25 +213,22 @@ impl ForeignKey {
 
 /// A column of the contract.
 #[derive(Debug, Clone, Copy)]
-struct Column<'a> {
-    name: &'a str,
-    definition: &'a str,
+struct Column {
+    name: &'static str,
+    definition: &'static str,
 }
 
-impl<'a> Column<'a> {
-    fn of(table: &str) -> impl Iterator<Item = Column<'a>>
-    where
-        'static: 'a,
-    {
+impl Column {
+    fn of(table: &str) -> impl Iterator<Item = Self> {
         let of_table = contract().iter().filter(|entry| entry.kind == Kind::Column && entry.table() == table);
         let column = |entry: &'static Entry| {
             let (_, name) = entry.object.split_once('.')?;
-            Some(Column { name, definition: &entry.definition })
+            Some(Self { name, definition: &entry.definition })
         };
         of_table.filter_map(column).collect::<Vec<_>>().into_iter()
     }
 
-    fn default(&self) -> Option<&'a str> {
+    fn default(&self) -> Option<&'static str> {
         self.definition.split_once(" DEFAULT ").map(|(_, default)| default)
     }
 
@@ -243,56 +236,57 @@ impl<'a> Column<'a> {
         self.definition.ends_with(" NOT NULL")
     }
 
-    fn type_name(&self) -> &'a str {
+    fn type_name(&self) -> &'static str {
         let without_default = self.definition.split(" DEFAULT ").next().unwrap_or(self.definition);
         without_default.trim_end_matches(" NOT NULL")
     }
 
     /// A value that fits, and that no other row has where the type allows it.
-    fn value(&self) -> String {
+    fn value(&self) -> Sql {
         if let Some(known) = enums::ALL.iter().find(|known| known.name == self.type_name()) {
-            return format!("'{}'", known.labels.first().copied().unwrap_or_default());
+            return raw!("'{label}'", label = known.labels.first().copied().unwrap_or_default());
         }
         match self.type_name() {
-            "jsonb" => "'{}'".to_owned(),
-            "integer" | "bigint" => "1".to_owned(),
-            "double precision" => "0.5".to_owned(),
-            "boolean" => "false".to_owned(),
-            time if time.starts_with("timestamp") => "now()".to_owned(),
-            _ => format!("'{}'", Uuid::new_v4()),
+            "jsonb" => "'{}'".into(),
+            "integer" | "bigint" => "1".into(),
+            "double precision" => "0.5".into(),
+            "boolean" => "false".into(),
+            time if time.starts_with("timestamp") => "now()".into(),
+            _ => Uuid::new_v4().into(),
         }
     }
 }
 
 /// Inserts a row with nothing but what it has to have, and the rows that it has to refer to.
-fn insert(conn: &mut PgConnection, table: &str, and: &[(&str, String)]) -> QueryResult<Uuid> {
+fn insert(conn: &mut PgConnection, table: &'static str, and: &[(&'static str, Sql)]) -> QueryResult<Uuid> {
     let id = Uuid::new_v4();
-    let mut values = vec![("id".to_owned(), format!("'{id}'"))];
+    let mut values = vec![("id", Sql::from(id))];
     for column in Column::of(table).filter(Column::is_required) {
         if and.iter().any(|(name, _)| *name == column.name) {
             continue;
         }
         let key = ForeignKey::all().find(|key| key.table == table && key.column == column.name);
         let value = match key {
-            Some(key) => format!("'{}'", insert(conn, &key.references, &[])?),
+            Some(key) => insert(conn, key.references, &[])?.into(),
             None => column.value(),
         };
-        values.push((column.name.to_owned(), value));
+        values.push((column.name, value));
     }
-    values.extend(and.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+    values.extend_from_slice(and);
     let (names, values): (Vec<_>, Vec<_>) =
-        values.into_iter().map(|(name, value)| (format!("\"{name}\""), value)).unzip();
-    let insert = format!("INSERT INTO {table} ({}) VALUES ({})", names.join(", "), values.join(", "));
-    diesel::sql_query(insert).execute(conn).map(|_| id)
+        values.into_iter().map(|(name, value)| (Sql::identifier(name), value)).unzip();
+    let (names, values) = (Sql::join(names, ", "), Sql::join(values, ", "));
+    let insert = raw!("INSERT INTO {table} ({names}) VALUES ({values})", table, names, values);
+    sql_query(insert).execute(conn).map(|_| id)
 }
 
-fn holds(conn: &mut PgConnection, condition: &str) -> QueryResult<bool> {
+fn holds(conn: &mut PgConnection, condition: Sql) -> QueryResult<bool> {
     diesel::select(sql::<Bool>(condition)).get_result(conn)
 }
 
 /// Whether the server refuses a statement for this reason.
-fn refused(conn: &mut PgConnection, statement: &str, is: fn(&DatabaseErrorKind) -> bool) -> QueryResult<Outcome> {
-    let result = conn.transaction(|conn| diesel::sql_query(statement).execute(conn));
+fn refused(conn: &mut PgConnection, statement: Sql, is: fn(&DatabaseErrorKind) -> bool) -> QueryResult<Outcome> {
+    let result = conn.transaction(|conn| sql_query(statement).execute(conn));
     Ok(match result {
         Err(DieselError::DatabaseError(kind, _)) if is(&kind) => Ok(()),
         Err(DieselError::DatabaseError(_, info)) => Err(format!("refused for another reason: {}", info.message())),
@@ -301,18 +295,18 @@ fn refused(conn: &mut PgConnection, statement: &str, is: fn(&DatabaseErrorKind) 
     })
 }
 
-fn deletions(action: &'static str, expected: fn(&ForeignKey, Uuid) -> String) -> Vec<Trial> {
+fn deletions(action: &'static str, expected: fn(&ForeignKey, Uuid) -> Sql) -> Vec<Trial> {
     let trial = move |key: ForeignKey| {
         Trial::new(format!("constraint {}", key.name), move |conn| {
-            let parent = insert(conn, &key.references, &[])?;
-            let child = insert(conn, &key.table, &[(&key.column, format!("'{parent}'"))])?;
-            let delete = format!("DELETE FROM {} WHERE id = '{parent}'", key.references);
-            if let Err(DieselError::DatabaseError(_, info)) = conn.transaction(|conn| conn.batch_execute(&delete)) {
+            let parent = insert(conn, key.references, &[])?;
+            let child = insert(conn, key.table, &[(key.column, parent.into())])?;
+            let delete = raw!("DELETE FROM {table} WHERE id = {parent}", table = key.references, parent);
+            if let Err(DieselError::DatabaseError(_, info)) = conn.transaction(|conn| conn.batch(delete)) {
                 return Ok(Err(format!("the row in {} cannot be deleted: {}", key.references, info.message())));
             }
             let problem =
                 || format!("deleting the row in {} did something else to the row in {}", key.references, key.table);
-            Ok(if holds(conn, &expected(&key, child))? { Ok(()) } else { Err(problem()) })
+            Ok(if holds(conn, expected(&key, child))? { Ok(()) } else { Err(problem()) })
         })
     };
     ForeignKey::all().filter(|key| key.on_delete == action).map(trial).collect()
@@ -321,26 +315,32 @@ fn deletions(action: &'static str, expected: fn(&ForeignKey, Uuid) -> String) ->
 fn dangling_references() -> Vec<Trial> {
     let trial = |key: ForeignKey| {
         Trial::new(format!("constraint {}", key.name), move |conn| {
-            let child = insert(conn, &key.table, &[])?;
-            let update = format!("UPDATE {} SET {} = '{}' WHERE id = '{child}'", key.table, key.column, Uuid::new_v4());
-            refused(conn, &update, |kind| matches!(kind, DatabaseErrorKind::ForeignKeyViolation))
+            let child = insert(conn, key.table, &[])?;
+            let (table, column, nobody) = (key.table, key.column, Uuid::new_v4());
+            let update =
+                raw!("UPDATE {table} SET {column} = {nobody} WHERE id = {child}", table, column, nobody, child);
+            refused(conn, update, |kind| matches!(kind, DatabaseErrorKind::ForeignKeyViolation))
         })
     };
     ForeignKey::all().map(trial).collect()
 }
 
 fn uniques() -> Vec<Trial> {
-    let columns = |entry: &Entry| {
+    let columns = |entry: &'static Entry| {
         let columns = entry.definition.strip_prefix("UNIQUE (")?.strip_suffix(')')?;
-        Some((entry.object.clone(), entry.table().to_owned(), columns.to_owned()))
+        Some((entry.object.as_str(), entry.table(), columns))
     };
-    let trial = |(object, table, columns): (String, String, String)| {
+    let trial = |(object, table, columns): (&str, &'static str, &'static str)| {
         Trial::new(format!("constraint {object}"), move |conn| {
-            let (first, second) = (insert(conn, &table, &[])?, insert(conn, &table, &[])?);
-            let update = format!(
-                "UPDATE {table} SET ({columns}) = (SELECT {columns} FROM {table} WHERE id = '{first}') WHERE id = '{second}'"
+            let (first, second) = (insert(conn, table, &[])?, insert(conn, table, &[])?);
+            let update = raw!(
+                "UPDATE {table} SET ({columns}) = (SELECT {columns} FROM {table} WHERE id = {first}) WHERE id = {second}",
+                table,
+                columns,
+                first,
+                second
             );
-            refused(conn, &update, |kind| matches!(kind, DatabaseErrorKind::UniqueViolation))
+            refused(conn, update, |kind| matches!(kind, DatabaseErrorKind::UniqueViolation))
         })
     };
     contract().iter().filter(|entry| entry.kind == Kind::Constraint).filter_map(columns).map(trial).collect()
@@ -350,8 +350,8 @@ fn out_of_range() -> Vec<Trial> {
     let trial = |(table, column, value): (&'static str, &'static str, &'static str)| {
         Trial::new(format!("column {table}.{column} = {value}"), move |conn| {
             let row = insert(conn, table, &[])?;
-            let update = format!("UPDATE {table} SET {column} = {value} WHERE id = '{row}'");
-            refused(conn, &update, |kind| matches!(kind, DatabaseErrorKind::CheckViolation))
+            let update = raw!("UPDATE {table} SET {column} = {value} WHERE id = {row}", table, column, value, row);
+            refused(conn, update, |kind| matches!(kind, DatabaseErrorKind::CheckViolation))
         })
     };
     OUT_OF_RANGE.into_iter().map(trial).collect()
@@ -364,13 +364,15 @@ fn enum_columns() -> Vec<Trial> {
             let Some(known) = enums::ALL.iter().find(|known| known.name == column.type_name()) else { continue };
             trials.push(Trial::new(format!("column {table}.{}", column.name), move |conn| {
                 let row = insert(conn, table, &[])?;
+                let name = column.name;
+                let update = |label: &'static str| {
+                    raw!("UPDATE {table} SET {name} = '{label}' WHERE id = {row}", table, name, label, row)
+                };
                 for label in known.labels {
-                    let update = format!("UPDATE {table} SET {} = '{label}' WHERE id = '{row}'", column.name);
-                    conn.batch_execute(&update)?;
+                    conn.batch(update(label))?;
                 }
-                let update = format!("UPDATE {table} SET {} = 'no such label' WHERE id = '{row}'", column.name);
                 // The server has no kind of its own for this; that the labels were taken tells it from the rest.
-                refused(conn, &update, |kind| matches!(kind, DatabaseErrorKind::Unknown))
+                refused(conn, update("no such label"), |kind| matches!(kind, DatabaseErrorKind::Unknown))
             }));
         }
     }
@@ -381,14 +383,14 @@ fn defaults() -> Vec<Trial> {
     let trial = |(_, table): (_, &'static str)| {
         Trial::new(format!("table {table}"), move |conn| {
             let row = insert(conn, table, &[])?;
-            let differs = |column: Column<'_>| {
+            let differs = |column: Column| {
                 let default = column.default().filter(|default| *default != "gen_random_uuid()")?;
-                Some(format!("CASE WHEN \"{0}\" IS DISTINCT FROM {default} THEN '{0}' END", column.name))
+                let name = column.name;
+                Some(raw!("CASE WHEN \"{name}\" IS DISTINCT FROM {default} THEN '{name}' END", name, default))
             };
-            let differing: Vec<_> = Column::of(table).filter_map(differs).collect();
-            let list =
-                format!("SELECT concat_ws(', ', NULL, {}) FROM {table} WHERE id = '{row}'", differing.join(", "));
-            let wrong: String = diesel::select(sql::<Text>(&format!("({list})"))).get_result(conn)?;
+            let names = Sql::join(Column::of(table).filter_map(differs), ", ");
+            let list = raw!("(SELECT concat_ws(', ', NULL, {names}) FROM {table} WHERE id = {row})", names, table, row);
+            let wrong: String = diesel::select(sql::<Text>(list)).get_result(conn)?;
             Ok(if wrong.is_empty() { Ok(()) } else { Err(format!("no default in {wrong}")) })
         })
     };
@@ -397,18 +399,20 @@ fn defaults() -> Vec<Trial> {
 }
 
 fn touches() -> Vec<Trial> {
-    let trial = |entry: &Entry| {
-        let table = entry.table().to_owned();
+    let trial = |entry: &'static Entry| {
+        let table = entry.table();
         Trial::new(format!("trigger {}", entry.object), move |conn| {
-            let long_ago = "'2000-01-01 00:00:00+00'".to_owned();
-            let row = insert(conn, &table, &[("updated_at", long_ago.clone())])?;
-            conn.batch_execute(&format!("UPDATE {table} SET id = id WHERE id = '{row}'"))?;
-            let stands = |time: &str| format!("(SELECT updated_at = {time} FROM {table} WHERE id = '{row}')");
-            if !holds(conn, &stands(&long_ago))? {
+            let long_ago = "'2000-01-01 00:00:00+00'";
+            let row = insert(conn, table, &[("updated_at", long_ago.into())])?;
+            conn.batch(raw!("UPDATE {table} SET id = id WHERE id = {row}", table, row))?;
+            let stands = |time: &'static str| {
+                raw!("(SELECT updated_at = {time} FROM {table} WHERE id = {row})", time, table, row)
+            };
+            if !holds(conn, stands(long_ago))? {
                 return Ok(Err("updated_at moved although nothing was changed".to_owned()));
             }
-            conn.batch_execute(&format!("UPDATE {table} SET created_at = {long_ago} WHERE id = '{row}'"))?;
-            let moved = holds(conn, &stands("now()"))?;
+            conn.batch(raw!("UPDATE {table} SET created_at = {long_ago} WHERE id = {row}", table, long_ago, row))?;
+            let moved = holds(conn, stands("now()"))?;
             Ok(if moved { Ok(()) } else { Err("updated_at did not move when the row was changed".to_owned()) })
         })
     };

@@ -17,6 +17,7 @@ use super::catalog::{self, Entry, Kind};
 use super::{Check, Finding};
 use crate::error::{Result, plural};
 use crate::layer::Layer;
+use crate::raw::{Sql, raw, sql_query};
 
 /// How many ids of wrong rows a check shows.
 const SAMPLES: usize = 5;
@@ -393,7 +394,7 @@ pub(super) fn checks(conn: &mut PgConnection, asker: &Asker) -> Result<Vec<Check
         let rules = || RULES.iter().filter(move |rule| rule.layer == layer);
         let statement = statement(rules().filter(is_readable));
         let answer = match &statement {
-            Some(statement) => asker.ask(conn, |conn| diesel::sql_query(statement).load(conn))?,
+            Some(statement) => asker.ask(conn, |conn| sql_query(statement).load(conn))?,
             None => Ok(Vec::new()),
         };
         checks.extend(rules().map(|rule| match asker.obstacle(rule.tables()) {
@@ -488,9 +489,9 @@ impl Rule {
     }
 
     /// The conditions on single rows, with their tables.
-    fn conditions(&self) -> Vec<(&'static str, String)> {
+    fn conditions(&self) -> Vec<(&'static str, Sql)> {
         let of_part = |part: &Part| match part {
-            Each { table, holds } => vec![(*table, (*holds).to_owned())],
+            Each { table, holds } => vec![(*table, Sql::from(*holds))],
             Among { .. } => vec![],
             Past => self.layer.tables().iter().filter_map(|table| Some((*table, in_the_past(table)?))).collect(),
         };
@@ -499,22 +500,22 @@ impl Rule {
 }
 
 /// The condition that no time of a row is in the future; `None` for a table without times.
-fn in_the_past(table: &str) -> Option<String> {
+fn in_the_past(table: &str) -> Option<Sql> {
     let times: Vec<_> = catalog::contract()
         .iter()
         .filter(|entry| entry.kind == Kind::Column && entry.table() == table)
         .filter(|entry| entry.definition.starts_with("timestamp with time zone"))
         .filter(|entry| !AHEAD_BY_NATURE.contains(&entry.object.as_str()))
-        .filter_map(|entry| entry.object.split_once('.').map(|(_, column)| format!("\"{column}\"")))
+        .filter_map(|entry| entry.object.split_once('.').map(|(_, column)| Sql::identifier(column)))
         .collect();
     // A subquery, so that it is computed once and not for every row.
-    let horizon = format!("(SELECT now() + interval '{TOLERANCE}')");
-    (!times.is_empty()).then(|| format!("greatest({}) <= {horizon}", times.join(", ")))
+    let horizon = raw!("(SELECT now() + interval '{TOLERANCE}')", TOLERANCE);
+    (!times.is_empty()).then(|| raw!("greatest({times}) <= {horizon}", times = Sql::join(times, ", "), horizon))
 }
 
 /// One statement that returns [`Broken`] of all rules; `None` when there is no rule.
-fn statement<'a>(rules: impl Iterator<Item = &'a Rule>) -> Option<String> {
-    let mut conditions = BTreeMap::<&str, Vec<(&str, String)>>::new();
+fn statement<'a>(rules: impl Iterator<Item = &'a Rule>) -> Option<Sql> {
+    let mut conditions = BTreeMap::<&'static str, Vec<(&'static str, Sql)>>::new();
     let mut questions = Vec::new();
     for rule in rules {
         for (table, condition) in rule.conditions() {
@@ -526,29 +527,35 @@ fn statement<'a>(rules: impl Iterator<Item = &'a Rule>) -> Option<String> {
         }));
     }
     questions.extend(conditions.iter().map(|(table, conditions)| each(table, conditions)));
-    (!questions.is_empty()).then(|| questions.join("\nUNION ALL\n"))
+    (!questions.is_empty()).then(|| Sql::join(questions, "\nUNION ALL\n"))
 }
 
 /// Asks for the rows of a table of which any condition is false. The filter comes first, so that the conditions are
 /// taken apart for the wrong rows only.
-fn each(table: &str, conditions: &[(&str, String)]) -> String {
-    let all: Vec<_> = conditions.iter().map(|(_, condition)| format!("({condition})")).collect();
-    let named: Vec<_> = conditions.iter().map(|(word, condition)| format!("('{word}', ({condition}))")).collect();
-    format!(
+fn each(table: &'static str, conditions: &[(&'static str, Sql)]) -> Sql {
+    let all = conditions.iter().map(|(_, condition)| raw!("({condition})", condition));
+    let named = conditions.iter().map(|(word, condition)| raw!("('{word}', ({condition}))", word = *word, condition));
+    raw!(
         "SELECT v.rule, '{table}' AS table_name, count(*) AS rows, (array_agg(t.id::text ORDER BY t.id))[1:{SAMPLES}] AS samples
-        FROM {table} t CROSS JOIN LATERAL (VALUES {}) AS v (rule, holds)
-        WHERE ({}) IS FALSE AND NOT v.holds
+        FROM {table} t CROSS JOIN LATERAL (VALUES {named}) AS v (rule, holds)
+        WHERE ({all}) IS FALSE AND NOT v.holds
         GROUP BY v.rule",
-        named.join(", "),
-        all.join(" AND "),
+        table,
+        SAMPLES,
+        named = Sql::join(named, ", "),
+        all = Sql::join(all, " AND "),
     )
 }
 
-fn among(word: &str, table: &str, sql: &str) -> String {
-    format!(
+fn among(word: &'static str, table: &'static str, sql: &'static str) -> Sql {
+    raw!(
         "SELECT '{word}' AS rule, '{table}' AS table_name, count(*) AS rows, (array_agg(b.id::text ORDER BY b.id))[1:{SAMPLES}] AS samples
         FROM ({sql}) AS b
-        HAVING count(*) > 0"
+        HAVING count(*) > 0",
+        word,
+        table,
+        SAMPLES,
+        sql
     )
 }
 
@@ -582,6 +589,9 @@ mod tests {
             assert_eq!(rule.conditions().len(), layer.tables().len(), "every table has a time");
         }
         let baselines = in_the_past("quality_baselines").unwrap();
-        assert_eq!(baselines, "greatest(\"created_at\", \"established_at\") <= (SELECT now() + interval '5 minutes')");
+        assert_eq!(
+            baselines.as_str(),
+            "greatest(\"created_at\", \"established_at\") <= (SELECT now() + interval '5 minutes')"
+        );
     }
 }

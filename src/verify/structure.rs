@@ -100,7 +100,7 @@ pub(super) fn checks(contract: &[Entry], found: &[Entry]) -> Vec<Check> {
     let totals = ASPECTS.iter().filter_map(|aspect| schemas.total(aspect));
     let of_layers = Layer::ALL.into_iter().flat_map(|layer| ASPECTS.iter().map(move |a| schemas.of_layer(a, layer)));
     let whole = whole_contract(&schemas, &differences);
-    let rules = [primary_keys(contract, found), time_zones(found), triggers(&schemas), whole];
+    let rules = [primary_keys(contract, found), time_zones(found), triggers(&schemas), policies(&schemas), whole];
     totals.chain(rules).chain(of_layers).collect()
 }
 
@@ -187,6 +187,21 @@ fn triggers(schemas: &Schemas<'_>) -> Check {
     let number = |facts: &[Entry]| json!(facts.iter().filter(|fact| fact.kind == Kind::Trigger).count());
     let check = Check::new("schema.triggers".to_owned(), None, "0.2a", title);
     schemas.compared(check, number, |entry| is_ours(entry).then(|| entry.clone()))
+}
+
+/// Of a table, only whether it is under row security.
+fn policies(schemas: &Schemas<'_>) -> Check {
+    let title = "a customer's rows are shown to that customer alone, by a policy a table".to_owned();
+    let secured = |facts: &[Entry]| json!(facts.iter().filter(|fact| fact.kind == Kind::Table).count());
+    let check = Check::new("schema.policies".to_owned(), None, "docs/security.md", title);
+    schemas.compared(check, secured, |entry| match entry.kind {
+        Kind::Policy => Some(entry.clone()),
+        Kind::Table if entry.definition.contains("row security") => {
+            let security = entry.definition.split(", ").filter(|word| word.starts_with("row security"));
+            Some(redefined(entry, security.collect::<Vec<_>>().join(", ")))
+        }
+        _ => None,
+    })
 }
 
 fn whole_contract(schemas: &Schemas<'_>, differences: &[Difference]) -> Check {

@@ -186,9 +186,9 @@ fn hallucinations_are_found_newest_first_and_of_one_customer_only() {
     answer(&customer, Some(false), 4);
     answer(&customer, None, 5);
     let elsewhere = answer(&stranger, Some(true), 6);
-    assert_eq!(QualityMetric::hallucinations(customer.id).load(&mut conn).unwrap(), [third, second, first]);
-    assert_eq!(QualityMetric::hallucinations(stranger.id).load(&mut conn).unwrap(), [elsewhere]);
-    assert_eq!(QualityMetric::hallucinations(Uuid::new_v4()).load(&mut conn).unwrap(), []);
+    assert_eq!(QualityMetric::hallucinations(customer.id.into()).load(&mut conn).unwrap(), [third, second, first]);
+    assert_eq!(QualityMetric::hallucinations(stranger.id.into()).load(&mut conn).unwrap(), [elsewhere]);
+    assert_eq!(QualityMetric::hallucinations(Uuid::new_v4().into()).load(&mut conn).unwrap(), []);
 }
 
 /// 0.2e, Part 2, validation: average quality by model

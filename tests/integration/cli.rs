@@ -502,8 +502,8 @@ fn a_plan_prints_a_script_with_its_locks_and_changes_nothing() {
     assert!(!plan.stdout.contains("CREATE TABLE resource_metrics"), "the way ends at the version");
     let later = Dbctl::on(&db).run("migrate plan --format json").json();
     assert_eq!(later["steps"].as_array().unwrap().len(), EMBEDDED.len());
-    let pending = Dbctl::on(&db).run("migrate status --format json").json()["pending"].as_array().unwrap().len();
-    assert_eq!(pending, EMBEDDED.len());
+    let status = Dbctl::on(&db).run("migrate status --format json").json();
+    assert_eq!(status["pending"].as_array().unwrap().len(), EMBEDDED.len());
 
     assert_eq!(Dbctl::on(&db).run("migrate").code, Some(0));
     assert_eq!(Dbctl::on(&db).run("migrate plan").stdout, "-- nothing to do\n");

@@ -8,6 +8,7 @@
     clippy::unwrap_used,
     reason = "a test ends where its world is not as expected"
 )]
+#![expect(clippy::disallowed_methods, reason = "a test asks the database as it likes")]
 #![expect(clippy::print_stderr, reason = "what cannot be cleaned up is told to whoever runs the tests")]
 
 mod support;
@@ -21,6 +22,7 @@ mod connection;
 mod constraints;
 mod core;
 mod enums;
+mod fleet;
 mod html;
 mod ingest;
 mod ingest_faults;
@@ -30,12 +32,17 @@ mod local;
 mod migrate;
 mod online;
 mod probes;
+mod raw;
 mod resource;
+mod roles;
 mod rules;
 mod schema_rules;
 mod seed;
 mod service;
 mod stats;
+mod tenancy;
+mod tls;
+mod transfer;
 mod verify;
 mod verify_formats;
 mod workflow_history;

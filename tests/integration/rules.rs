@@ -322,7 +322,7 @@ fn a_rule_about_what_cannot_be_read_is_skipped_and_the_others_are_asked() {
     for id in ["rules.scaling_customer", "rules.workflow_order", "rules.workflow_history_future"] {
         assert_eq!(report.check(id).unwrap().outcome, Outcome::Skipped { reason: reason.clone() }, "{id}");
     }
-    for id in ["rules.scaling_order", "rules.step_retries", "rules.resource_future"] {
+    for id in ["rules.scaling_order", "rules.resource_future"] {
         assert_eq!(report.check(id).unwrap().outcome, Outcome::Passed, "{id}");
     }
 }

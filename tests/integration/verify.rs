@@ -84,6 +84,7 @@ fn the_figures_are_those_of_the_deployed_schema() {
         ("schema.indexes", 132),
         ("schema.foreign_keys", 31),
         ("schema.triggers", 12),
+        ("schema.policies", 13),
         ("schema.primary_keys", 18),
         ("core.tables", 6),
         ("core.enums", 9),
@@ -381,9 +382,9 @@ faults! {
 
     a_dropped_table_is_one_finding:
         "DROP TABLE approvals" =>
-        ["table approvals: missing: table"],
+        ["table approvals: missing: table, row security"],
         ["core.tables", "schema.tables", "core.columns", "core.indexes", "schema.indexes", "core.foreign_keys",
-         "schema.foreign_keys", "core.constraints", "core.cascades", "schema.primary_keys", "schema.triggers"];
+         "schema.foreign_keys", "core.constraints", "core.cascades", "schema.primary_keys", "schema.triggers", "schema.policies"];
     an_extra_table_is_one_finding:
         "CREATE TABLE notes (id serial PRIMARY KEY, customer_id uuid REFERENCES customers ON DELETE CASCADE)" =>
         ["table notes: unexpected: table"],
@@ -391,8 +392,8 @@ faults! {
     a_table_that_became_a_view_is_found:
         "ALTER TABLE approvals RENAME TO _approvals; CREATE VIEW approvals AS SELECT id FROM _approvals" =>
         [
-            "table _approvals: unexpected: table",
-            "table approvals: expected table, found view",
+            "table _approvals: unexpected: table, row security",
+            "table approvals: expected table, row security, found view",
             "column approvals.approved_by: missing: character varying(255) NOT NULL",
             "column approvals.comment: missing: text",
             "column approvals.created_at: missing: timestamp with time zone NOT NULL DEFAULT now()",
@@ -407,11 +408,15 @@ faults! {
             "index approvals.idx_approval_status: missing: btree (status)",
             "trigger approvals.set_updated_at: missing: BEFORE UPDATE ON approvals FOR EACH ROW WHEN \
              (old.* IS DISTINCT FROM new.*) EXECUTE FUNCTION set_updated_at()",
+            "policy approvals.tenant_isolation: missing: AS PERMISSIVE FOR ALL TO PUBLIC USING ((EXISTS ( SELECT FROM \
+             recommendations r WHERE (r.id = approvals.recommendation_id)))) WITH CHECK ((EXISTS ( SELECT FROM \
+             recommendations r WHERE (r.id = approvals.recommendation_id))))",
             "comment approvals: missing: Decisions of people on recommendations.",
             "comment approvals.id: missing: Primary key."
         ],
         ["core.tables", "schema.tables", "core.columns", "core.indexes", "schema.indexes", "core.foreign_keys",
-         "schema.foreign_keys", "core.constraints", "core.cascades", "schema.primary_keys", "schema.triggers"];
+         "schema.foreign_keys", "core.constraints", "core.cascades", "schema.primary_keys", "schema.triggers",
+         "schema.policies"];
     an_extra_view_is_found:
         "CREATE VIEW spenders AS SELECT name FROM customers" =>
         ["table spenders: unexpected: view"],
@@ -424,14 +429,64 @@ faults! {
         "ALTER TABLE agent_metrics SET UNLOGGED" =>
         ["table agent_metrics: expected table, found unlogged table"],
         ["agent_state.tables", "schema.tables"];
-    row_security_is_found:
-        "ALTER TABLE customers ENABLE ROW LEVEL SECURITY;
-         CREATE POLICY own ON customers FOR SELECT USING (name = current_user)" =>
+    row_security_that_nobody_asked_for_is_found:
+        "ALTER TABLE agents ENABLE ROW LEVEL SECURITY;
+         CREATE POLICY own ON agents FOR SELECT USING (name = current_user)" =>
         [
-            "table customers: expected table, found table, row security",
-            "policy customers.own: unexpected: permissive SELECT USING ((name)::text = CURRENT_USER)"
+            "table agents: expected table, found table, row security",
+            "policy agents.own: unexpected: AS PERMISSIVE FOR SELECT TO PUBLIC USING (((name)::text = CURRENT_USER))"
         ],
-        ["core.tables", "schema.tables"];
+        ["core.tables", "schema.tables", "schema.policies"];
+    row_security_that_is_off_is_found:
+        "ALTER TABLE quality_metrics DISABLE ROW LEVEL SECURITY" =>
+        ["table quality_metrics: expected table, row security, found table"],
+        ["application.tables", "schema.tables", "schema.policies"];
+    row_security_for_the_owner_is_found:
+        "ALTER TABLE events FORCE ROW LEVEL SECURITY" =>
+        ["table events: expected table, row security, found table, row security, row security also for the owner"],
+        ["core.tables", "schema.tables", "schema.policies"];
+    a_dropped_policy_is_found:
+        "DROP POLICY tenant_isolation ON approvals" =>
+        [
+            "policy approvals.tenant_isolation: missing: AS PERMISSIVE FOR ALL TO PUBLIC USING ((EXISTS ( SELECT FROM \
+             recommendations r WHERE (r.id = approvals.recommendation_id)))) WITH CHECK ((EXISTS ( SELECT FROM \
+             recommendations r WHERE (r.id = approvals.recommendation_id))))"
+        ],
+        ["schema.policies"];
+    a_policy_that_shows_everything_is_found:
+        "ALTER POLICY tenant_isolation ON events USING (true)" =>
+        [
+            "policy events.tenant_isolation: expected AS PERMISSIVE FOR ALL TO PUBLIC USING ((customer_id = ( SELECT (NULLIF(current_setting('app.customer_id'::text, true), ''::text))::uuid AS \"nullif\"))) \
+             WITH CHECK ((customer_id = ( SELECT (NULLIF(current_setting('app.customer_id'::text, true), ''::text))::uuid AS \"nullif\"))), found AS PERMISSIVE FOR ALL TO PUBLIC USING (true) \
+             WITH CHECK ((customer_id = ( SELECT (NULLIF(current_setting('app.customer_id'::text, true), ''::text))::uuid AS \"nullif\")))"
+        ],
+        ["schema.policies"];
+    a_policy_that_checks_no_writes_is_found:
+        "ALTER POLICY tenant_isolation ON events WITH CHECK (true)" =>
+        [
+            "policy events.tenant_isolation: expected AS PERMISSIVE FOR ALL TO PUBLIC USING ((customer_id = ( SELECT (NULLIF(current_setting('app.customer_id'::text, true), ''::text))::uuid AS \"nullif\"))) \
+             WITH CHECK ((customer_id = ( SELECT (NULLIF(current_setting('app.customer_id'::text, true), ''::text))::uuid AS \"nullif\"))), found AS PERMISSIVE FOR ALL TO PUBLIC USING ((customer_id = ( SELECT (NULLIF(current_setting('app.customer_id'::text, true), ''::text))::uuid AS \"nullif\"))) \
+             WITH CHECK (true)"
+        ],
+        ["schema.policies"];
+    a_policy_that_holds_for_some_only_is_found:
+        "ALTER POLICY tenant_isolation ON customers TO pg_monitor" =>
+        [
+            "policy customers.tenant_isolation: expected AS PERMISSIVE FOR ALL TO PUBLIC \
+             USING ((id = ( SELECT (NULLIF(current_setting('app.customer_id'::text, true), ''::text))::uuid AS \"nullif\"))) \
+             WITH CHECK ((id = ( SELECT (NULLIF(current_setting('app.customer_id'::text, true), ''::text))::uuid AS \"nullif\"))), \
+             found AS PERMISSIVE FOR ALL TO pg_monitor USING ((id = ( SELECT (NULLIF(current_setting('app.customer_id'::text, true), ''::text))::uuid AS \"nullif\"))) \
+             WITH CHECK ((id = ( SELECT (NULLIF(current_setting('app.customer_id'::text, true), ''::text))::uuid AS \"nullif\")))"
+        ],
+        ["schema.policies"];
+    a_policy_too_many_is_found:
+        "CREATE POLICY support ON workflow_steps TO pg_monitor USING (true)" =>
+        ["policy workflow_steps.support: unexpected: AS PERMISSIVE FOR ALL TO pg_monitor USING (true)"],
+        ["schema.policies"];
+    a_policy_for_everybody_under_the_name_of_one_for_operators_is_found:
+        "CREATE POLICY cross_customer_read ON events FOR SELECT USING (true)" =>
+        ["policy events.cross_customer_read: unexpected: AS PERMISSIVE FOR SELECT TO PUBLIC USING (true)"],
+        ["schema.policies"];
 
     an_added_label_is_found:
         "ALTER TYPE customerplan ADD VALUE 'trial' BEFORE 'startup'" =>

@@ -12,7 +12,6 @@ mod workflow_history;
 
 use std::fmt;
 
-use diesel::dsl::sql;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Double, Nullable, Text};
@@ -22,6 +21,7 @@ use super::ask::{Answer, Asker, NoAnswer};
 use super::{Check, Finding, SeedExpectation};
 use crate::error::Result;
 use crate::layer::Layer;
+use crate::raw::{Sql, raw, sql, sql_query};
 
 /// The seed of one layer.
 struct LayerSeed {
@@ -174,17 +174,17 @@ fn gather(
             Err(no_answer) => return Ok(Err(no_answer)),
         }
     }
-    let question = format!("({}) {}", seed.sql, counts(seed.layer));
-    asker.ask(conn, |conn| diesel::sql_query(question).load(conn))
+    let question = raw!("({sql}) {counts}", sql = seed.sql, counts = counts(seed.layer));
+    asker.ask(conn, |conn| sql_query(question).load(conn))
 }
 
 /// Adds the number of rows of each table to a layer's query, as far as it matters here.
-fn counts(layer: Layer) -> String {
-    let select = |table: &&str| {
-        let enough = format!("(SELECT FROM {table} LIMIT {ENOUGH}) AS enough");
-        format!("UNION ALL SELECT '{COUNTS}', '{table}', NULL, count(*) FROM {enough}")
+fn counts(layer: Layer) -> Sql {
+    let select = |table: &&'static str| {
+        let enough = raw!("(SELECT FROM {table} LIMIT {ENOUGH}) AS enough", table = *table, ENOUGH);
+        raw!("UNION ALL SELECT '{COUNTS}', '{table}', NULL, count(*) FROM {enough}", COUNTS, table = *table, enough)
     };
-    layer.tables().iter().map(select).collect::<Vec<_>>().join(" ")
+    Sql::join(layer.tables().iter().map(select), " ")
 }
 
 /// The number of rows of each layer and of all of them; none unless every layer has an answer.

@@ -46,6 +46,12 @@ impl Dbctl {
         self
     }
 
+    /// Gives it something to read.
+    pub fn stdin(mut self, stdin: impl Into<Stdio>) -> Self {
+        self.command.stdin(stdin);
+        self
+    }
+
     /// Runs with the arguments, which stand in one text as in a shell.
     pub fn run(self, arguments: &str) -> Run {
         Run::of(self.spawn(arguments))
@@ -55,6 +61,12 @@ impl Dbctl {
     pub fn run_with(mut self, arguments: &[&str]) -> Run {
         self.command.args(arguments);
         self.run("")
+    }
+
+    /// Takes arguments that may hold spaces.
+    pub fn args(mut self, arguments: &[&str]) -> Self {
+        self.command.args(arguments);
+        self
     }
 
     /// The same as `run` without waiting for the end.

@@ -1,17 +1,21 @@
 //! What every test needs: a private database, rows to start from, and the binary.
 
+mod certificates;
 mod command;
 mod fixtures;
 mod pooler;
 mod rows;
 mod scratch;
 mod soak;
+mod tcp_server;
 mod test_db;
 
+pub use certificates::{Authority, Certificate, Validity};
 pub use command::{Dbctl, Run};
 pub use fixtures::*;
 pub use pooler::Pooler;
 pub use rows::*;
 pub use scratch::Scratch;
 pub use soak::{figures, rounds, spread};
-pub use test_db::{OwnDatabase, TestDb, migration_locks, number, take_migration_lock};
+pub use tcp_server::TcpServer;
+pub use test_db::{OwnDatabase, Role, TestDb, migration_locks, number, take_migration_lock};

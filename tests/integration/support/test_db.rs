@@ -76,7 +76,7 @@ impl TestDb {
         Role { name, db_url: self.url() }
     }
 
-    /// Makes a role that may SELECT in the schema and nothing else.
+    /// Makes a role that may SELECT every row in the schema and nothing else.
     pub fn reader(&self) -> Role {
         let role = self.role();
         let grants = format!(
@@ -85,6 +85,17 @@ impl TestDb {
             role = role.name,
         );
         self.conn().batch_execute(&grants).expect("grants for the role");
+        let policies = format!(
+            "DO $$ DECLARE secured regclass; BEGIN
+                FOR secured IN SELECT oid FROM pg_class
+                    WHERE relnamespace = current_schema()::regnamespace AND relrowsecurity
+                LOOP
+                    EXECUTE format('CREATE POLICY cross_customer_read ON %s FOR SELECT TO {role} USING (true)', secured);
+                END LOOP;
+            END $$",
+            role = role.name
+        );
+        self.conn().batch_execute(&policies).expect("policies for the role");
         role
     }
 }
@@ -129,6 +140,12 @@ impl OwnDatabase {
         let mut conn = connection::connect(&cluster().target(), "test").expect("a connection to the suite's cluster");
         conn.batch_execute(&format!("CREATE DATABASE {name}")).expect("a database for the test");
         Self { name }
+    }
+
+    /// A URL of it, as another role.
+    pub fn url_as(&self, role: &str) -> String {
+        let url = cluster().url().replace("user=optiinfra", &format!("user={role}"));
+        url.replace("/optiinfra?", &format!("/{}?", self.name))
     }
 
     /// The database's name.

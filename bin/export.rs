@@ -1,0 +1,46 @@
+//! `export`: the rows of a table as a file.
+
+use anyhow::Context as _;
+use optiinfra_db::stats::find_customer;
+use optiinfra_db::transfer::Format as FileFormat;
+use optiinfra_db::transfer::export::{self, Options, Report};
+
+use crate::cli::{Export, Format, Global, Since};
+use crate::exit::Exit;
+use crate::output::{Hinted, Output, WholeFile};
+use crate::target;
+
+/// Writes the rows to stdout or to a file.
+pub fn run(args: &Export, global: &Global, out: &mut Output) -> anyhow::Result<Exit> {
+    if args.customer.is_some() && !export::has_customer(args.table) {
+        return Err(optiinfra_db::Error::NoCustomerColumn { table: args.table.as_str() }.into());
+    }
+    let format = if global.format == Format::Ndjson { FileFormat::Ndjson } else { FileFormat::Csv };
+    let mut conn = target::connect_read_only(global, out, "export")?;
+    let customer = args.customer.as_ref().map(|wanted| find_customer(&mut conn, wanted)).transpose()?;
+    let options = Options { customer, since: time(args.since, "--since")?, until: time(args.until, "--until")? };
+    let report = match &args.output {
+        None => export::run(&mut conn, args.table, format, &options, &mut out.stream())?,
+        Some(path) => {
+            let mut file = WholeFile::create(path)?;
+            let report = export::run(&mut conn, args.table, format, &options, &mut file)?;
+            file.finish().with_context(|| format!("cannot write {}", path.display()))?;
+            report
+        }
+    };
+    out.note(&verdict(&report))?;
+    Ok(Exit::Done)
+}
+
+fn time(since: Option<Since>, flag: &str) -> anyhow::Result<Option<chrono::DateTime<chrono::Utc>>> {
+    let Some(since) = since else { return Ok(None) };
+    let hinted = || Hinted {
+        message: format!("{flag} reaches back too far"),
+        hint: "leave it out for rows of any time".to_owned(),
+    };
+    Ok(Some(since.time().ok_or_else(hinted)?))
+}
+
+fn verdict(report: &Report) -> String {
+    format!("{} rows of {} in {:.2} s", report.rows, report.table, report.seconds)
+}

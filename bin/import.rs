@@ -1,0 +1,209 @@
+//! `import`: the rows of a file into a table.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anyhow::Context as _;
+use optiinfra_db::ingest;
+use optiinfra_db::transfer::import::{self, Options, Report, Watch};
+use optiinfra_db::transfer::read::{self, Reject};
+use optiinfra_db::transfer::{Format, Mapping};
+
+use crate::cli::{Global, Import, InputFormat, OnConflict};
+use crate::exit::Exit;
+use crate::output::{Hinted, Meter, Output, Table, WholeFile};
+use crate::{interrupt, target};
+
+/// Bad rows that a table shows; JSON has more, and --rejects all.
+const SHOWN: usize = 20;
+
+/// Imports the file; more bad rows than there may be are exit code 1.
+pub fn run(args: &Import, global: &Global, out: &mut Output) -> anyhow::Result<Exit> {
+    if args.connections > 1 && (args.on_conflict == OnConflict::Refuse || args.dry_run) {
+        return Err(Hinted {
+            message: "one transaction is one connection".to_owned(),
+            hint: "--connections is for --on-conflict skip without --dry-run".to_owned(),
+        }
+        .into());
+    }
+    let source = Source::open(&args.file)?;
+    let rejects = args.rejects.as_deref().map(Rejects::create).transpose()?;
+    let mut teller = Teller { meter: out.meter(source.length), bytes: Arc::clone(&source.bytes), rejects };
+    let report = import(args, source, global, out, &mut teller)?;
+    let Teller { rejects, meter, .. } = teller;
+    meter.done(report.read);
+    if let Some(rejects) = rejects {
+        rejects.finish()?;
+    }
+    out.result(&report, &tables(&report, args))?;
+    Ok(if report.accepted { Exit::Done } else { Exit::Findings })
+}
+
+fn import(
+    args: &Import,
+    source: Source,
+    global: &Global,
+    out: &mut Output,
+    teller: &mut Teller,
+) -> anyhow::Result<Report> {
+    let skips = args.on_conflict == OnConflict::Skip;
+    let options = options(args, skips);
+    if skips && !args.dry_run {
+        let pool = target::pool(global, out, "import", args.connections)?;
+        let connections = usize::try_from(args.connections)?;
+        let cancelled = interrupt::cancellable();
+        return Ok(import::retryable(&pool, args.table, source, &options, connections, cancelled, teller)?);
+    }
+    let on_conflict = if skips { ingest::OnConflict::Skip } else { ingest::OnConflict::Refuse };
+    let mut conn = target::connect(global, out, "import")?;
+    Ok(import::all_or_nothing(&mut conn, args.table, source, &options, on_conflict, teller)?)
+}
+
+fn options(args: &Import, derive_ids: bool) -> Options {
+    let mapping = Mapping {
+        map: args.map.clone(),
+        set: args.set.clone(),
+        fields: args.columns.clone(),
+        time_format: args.time_format.clone(),
+        null: args.null.clone().unwrap_or_default(),
+        ignore_unknown: args.ignore_unknown,
+        check_ranges: !args.no_range_checks,
+    };
+    let format = match args.input_format {
+        Some(InputFormat::Csv) => Some(Format::Csv),
+        Some(InputFormat::Ndjson) => Some(Format::Ndjson),
+        None if args.no_header => Some(Format::Csv),
+        None => format_of(&args.file),
+    };
+    let read = read::Options { format, mapping, derive_ids };
+    Options { read, max_rejects: args.max_rejects, dry_run: args.dry_run }
+}
+
+/// The format that a file's name tells.
+fn format_of(path: &Path) -> Option<Format> {
+    let name = path.file_name()?.to_str()?.to_ascii_lowercase();
+    let name = name.strip_suffix(".gz").unwrap_or(&name);
+    match name.rsplit_once('.')?.1 {
+        "csv" => Some(Format::Csv),
+        "ndjson" | "jsonl" => Some(Format::Ndjson),
+        _ => None,
+    }
+}
+
+/// The file, or standard input, whose bytes are counted.
+struct Source {
+    input: Box<dyn Read>,
+    length: Option<u64>,
+    bytes: Arc<AtomicU64>,
+}
+
+impl Source {
+    fn open(path: &Path) -> anyhow::Result<Self> {
+        let bytes = Arc::new(AtomicU64::new(0));
+        if path == Path::new("-") {
+            return Ok(Self { input: Box::new(io::stdin()), length: None, bytes });
+        }
+        let opened = || -> io::Result<(File, std::fs::Metadata)> {
+            let file = File::open(path)?;
+            let metadata = file.metadata()?;
+            Ok((file, metadata))
+        };
+        let (file, metadata) = opened().with_context(|| format!("cannot open {}", path.display()))?;
+        if metadata.is_dir() {
+            anyhow::bail!("cannot open {}: it is a directory", path.display());
+        }
+        // A pipe has a name and no length.
+        let length = metadata.is_file().then_some(metadata.len());
+        Ok(Self { input: Box::new(file), length, bytes })
+    }
+}
+
+impl Read for Source {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.input.read(buffer)?;
+        self.bytes.fetch_add(count as u64, Ordering::Relaxed);
+        Ok(count)
+    }
+}
+
+/// Tells the user how far it is and what was not taken.
+struct Teller {
+    meter: Meter,
+    bytes: Arc<AtomicU64>,
+    rejects: Option<Rejects>,
+}
+
+impl Watch for Teller {
+    fn rejected(&mut self, reject: &Reject) -> io::Result<()> {
+        self.rejects.as_mut().map_or(Ok(()), |rejects| rejects.add(reject))
+    }
+
+    fn read(&mut self, rows: u64) {
+        self.meter.at(self.bytes.load(Ordering::Relaxed), rows);
+    }
+}
+
+/// The file of `--rejects`.
+struct Rejects {
+    writer: csv::Writer<WholeFile>,
+}
+
+impl Rejects {
+    fn create(path: &Path) -> anyhow::Result<Self> {
+        let mut writer = csv::Writer::from_writer(WholeFile::create(path)?);
+        writer.write_record(["line", "column", "reason", "row"])?;
+        Ok(Self { writer })
+    }
+
+    fn add(&mut self, reject: &Reject) -> io::Result<()> {
+        let (line, column) = (reject.line.to_string(), reject.column.as_deref().unwrap_or_default());
+        self.writer.write_record([line.as_bytes(), column.as_bytes(), reject.reason.as_bytes(), &reject.raw])?;
+        Ok(())
+    }
+
+    fn finish(self) -> anyhow::Result<()> {
+        let file = self.writer.into_inner().map_err(csv::IntoInnerError::into_error);
+        file.and_then(WholeFile::finish).context("cannot write the rejected rows")
+    }
+}
+
+fn tables(report: &Report, args: &Import) -> Vec<Table> {
+    let mut counts = Table::new(&["table", "read", "written", "skipped", "rejected", "seconds", "rows/s"]);
+    counts.row([
+        report.table.to_string(),
+        report.read.to_string(),
+        report.written.to_string(),
+        report.skipped.to_string(),
+        report.rejected.to_string(),
+        format!("{:.2}", report.seconds),
+        format!("{:.0}", report.rows_per_second),
+    ]);
+    let mut rejects = Table::new(&["line", "column", "reason"]);
+    for reject in report.rejects.iter().take(SHOWN) {
+        rejects.row([reject.line.to_string(), reject.column.clone().unwrap_or_default(), reject.reason.clone()]);
+    }
+    let more = report.rejected.saturating_sub(SHOWN as u64);
+    let title = match (more, &args.rejects) {
+        (0, _) => "rejected rows".to_owned(),
+        (more, Some(path)) => format!("rejected rows, and {more} more in {}", path.display()),
+        (more, None) => format!("rejected rows, and {more} more: --rejects FILE takes all of them"),
+    };
+    let mut tables = vec![counts.titled(&verdict(report)), rejects.titled(&title)];
+    tables.retain(|table| !table.is_empty());
+    tables
+}
+
+fn verdict(report: &Report) -> String {
+    let (written, read, rejected, most) = (report.written, report.read, report.rejected, report.max_rejects);
+    match (report.accepted, report.dry_run, report.on_conflict) {
+        (true, false, _) => format!("{written} of {read} rows written"),
+        (true, true, _) => format!("{written} of {read} rows would be written"),
+        (false, false, ingest::OnConflict::Skip) => {
+            format!("{written} of {read} rows written, then stopped: {rejected} are bad, and {most} may be")
+        }
+        (false, _, _) => format!("nothing written: {rejected} of {read} rows are bad, and {most} may be"),
+    }
+}

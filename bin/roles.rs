@@ -1,0 +1,105 @@
+//! `roles`: plan, apply, check.
+
+use optiinfra_db::roles::{self, Direction, Finding, Options, Report};
+use serde::Serialize;
+
+use crate::cli::{Global, RolesAction, RolesApply};
+use crate::exit::Exit;
+use crate::output::{Output, Table};
+use crate::target;
+
+/// Runs a subcommand.
+pub fn run(action: &RolesAction, global: &Global, out: &mut Output) -> anyhow::Result<Exit> {
+    match action {
+        RolesAction::Plan(args) => {
+            let report = roles::plan(&mut target::connect_read_only(global, out, "roles")?, &options(args))?;
+            out.text(&report, &script(&report))?;
+            Ok(Exit::Done)
+        }
+        RolesAction::Apply(args) => {
+            let report = roles::apply(&mut target::connect_directly(global, out, "roles")?, &options(args))?;
+            applied(&report, out)?;
+            Ok(Exit::Done)
+        }
+        RolesAction::Check { prefix } => {
+            let findings = roles::check(&mut target::connect_read_only(global, out, "roles")?, &prefix.prefix)?;
+            check(&findings, out)
+        }
+    }
+}
+
+fn options(args: &RolesApply) -> Options {
+    Options { prefix: args.prefix.prefix.clone(), take_ownership: args.take_ownership }
+}
+
+/// The plan as a script that can be read, and run as it is.
+fn script(report: &Report) -> String {
+    let mut script = String::new();
+    for finding in &report.left_alone {
+        script += &format!("-- left alone: {} {}\n", finding.object, finding.problem);
+    }
+    script += &match report.statements.as_slice() {
+        [] => "-- nothing to do\n".to_owned(),
+        statements => format!("BEGIN;\n{};\nCOMMIT;\n", statements.join(";\n")),
+    };
+    for line in advice(report) {
+        script += &format!("-- {line}\n");
+    }
+    script
+}
+
+fn applied(report: &Report, out: &mut Output) -> anyhow::Result<()> {
+    let mut statements = Table::new(&["statement"]);
+    for statement in &report.statements {
+        statements.row([statement]);
+    }
+    let summary = match report.statements.len() {
+        0 => "nothing to do: the roles are as they should be".to_owned(),
+        1 => "1 statement run".to_owned(),
+        count => format!("{count} statements run"),
+    };
+    let mut tables = vec![statements.titled(&summary)];
+    if !report.left_alone.is_empty() {
+        tables.push(table(&report.left_alone).titled("left alone: somebody else's, or not asked for"));
+    }
+    out.result(report, &tables)?;
+    for line in advice(report) {
+        out.note(&line)?;
+    }
+    Ok(())
+}
+
+/// What a person has to do.
+fn advice(report: &Report) -> Vec<String> {
+    let password = |role: &String| format!("{role} has no password: set one in psql with \\password {role}");
+    let owner = format!("{}_owner", report.prefix);
+    let member =
+        |role: &String| format!("{role} sees no table any more: GRANT {owner} TO {role} lets it work as before");
+    report.without_password.iter().map(password).chain(report.former_owners.iter().map(member)).collect()
+}
+
+fn check(findings: &[Finding], out: &mut Output) -> anyhow::Result<Exit> {
+    #[derive(Serialize)]
+    struct Shown<'a> {
+        findings: &'a [Finding],
+    }
+    let verdict = match findings.len() {
+        0 => "the roles are as they should be".to_owned(),
+        1 => "1 finding; `optiinfra-dbctl roles plan` shows what would mend it".to_owned(),
+        count => format!("{count} findings; `optiinfra-dbctl roles plan` shows what would mend them"),
+    };
+    out.result(&Shown { findings }, &[table(findings).titled(&verdict)])?;
+    Ok(if findings.is_empty() { Exit::Done } else { Exit::Findings })
+}
+
+fn table(findings: &[Finding]) -> Table {
+    let mut table = Table::new(&["difference", "object", "problem"]);
+    for finding in findings {
+        let difference = match finding.difference {
+            Direction::Missing => "missing",
+            Direction::TooMuch => "too much",
+        };
+        table.row([difference, &finding.object, &finding.problem]);
+    }
+    table
+}

@@ -1,0 +1,161 @@
+//! SQL as text: the one room where a statement may come from anywhere else than the query builder.
+//!
+//! [`Sql`] is made of constants of this program, of whole numbers, of ids and of quoted identifiers, and of nothing
+//! else: there is no way from a `String` into it, so no user's text can become a part of a statement. A value goes to
+//! the server as a bound parameter. Everywhere else `clippy.toml` forbids Diesel's functions for raw SQL; those here
+//! have the same names and take an [`Sql`].
+
+#![expect(clippy::disallowed_methods, reason = "the module that everybody else has to go through")]
+
+use std::borrow::Cow;
+use std::fmt;
+
+use diesel::connection::SimpleConnection;
+use diesel::expression::SqlLiteral;
+use diesel::prelude::*;
+use diesel::query_builder::SqlQuery;
+use uuid::Uuid;
+
+/// A piece of SQL that holds nothing but what this program put there.
+///
+/// Text that came from outside does not compile:
+///
+/// ```compile_fail,E0277
+/// let name = std::env::args().next().unwrap_or_default();
+/// optiinfra_db::raw::sql_query(name);
+/// ```
+///
+/// ```compile_fail,E0716
+/// optiinfra_db::raw::sql_query(format!("SELECT {}", 1).as_str());
+/// ```
+///
+/// ```
+/// use optiinfra_db::raw::{Sql, sql_query};
+/// sql_query("SELECT 1");
+/// sql_query(Sql::join(["a", "b\"; DROP TABLE c; --"].map(Sql::identifier), ", "));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sql(Cow<'static, str>);
+
+impl Sql {
+    /// A name as SQL takes it, always in quotes: whatever stands in it, it is one identifier.
+    ///
+    /// The server cuts a name to 63 bytes; one that comes from its catalogue is no longer than that. It takes no empty
+    /// name, and the driver refuses a text with a zero byte, so neither can become another statement.
+    pub fn identifier(name: &str) -> Self {
+        Self(Cow::Owned(format!("\"{}\"", name.replace('"', "\"\""))))
+    }
+
+    /// The pieces with a constant between them.
+    #[must_use]
+    pub fn join(pieces: impl IntoIterator<Item = Self>, between: &'static str) -> Self {
+        let pieces: Vec<_> = pieces.into_iter().map(|piece| piece.0).collect();
+        Self(Cow::Owned(pieces.join(between)))
+    }
+
+    /// For [`raw!`] only, which sees to it that every argument is an [`Sql`].
+    pub(crate) fn assembled(text: fmt::Arguments<'_>) -> Self {
+        Self(Cow::Owned(text.to_string()))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Sql {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<&'static str> for Sql {
+    fn from(constant: &'static str) -> Self {
+        Self(Cow::Borrowed(constant))
+    }
+}
+
+impl From<&Self> for Sql {
+    fn from(piece: &Self) -> Self {
+        piece.clone()
+    }
+}
+
+impl From<Uuid> for Sql {
+    /// As a literal, in quotes.
+    fn from(id: Uuid) -> Self {
+        Self(Cow::Owned(format!("'{id}'")))
+    }
+}
+
+/// Unsigned ones: a minus that meets another begins a comment.
+macro_rules! numbers {
+    ($($number:ty),+) => {$(
+        impl From<$number> for Sql {
+            fn from(number: $number) -> Self {
+                Self(Cow::Owned(number.to_string()))
+            }
+        }
+    )+};
+}
+numbers!(u32, u64, u128, usize);
+
+/// Puts an [`Sql`] together: `raw!("SELECT count(*) FROM {table}", table)`, `raw!("{id}", id = key.id)`. Every name
+/// in the text has to be listed behind it, and what it stands for must be something that an [`Sql`] can be made from.
+macro_rules! raw {
+    (@piece $name:ident) => { $crate::raw::Sql::from($name) };
+    (@piece $name:ident = $value:expr) => { $crate::raw::Sql::from($value) };
+    // `concat!` keeps the text from capturing variables that are not listed.
+    ($text:literal $(, $name:ident $(= $value:expr)?)* $(,)?) => {
+        $crate::raw::Sql::assembled(format_args!(concat!($text) $(, $name = $crate::raw::raw!(@piece $name $(= $value)?))*))
+    };
+}
+pub(crate) use raw;
+
+/// Diesel's `sql_query` for text that is known to be harmless.
+pub fn sql_query(text: impl Into<Sql>) -> SqlQuery {
+    diesel::sql_query(text.into().0)
+}
+
+/// Diesel's `sql` for text that is known to be harmless.
+pub fn sql<ST>(text: impl Into<Sql>) -> SqlLiteral<ST>
+where
+    ST: diesel::expression::TypedExpressionType,
+{
+    diesel::dsl::sql(text.into().as_str())
+}
+
+/// Statements that are sent as they are, several at once if need be.
+pub trait Batch {
+    /// Diesel's `batch_execute` for text that is known to be harmless.
+    ///
+    /// # Errors
+    ///
+    /// When the server refuses one of them.
+    fn batch(&mut self, text: impl Into<Sql>) -> QueryResult<()>;
+}
+
+impl<C: SimpleConnection + ?Sized> Batch for C {
+    fn batch(&mut self, text: impl Into<Sql>) -> QueryResult<()> {
+        self.batch_execute(text.into().as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_are_put_together_in_their_places() {
+        let column = Sql::identifier("a\"; DROP TABLE customers; --");
+        let id = Uuid::nil();
+        let condition = raw!("{column} = {id} AND {{}} <> {n}", column = &column, id, n = 7_u32);
+        assert_eq!(
+            condition.as_str(),
+            "\"a\"\"; DROP TABLE customers; --\" = '00000000-0000-0000-0000-000000000000' AND {} <> 7"
+        );
+        assert_eq!(Sql::join([column, Sql::from("b")], ", ").as_str(), "\"a\"\"; DROP TABLE customers; --\", b");
+        assert_eq!(Sql::join([], ", ").as_str(), "");
+    }
+}

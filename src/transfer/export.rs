@@ -1,0 +1,258 @@
+//! Writes the rows of a table as CSV or NDJSON, a row at a time, in one READ ONLY transaction.
+//!
+//! Every value is the server's own text of it: numbers to the last bit, times in UTC with their microseconds, JSON as it
+//! is stored. The rows come in the order in which the server finds them. Where row security would hide some of them, the
+//! export of all is refused.
+
+use std::io::{self, Write};
+use std::time::Instant;
+
+use chrono::{DateTime, Utc};
+use diesel::deserialize::{self, QueryableByName};
+use diesel::pg::{Pg, PgConnection, PgRowByRowLoadingMode};
+use diesel::prelude::*;
+use diesel::row::{Field as _, NamedRow, Row};
+use diesel::sql_types::{Text, Timestamptz, Uuid as SqlUuid};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::columns::{Column, Kind, Table};
+use super::records::Format;
+use crate::error::{Doing, Error, Result};
+use crate::raw::{Batch as _, Sql, raw, sql_query};
+use crate::tenant;
+
+/// Rows that the server gets ready at a time. They are not all in memory here.
+const ROWS_AT_A_TIME: usize = 5000;
+
+/// Which rows are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Only those of one customer; for a table whose rows belong to customers.
+    pub customer: Option<Uuid>,
+    /// Only those of this time and later.
+    pub since: Option<DateTime<Utc>>,
+    /// Only those before this time.
+    pub until: Option<DateTime<Utc>>,
+}
+
+/// What was written.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Report {
+    /// The table.
+    pub table: Table,
+    /// The format.
+    pub format: Format,
+    /// Rows written.
+    pub rows: u64,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+/// Writes the rows of a table.
+///
+/// # Errors
+///
+/// [`Error::NoCustomerColumn`] when rows of one customer are asked for and the table does not say whose they are,
+/// [`Error::Output`] when `out` fails, [`Error::Query`] when the server does.
+pub fn run(
+    conn: &mut PgConnection,
+    table: Table,
+    format: Format,
+    options: &Options,
+    out: &mut dyn Write,
+) -> Result<Report> {
+    if options.customer.is_some() && !has_customer(table) {
+        return Err(Error::NoCustomerColumn { table: table.as_str() });
+    }
+    let begun = Instant::now();
+    let rows = conn.build_transaction().read_only().run(|conn| write(conn, table, format, options, out))?;
+    Ok(Report { table, format, rows, seconds: begun.elapsed().as_secs_f64() })
+}
+
+/// Whether the rows of a table say whose they are.
+pub fn has_customer(table: Table) -> bool {
+    table.columns().iter().any(|column| column.kind == Kind::Customer)
+}
+
+fn write(conn: &mut PgConnection, table: Table, format: Format, options: &Options, out: &mut dyn Write) -> Result<u64> {
+    let doing = || format!("read {table}");
+    conn.batch(SETTINGS).doing(doing())?;
+    match options.customer {
+        // Where row security holds, the session has to say for whom it works.
+        Some(customer) => work_for(conn, customer).doing(doing())?,
+        None => tenant::refuse_partial_view(conn).doing(doing())?,
+    }
+    declare(conn, table, options).doing(doing())?;
+    let columns = table.columns();
+    let mut text = Vec::new();
+    if format == Format::Csv {
+        put_header(columns, &mut text);
+    }
+    let mut rows = 0;
+    loop {
+        let before = rows;
+        let fetch = sql_query(raw!("FETCH {count} FROM export", count = ROWS_AT_A_TIME));
+        for cells in fetch.load_iter::<Cells, PgRowByRowLoadingMode>(conn).doing(doing())? {
+            let cells = cells.doing(doing())?;
+            match format {
+                Format::Csv => put_csv(columns, &cells, &mut text),
+                Format::Ndjson => put_json(columns, &cells, &mut text).map_err(output)?,
+            }
+            out.write_all(&text).map_err(output)?;
+            text.clear();
+            rows += 1;
+        }
+        if rows == before {
+            out.write_all(&text).map_err(output)?;
+            out.flush().map_err(output)?;
+            return Ok(rows);
+        }
+    }
+}
+
+fn output(source: io::Error) -> Error {
+    Error::Output { source }
+}
+
+/// What makes the server's texts exact whatever the role's own settings are, and its plan one for all the rows.
+const SETTINGS: &str = "SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'; SET LOCAL extra_float_digits = 1; \
+    SET LOCAL cursor_tuple_fraction = 1";
+
+/// Says for whom the transaction works, by the setting that row security looks at.
+fn work_for(conn: &mut PgConnection, customer: Uuid) -> QueryResult<()> {
+    let set = sql_query("SELECT set_config('app.customer_id', $1, true)").bind::<Text, _>(customer.to_string());
+    set.execute(conn).map(drop)
+}
+
+/// Opens the cursor `export`.
+fn declare(conn: &mut PgConnection, table: Table, options: &Options) -> QueryResult<()> {
+    let columns = Sql::join(table.columns().iter().map(expression), ", ");
+    let mut conditions = Vec::new();
+    if options.customer.is_some() {
+        conditions.push(("customer_id", "="));
+    }
+    if options.since.is_some() {
+        conditions.push((table.time_column(), ">="));
+    }
+    if options.until.is_some() {
+        conditions.push((table.time_column(), "<"));
+    }
+    let conditions = conditions.into_iter().zip(1_u32..).map(|((column, operator), bind)| {
+        let word = if bind == 1 { "WHERE" } else { "AND" };
+        raw!(" {word} {column} {operator} ${bind}", word, column = Sql::identifier(column), operator, bind)
+    });
+    let conditions = Sql::join(conditions, "");
+    let table = table.as_str();
+    let cursor = "DECLARE export NO SCROLL CURSOR FOR";
+    let mut query =
+        sql_query(raw!("{cursor} SELECT {columns} FROM {table}{conditions}", cursor, columns, table, conditions))
+            .into_boxed::<Pg>();
+    if let Some(customer) = options.customer {
+        query = query.bind::<SqlUuid, _>(customer);
+    }
+    for time in [options.since, options.until].into_iter().flatten() {
+        query = query.bind::<Timestamptz, _>(time);
+    }
+    query.execute(conn).map(drop)
+}
+
+/// A column as the text that is written.
+fn expression(column: &Column) -> Sql {
+    let name = Sql::identifier(column.name);
+    match column.kind {
+        // From PostgreSQL's form to that of RFC 3339; the time zone is UTC.
+        Kind::Time => raw!("replace(replace({name}::text, ' ', 'T'), '+00', 'Z')", name),
+        _ => raw!("{name}::text", name),
+    }
+}
+
+/// The texts of one row.
+struct Cells {
+    bytes: Vec<u8>,
+    /// Where each cell ends; `None` where it is null.
+    ends: Vec<Option<usize>>,
+}
+
+impl QueryableByName<Pg> for Cells {
+    fn build<'a>(row: &impl NamedRow<'a, Pg>) -> deserialize::Result<Self> {
+        let mut cells = Self { bytes: Vec::with_capacity(256), ends: Vec::with_capacity(row.field_count()) };
+        for at in 0..row.field_count() {
+            let field = Row::get(row, at).ok_or("a row has fewer fields than it says")?;
+            cells.ends.push(field.value().map(|value| {
+                cells.bytes.extend_from_slice(value.as_bytes());
+                cells.bytes.len()
+            }));
+        }
+        Ok(cells)
+    }
+}
+
+impl Cells {
+    /// The texts with their columns; `None` is null.
+    fn with<'a>(&'a self, columns: &'a [Column]) -> impl Iterator<Item = (&'a Column, Option<&'a [u8]>)> {
+        let mut start = 0;
+        columns.iter().zip(&self.ends).map(move |(column, end)| {
+            let cell = end.and_then(|end| self.bytes.get(start..end));
+            start = end.unwrap_or(start);
+            (column, cell)
+        })
+    }
+}
+
+fn put_header(columns: &[Column], out: &mut Vec<u8>) {
+    let names: Vec<_> = columns.iter().map(|column| column.name).collect();
+    out.extend_from_slice(names.join(",").as_bytes());
+    out.push(b'\n');
+}
+
+/// A row as PostgreSQL's COPY writes it: nothing is null, and an empty text is a pair of quotes.
+fn put_csv(columns: &[Column], cells: &Cells, out: &mut Vec<u8>) {
+    for (at, (_, cell)) in cells.with(columns).enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        let Some(cell) = cell else { continue };
+        let is_plain = !cell.is_empty() && !cell.iter().any(|byte| matches!(byte, b',' | b'"' | b'\n' | b'\r'));
+        if is_plain {
+            out.extend_from_slice(cell);
+            continue;
+        }
+        out.push(b'"');
+        for &byte in cell {
+            if byte == b'"' {
+                out.push(b'"');
+            }
+            out.push(byte);
+        }
+        out.push(b'"');
+    }
+    out.push(b'\n');
+}
+
+fn put_json(columns: &[Column], cells: &Cells, out: &mut Vec<u8>) -> io::Result<()> {
+    let mut before = b'{';
+    for (column, cell) in cells.with(columns) {
+        out.push(before);
+        before = b',';
+        serde_json::to_writer(&mut *out, column.name)?;
+        out.push(b':');
+        let Some(cell) = cell else {
+            out.extend_from_slice(b"null");
+            continue;
+        };
+        let is_bare = match column.kind {
+            Kind::Integer | Kind::Bool | Kind::Json => true,
+            // JSON has no word for NaN and Infinity.
+            Kind::Float => !cell.ends_with(b"N") && !cell.ends_with(b"y"),
+            Kind::Uuid | Kind::Customer | Kind::Agent | Kind::Text { .. } | Kind::Time | Kind::Label(_) => false,
+        };
+        if is_bare {
+            out.extend_from_slice(cell);
+        } else {
+            serde_json::to_writer(&mut *out, &String::from_utf8_lossy(cell))?;
+        }
+    }
+    out.extend_from_slice(b"}\n");
+    Ok(())
+}

@@ -1,0 +1,559 @@
+//! Takes a file apart into records: CSV or one JSON object a line, each with its line number and its bytes.
+//!
+//! Nothing here knows a table. One record is in memory at a time, and none that is longer than [`LONGEST`], whatever
+//! the input is. A record that cannot be read is an item like the others; only a failing input ends the reading.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::io::{self, BufRead, BufReader, Read};
+
+use flate2::bufread::MultiGzDecoder;
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// The longest record that is read, in bytes, its quotes included.
+pub const LONGEST: usize = 16 * 1024 * 1024;
+/// The most fields that a record may have.
+const MOST_FIELDS: usize = 1024;
+/// How much is kept of a record that is too long, to tell which one it is.
+const KEPT_OF_TOO_LONG: usize = 1024;
+const BUFFER: usize = 256 * 1024;
+
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+const BYTE_ORDER_MARK: [u8; 3] = [0xef, 0xbb, 0xbf];
+
+/// How a file holds its rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// Comma-separated values, as RFC 4180 and PostgreSQL's COPY write them.
+    Csv,
+    /// One JSON object a line.
+    Ndjson,
+}
+
+/// A file that is ready to be read: inflated where it was compressed, and without a byte order mark.
+pub struct Opened<'a> {
+    text: Box<dyn BufRead + 'a>,
+    /// What the first byte looks like: an object is NDJSON, everything else CSV.
+    pub looks_like: Format,
+}
+
+impl fmt::Debug for Opened<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opened").field("looks_like", &self.looks_like).finish_non_exhaustive()
+    }
+}
+
+/// Looks at the beginning of an input: gzip is inflated, a byte order mark is taken off.
+///
+/// # Errors
+///
+/// Fails when the input does, or when it is damaged gzip.
+pub fn open<'a>(mut input: impl Read + 'a) -> io::Result<Opened<'a>> {
+    let head = take(&mut input, GZIP.len())?;
+    let is_gzip = head == GZIP;
+    let input = BufReader::with_capacity(BUFFER, io::Cursor::new(head).chain(input));
+    let mut text: Box<dyn BufRead + 'a> =
+        if is_gzip { Box::new(BufReader::with_capacity(BUFFER, MultiGzDecoder::new(input))) } else { Box::new(input) };
+    let head = take(&mut text, BYTE_ORDER_MARK.len())?;
+    let head = head.strip_prefix(&BYTE_ORDER_MARK[..]).map(<[u8]>::to_vec).unwrap_or(head);
+    let mut text: Box<dyn BufRead + 'a> = Box::new(BufReader::with_capacity(BUFFER, io::Cursor::new(head).chain(text)));
+    let first = text.fill_buf()?.iter().find(|byte| !byte.is_ascii_whitespace());
+    let looks_like = if first == Some(&b'{') { Format::Ndjson } else { Format::Csv };
+    Ok(Opened { text, looks_like })
+}
+
+/// Reads so many bytes, fewer only at the end of the input.
+fn take(input: &mut impl Read, count: usize) -> io::Result<Vec<u8>> {
+    let mut head = Vec::with_capacity(count);
+    input.take(count as u64).read_to_end(&mut head)?;
+    Ok(head)
+}
+
+/// One field of a CSV record: where it is between its quotes.
+#[derive(Debug, Clone, Copy)]
+struct Field {
+    start: usize,
+    end: usize,
+    is_quoted: bool,
+    has_quotes_inside: bool,
+}
+
+/// A record of a file, as it stands there.
+pub(super) struct Record<'a> {
+    /// The line on which it begins, counted from 1.
+    pub line: u64,
+    /// Its bytes, without the end of its line.
+    pub raw: &'a [u8],
+    /// Its fields, or why they cannot be told.
+    pub fields: Result<Fields<'a>, String>,
+}
+
+/// The fields of a record.
+pub(super) enum Fields<'a> {
+    Csv(CsvFields<'a>),
+    Json(Object<'a>),
+}
+
+/// The fields of a CSV record, by their position.
+#[derive(Clone, Copy)]
+pub(super) struct CsvFields<'a> {
+    raw: &'a [u8],
+    fields: &'a [Field],
+}
+
+impl<'a> CsvFields<'a> {
+    pub fn len(self) -> usize {
+        self.fields.len()
+    }
+
+    /// The bytes of a field without its quotes, and whether it had some; `None` where there is no such field.
+    pub fn get(self, at: usize) -> Option<(Cow<'a, [u8]>, bool)> {
+        let field = self.fields.get(at)?;
+        let bytes = self.raw.get(field.start..field.end)?;
+        let bytes = if field.has_quotes_inside { Cow::Owned(without_doubled_quotes(bytes)) } else { bytes.into() };
+        Some((bytes, field.is_quoted))
+    }
+}
+
+fn without_doubled_quotes(bytes: &[u8]) -> Vec<u8> {
+    let mut single = Vec::with_capacity(bytes.len());
+    let mut is_first = false;
+    for &byte in bytes {
+        is_first = byte == b'"' && !is_first;
+        if byte != b'"' || is_first {
+            single.push(byte);
+        }
+    }
+    single
+}
+
+/// The members of a JSON object in their order, their values as they are written.
+pub(super) struct Object<'a>(pub Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Object<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor)
+    }
+}
+
+struct ObjectVisitor;
+
+#[derive(Deserialize)]
+struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'de> Visitor<'de> for ObjectVisitor {
+    type Value = Object<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de>, A::Error> {
+        let mut members = Vec::with_capacity(18);
+        while let Some(Key(key)) = map.next_key()? {
+            if members.len() == MOST_FIELDS {
+                return Err(serde::de::Error::custom(format_args!("more than {MOST_FIELDS} fields")));
+            }
+            members.push((key, map.next_value()?));
+        }
+        Ok(Object(members))
+    }
+}
+
+/// The records of a file.
+pub(super) struct Records<'a> {
+    text: Box<dyn BufRead + 'a>,
+    format: Format,
+    /// The number of the line that comes next.
+    next_line: u64,
+    raw: Vec<u8>,
+    fields: Vec<Field>,
+    /// The record before ended with a carriage return: a line feed now belongs to it.
+    after_return: bool,
+}
+
+/// Where in a CSV record a byte stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Before the first byte of a field.
+    Start,
+    Plain,
+    Quoted,
+    /// Behind a quote inside quotes: the end of the field, or the first half of a doubled one.
+    QuoteInQuotes,
+}
+
+impl<'a> Records<'a> {
+    pub fn new(opened: Opened<'a>, format: Format) -> Self {
+        Self { text: opened.text, format, next_line: 1, raw: Vec::new(), fields: Vec::new(), after_return: false }
+    }
+
+    /// The next record that is not an empty line; `None` at the end.
+    pub fn next(&mut self) -> io::Result<Option<Record<'_>>> {
+        match self.format {
+            Format::Csv => self.next_csv(),
+            Format::Ndjson => self.next_json(),
+        }
+    }
+
+    fn next_csv(&mut self) -> io::Result<Option<Record<'_>>> {
+        loop {
+            let line = self.next_line;
+            let Some(problem) = self.read_csv()? else { return Ok(None) };
+            if self.raw.is_empty() && problem.is_none() {
+                continue;
+            }
+            let fields = match problem {
+                Some(problem) => Err(problem),
+                None => Ok(Fields::Csv(CsvFields { raw: &self.raw, fields: &self.fields })),
+            };
+            return Ok(Some(Record { line, raw: &self.raw, fields }));
+        }
+    }
+
+    /// Reads one record into `raw` and `fields`; `None` at the end, else what is wrong with it.
+    fn read_csv(&mut self) -> io::Result<Option<Option<String>>> {
+        self.raw.clear();
+        self.fields.clear();
+        let mut scan = Scan { state: State::Start, start: 0, has_quotes_inside: false, length: 0, problem: None };
+        let mut is_too_long = false;
+        let mut saw_anything = false;
+        loop {
+            let buffer = match self.text.fill_buf() {
+                Ok(buffer) => buffer,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            if buffer.is_empty() {
+                break;
+            }
+            saw_anything = true;
+            if self.after_return {
+                self.after_return = false;
+                if buffer.first() == Some(&b'\n') {
+                    self.text.consume(1);
+                    saw_anything = false;
+                    continue;
+                }
+            }
+            let mut end = None;
+            for (at, &byte) in buffer.iter().enumerate() {
+                if is_too_long {
+                    // Where the next record begins can only be guessed: on the next line.
+                    self.next_line += u64::from(byte == b'\n');
+                    if byte == b'\n' {
+                        end = Some(at);
+                        break;
+                    }
+                    continue;
+                }
+                if scan.is_end(byte) {
+                    self.next_line += 1;
+                    self.after_return = byte == b'\r';
+                    end = Some(at);
+                    break;
+                }
+                self.next_line += u64::from(byte == b'\n');
+                scan.take(byte, &mut self.fields);
+                is_too_long = scan.length > LONGEST;
+            }
+            let used = end.unwrap_or(buffer.len());
+            if is_too_long {
+                let room = KEPT_OF_TOO_LONG.saturating_sub(self.raw.len());
+                self.raw.extend_from_slice(buffer.get(..used.min(room)).unwrap_or_default());
+                self.raw.truncate(KEPT_OF_TOO_LONG);
+            } else {
+                self.raw.extend_from_slice(buffer.get(..used).unwrap_or_default());
+            }
+            self.text.consume(used + usize::from(end.is_some()));
+            if end.is_some() {
+                break;
+            }
+        }
+        if !saw_anything {
+            return Ok(None);
+        }
+        if is_too_long {
+            return Ok(Some(Some(too_long())));
+        }
+        Ok(Some(scan.finish(&mut self.fields)))
+    }
+
+    fn next_json(&mut self) -> io::Result<Option<Record<'_>>> {
+        loop {
+            let line = self.next_line;
+            let Some(is_whole) = self.read_line()? else { return Ok(None) };
+            if is_whole && self.raw.iter().all(u8::is_ascii_whitespace) {
+                continue;
+            }
+            let fields = if is_whole { parse_object(&self.raw).map(Fields::Json) } else { Err(too_long()) };
+            return Ok(Some(Record { line, raw: &self.raw, fields }));
+        }
+    }
+
+    /// Reads one line into `raw`; `None` at the end, else whether it was no longer than it may be.
+    fn read_line(&mut self) -> io::Result<Option<bool>> {
+        self.raw.clear();
+        let limit = LONGEST as u64 + 1;
+        if (&mut self.text).take(limit).read_until(b'\n', &mut self.raw)? == 0 {
+            return Ok(None);
+        }
+        self.next_line += 1;
+        if self.raw.pop_if(|byte| *byte == b'\n').is_some() {
+            self.raw.pop_if(|byte| *byte == b'\r');
+            return Ok(Some(true));
+        }
+        if self.raw.len() <= LONGEST {
+            return Ok(Some(true));
+        }
+        self.raw.truncate(KEPT_OF_TOO_LONG);
+        self.text.skip_until(b'\n')?;
+        Ok(Some(false))
+    }
+}
+
+/// The way through one CSV record, byte by byte.
+struct Scan {
+    state: State,
+    /// Where the field began, behind its quote if it has one.
+    start: usize,
+    has_quotes_inside: bool,
+    /// How many bytes were taken.
+    length: usize,
+    problem: Option<&'static str>,
+}
+
+impl Scan {
+    fn is_end(&self, byte: u8) -> bool {
+        self.state != State::Quoted && (byte == b'\n' || byte == b'\r')
+    }
+
+    fn take(&mut self, byte: u8, fields: &mut Vec<Field>) {
+        let at = self.length;
+        self.length += 1;
+        self.state = match (self.state, byte) {
+            (State::Start, b'"') => {
+                self.start = at + 1;
+                State::Quoted
+            }
+            (State::Quoted, b'"') => State::QuoteInQuotes,
+            (State::QuoteInQuotes, b'"') => {
+                self.has_quotes_inside = true;
+                State::Quoted
+            }
+            (State::Quoted, _) => State::Quoted,
+            (_, b',') => {
+                self.end_field(at, fields);
+                self.start = at + 1;
+                State::Start
+            }
+            (State::QuoteInQuotes, _) => {
+                self.problem = Some("something stands behind a closing quote: double the quotes inside a field");
+                State::Plain
+            }
+            (State::Start | State::Plain, _) => State::Plain,
+        };
+    }
+
+    fn end_field(&mut self, at: usize, fields: &mut Vec<Field>) {
+        let is_quoted = self.state == State::QuoteInQuotes;
+        let field = Field {
+            start: self.start,
+            end: at - usize::from(is_quoted),
+            is_quoted,
+            has_quotes_inside: std::mem::take(&mut self.has_quotes_inside),
+        };
+        if fields.len() == MOST_FIELDS {
+            self.problem = Some("it has more than 1024 fields");
+            return;
+        }
+        fields.push(field);
+    }
+
+    /// Ends the last field; says what is wrong with the record.
+    fn finish(mut self, fields: &mut Vec<Field>) -> Option<String> {
+        if self.state == State::Quoted {
+            return Some("a quote is not closed before the end of the file".to_owned());
+        }
+        self.end_field(self.length, fields);
+        self.problem.map(str::to_owned)
+    }
+}
+
+fn too_long() -> String {
+    format!("it is longer than {} MiB, or a quote in it is not closed", LONGEST >> 20)
+}
+
+fn parse_object(line: &[u8]) -> Result<Object<'_>, String> {
+    let text = std::str::from_utf8(line).map_err(|error| not_utf8(&error))?;
+    serde_json::from_str(text).map_err(|error| format!("is not a JSON object: {}", json_problem(&error)))
+}
+
+/// What serde_json says, without the line, which would be that of the record and not of the file.
+pub(super) fn json_problem(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    match text.strip_suffix(&place) {
+        Some(problem) if error.line() <= 1 => format!("{problem} at character {}", error.column()),
+        _ => text,
+    }
+}
+
+pub(super) fn not_utf8(error: &std::str::Utf8Error) -> String {
+    format!("is not UTF-8 from byte {} on", error.valid_up_to() + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every record of a CSV text: its line, and its fields or the problem; a quoted field in brackets.
+    fn csv(text: &[u8]) -> Vec<(u64, Result<Vec<String>, String>)> {
+        let mut records = Records::new(open(text).unwrap(), Format::Csv);
+        let mut found = Vec::new();
+        while let Some(record) = records.next().unwrap() {
+            let fields = record.fields.map(|fields| match fields {
+                Fields::Csv(fields) => (0..fields.len()).map(|at| shown(fields.get(at).unwrap())).collect(),
+                Fields::Json(_) => panic!("CSV was read as JSON"),
+            });
+            found.push((record.line, fields));
+        }
+        found
+    }
+
+    fn shown((bytes, is_quoted): (Cow<'_, [u8]>, bool)) -> String {
+        let text = String::from_utf8_lossy(&bytes);
+        if is_quoted { format!("[{text}]") } else { text.into_owned() }
+    }
+
+    fn fields(list: &[&str]) -> Result<Vec<String>, String> {
+        Ok(list.iter().map(|text| (*text).to_owned()).collect())
+    }
+
+    #[test]
+    fn quoted_and_unquoted_fields_are_told_apart() {
+        assert_eq!(csv(b"a,,\"\",\"b\"\n"), [(1, fields(&["a", "", "[]", "[b]"]))]);
+    }
+
+    #[test]
+    fn quotes_commas_and_lines_inside_quotes_belong_to_the_field() {
+        let found = csv(b"\"say \"\"hi\"\"\",\"a,b\",\"one\ntwo\r\n\"\nx,y,z\n");
+        assert_eq!(found, [(1, fields(&["[say \"hi\"]", "[a,b]", "[one\ntwo\r\n]"])), (4, fields(&["x", "y", "z"]))]);
+    }
+
+    #[test]
+    fn every_kind_of_line_end_ends_a_record_and_empty_lines_are_none() {
+        for text in ["a,b\nc,d\n", "a,b\r\nc,d\r\n", "a,b\rc,d\r", "a,b\nc,d"] {
+            assert_eq!(csv(text.as_bytes()), [(1, fields(&["a", "b"])), (2, fields(&["c", "d"]))], "{text:?}");
+        }
+        assert_eq!(csv(b"\n\r\n\na\n\n"), [(4, fields(&["a"]))]);
+        assert_eq!(csv(b""), []);
+    }
+
+    #[test]
+    fn a_quote_in_the_middle_of_a_plain_field_is_a_character() {
+        assert_eq!(csv(b"5\" disk,x\n"), [(1, fields(&["5\" disk", "x"]))]);
+    }
+
+    #[test]
+    fn a_stray_quote_spoils_its_own_record_only() {
+        let found = csv(b"\"a\"b,c\nd,e\n");
+        assert!(found[0].1.as_ref().unwrap_err().contains("behind a closing quote"));
+        assert_eq!(found[1], (2, fields(&["d", "e"])));
+        let found = csv(b"a,b\n\"c,d\ne,f\n");
+        assert_eq!((found.len(), found[1].0), (2, 2));
+        assert!(found[1].1.as_ref().unwrap_err().contains("not closed"));
+    }
+
+    #[test]
+    fn a_record_that_is_too_long_is_told_and_the_next_one_is_read() {
+        let mut text = b"a,\"".to_vec();
+        text.resize(LONGEST + 10, b'x');
+        text.extend_from_slice(b"\nc,d\n");
+        let found = csv(&text);
+        assert_eq!(found.len(), 2);
+        assert!(found[0].1.as_ref().unwrap_err().contains("longer than 16 MiB"));
+        assert_eq!(found[1], (2, fields(&["c", "d"])));
+
+        let mut line = b"{\"a\":\"".to_vec();
+        line.resize(LONGEST + 10, b'x');
+        line.extend_from_slice(b"\"}\n{}\n");
+        let mut records = Records::new(open(&line[..]).unwrap(), Format::Ndjson);
+        let first = records.next().unwrap().unwrap();
+        assert!(first.fields.is_err() && first.raw.len() == KEPT_OF_TOO_LONG);
+        let second = records.next().unwrap().unwrap();
+        assert!(second.fields.is_ok() && second.line == 2);
+        assert!(records.next().unwrap().is_none());
+    }
+
+    #[test]
+    fn a_byte_order_mark_and_gzip_are_taken_off() {
+        use flate2::write::GzEncoder;
+        use std::io::Write;
+        assert_eq!(csv(b"\xef\xbb\xbfa,b\n"), [(1, fields(&["a", "b"]))]);
+        let mut twice = Vec::new();
+        for part in ["a,b\nc", ",d\n"] {
+            let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            encoder.write_all(part.as_bytes()).unwrap();
+            twice.extend(encoder.finish().unwrap());
+        }
+        assert_eq!(csv(&twice), [(1, fields(&["a", "b"])), (2, fields(&["c", "d"]))]);
+        let mut damaged = Records::new(open(&twice[..twice.len() - 3]).unwrap(), Format::Csv);
+        let ended = loop {
+            match damaged.next() {
+                Ok(Some(_)) => {}
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        assert!(ended.is_err());
+    }
+
+    #[test]
+    fn an_input_is_taken_for_what_it_begins_with() {
+        for (text, format) in [("  {\"a\":1}", Format::Ndjson), ("a,b", Format::Csv), ("", Format::Csv)] {
+            assert_eq!(open(text.as_bytes()).unwrap().looks_like, format);
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_no_object_is_told_with_its_place() {
+        let text = b"{\"a\":1}\n\n[1]\r\n{\"a\":\n{\"a\":\"\xff\"}\n{} {}";
+        let mut records = Records::new(open(&text[..]).unwrap(), Format::Ndjson);
+        let mut found = Vec::new();
+        while let Some(record) = records.next().unwrap() {
+            found.push((record.line, record.fields.err().unwrap_or_default()));
+        }
+        let lines: Vec<_> = found.iter().map(|(line, _)| *line).collect();
+        assert_eq!(lines, [1, 3, 4, 5, 6]);
+        for (at, words) in [(1, "expected a JSON object"), (2, "EOF"), (3, "not UTF-8 from byte 7"), (4, "trailing")] {
+            assert!(found[at].1.contains(words), "{found:?}");
+        }
+    }
+
+    /// A reader that gives one byte at a time: every state meets the end of a buffer.
+    struct Drip<'a>(&'a [u8]);
+
+    impl Read for Drip<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let Some((first, rest)) = self.0.split_first() else { return Ok(0) };
+            buffer[0] = *first;
+            self.0 = rest;
+            Ok(1)
+        }
+    }
+
+    #[test]
+    fn buffers_end_anywhere() {
+        let text = b"a,\"b\"\"c\"\r\n\"d\r\n\",e\rf,g";
+        let mut records = Records::new(open(Drip(text)).unwrap(), Format::Csv);
+        let mut lines = Vec::new();
+        while let Some(record) = records.next().unwrap() {
+            lines.push((record.line, record.raw.to_vec()));
+        }
+        assert_eq!(lines, [(1, b"a,\"b\"\"c\"".to_vec()), (2, b"\"d\r\n\",e".to_vec()), (4, b"f,g".to_vec())]);
+    }
+}

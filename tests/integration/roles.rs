@@ -1,0 +1,543 @@
+//! `roles`: the second time nothing changes, every fault is found, and each role can do what it is for and no more.
+
+use diesel::connection::SimpleConnection;
+use diesel::pg::PgConnection;
+use diesel::prelude::*;
+use diesel::result::Error as DieselError;
+use optiinfra_db::connection::{self, Target};
+use optiinfra_db::layer;
+use optiinfra_db::migrate::{self, EMBEDDED, Goal, Migration, Migrator, StartupPolicy};
+use optiinfra_db::roles::{self, Direction, Options, Prefix, Report};
+use optiinfra_db::{seed, stats, tenant, verify};
+use uuid::Uuid;
+
+use crate::support::{Dbctl, Family, TestDb, number};
+
+/// A migrated schema with roles of its own, which go with it.
+struct World {
+    options: Options,
+    db: TestDb,
+}
+
+impl World {
+    /// The roles are not made yet.
+    fn without_roles() -> Self {
+        let prefix = format!("t{}", Uuid::new_v4().simple()).parse().unwrap();
+        Self { options: Options { prefix, take_ownership: true }, db: TestDb::migrated() }
+    }
+
+    fn new() -> Self {
+        let world = Self::without_roles();
+        world.apply();
+        world
+    }
+
+    fn apply(&self) -> Report {
+        roles::apply(&mut self.db.conn(), &self.options).unwrap()
+    }
+
+    fn role(&self, word: &str) -> String {
+        format!("{}_{word}", self.options.prefix)
+    }
+
+    /// A session of a role that logs in.
+    fn session(&self, word: &str) -> PgConnection {
+        connection::connect(&self.target(word), "test").unwrap()
+    }
+
+    fn target(&self, word: &str) -> Target {
+        Target::parse(&self.db.url_as(&self.role(word))).unwrap()
+    }
+
+    /// What `check` finds, without the prefix.
+    fn found(&self) -> Vec<String> {
+        let findings = roles::check(&mut self.db.conn(), &self.options.prefix).unwrap();
+        let line = |finding: roles::Finding| {
+            let sign = if finding.difference == Direction::Missing { '-' } else { '+' };
+            format!("{sign} {}: {}", finding.object, finding.problem).replace(&format!("{}_", self.options.prefix), "")
+        };
+        findings.into_iter().map(line).collect()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        let mut conn = self.db.conn();
+        for role in roles::Role::ALL {
+            let role = role.name(&self.options.prefix);
+            if number(&mut conn, &format!("SELECT count(*) FROM pg_roles WHERE rolname = '{role}'")) == 1 {
+                let dropped = conn.batch_execute(&format!("DROP OWNED BY {role} CASCADE; DROP ROLE {role}"));
+                if let Err(error) = dropped {
+                    eprintln!("the role of a test stays: {error}");
+                }
+            }
+        }
+    }
+}
+
+#[track_caller]
+fn assert_denied(conn: &mut PgConnection, statement: &str) {
+    match conn.batch_execute(statement) {
+        Err(DieselError::DatabaseError(_, info)) => {
+            let message = info.message();
+            assert!(message.contains("permission denied") || message.contains("must be "), "{statement}: {message}");
+        }
+        other => panic!("{statement}: {other:?}"),
+    }
+}
+
+#[test]
+fn a_second_apply_changes_nothing_and_says_so() {
+    let world = World::without_roles();
+    let first = world.apply();
+    assert!(first.statements.len() > 50 && first.left_alone.is_empty(), "{first:#?}");
+    assert_eq!(first.without_password.len(), 4);
+    assert_eq!(first.former_owners, ["optiinfra"]);
+    let second = world.apply();
+    let nothing = Report {
+        prefix: first.prefix.clone(),
+        schema: first.schema.clone(),
+        findings: vec![],
+        statements: vec![],
+        left_alone: vec![],
+        without_password: vec![],
+        former_owners: vec![],
+    };
+    assert_eq!(second, nothing);
+    assert_eq!(world.found(), [""; 0]);
+
+    let url = world.db.url();
+    let run = |arguments: &str| {
+        let prefix = &world.options.prefix;
+        Dbctl::new().env("DATABASE_URL", &url).run(&format!("roles {arguments} --prefix {prefix}"))
+    };
+    let again = run("apply --take-ownership");
+    assert_eq!((again.code, again.stdout.as_str()), (Some(0), "nothing to do: the roles are as they should be\n"));
+    assert_eq!(run("plan --take-ownership").stdout, "-- nothing to do\n");
+    let check = run("check");
+    assert_eq!((check.code, check.stdout.as_str()), (Some(0), "the roles are as they should be\n"));
+    assert_eq!(run("check --format json").json()["findings"].as_array().map(Vec::len), Some(0));
+}
+
+#[test]
+fn a_plan_is_the_sql_that_apply_runs_and_writes_nothing() {
+    let world = World::without_roles();
+    let prefix = &world.options.prefix;
+    let plan = Dbctl::on(&world.db).run(&format!("roles plan --take-ownership --prefix {prefix}"));
+    assert_eq!(plan.code, Some(0), "{plan:#?}");
+    let made = format!("SELECT count(*) FROM pg_roles WHERE rolname LIKE '{prefix}%'");
+    assert_eq!(number(&mut world.db.conn(), &made), 0);
+    assert!(plan.stdout.contains(&format!("\\password {prefix}_app")));
+    for word in ["PASSWORD '", "ENCRYPTED", "md5", "SCRAM"] {
+        assert!(!plan.stdout.contains(word), "{word}");
+    }
+    // Whoever does not trust the tool runs the script by hand.
+    world.db.conn().batch_execute(&plan.stdout).unwrap();
+    assert_eq!(world.found(), [""; 0]);
+    assert_eq!(world.apply().statements, [""; 0]);
+}
+
+#[test]
+fn before_the_roles_are_made_check_misses_all_of_them() {
+    let world = World::without_roles();
+    let run = Dbctl::on(&world.db).run(&format!("roles check --prefix {}", world.options.prefix));
+    assert_eq!(run.code, Some(1), "{run:#?}");
+    assert!(run.stdout.contains("roles plan"), "{run:#?}");
+    let found = world.found();
+    for role in ["owner", "migrator", "app", "readonly", "monitor", "operator"] {
+        assert!(found.contains(&format!("- role {role}: is not there")), "{role}");
+    }
+    let empty = TestDb::empty();
+    let run = Dbctl::on(&empty).run("roles plan");
+    assert_eq!(run.code, Some(2));
+    assert!(run.stderr.contains("optiinfra-dbctl migrate"), "{run:#?}");
+    let run = Dbctl::on(&empty).run("roles plan --prefix pg_x");
+    assert_eq!(run.code, Some(2));
+    assert!(run.stderr.contains("begins with a letter"), "{run:#?}");
+}
+
+/// Faults, what `check` says of each, and whether `apply` mends it.
+const FAULTS: [(&str, &str, bool); 31] = [
+    ("REVOKE INSERT ON events FROM {p}app", "- table events: app lacks INSERT", true),
+    (
+        "REVOKE SELECT ON __diesel_schema_migrations FROM {p}app",
+        "- table __diesel_schema_migrations: app lacks SELECT",
+        true,
+    ),
+    ("REVOKE SELECT (email) ON customers FROM {p}readonly", "- column customers.email: readonly lacks SELECT", true),
+    ("REVOKE USAGE ON SCHEMA {s} FROM {p}monitor", "- the schema: monitor lacks USAGE", true),
+    ("REVOKE {p}owner FROM {p}migrator", "- role migrator: is no member of owner", true),
+    (
+        "ALTER ROLE {p}migrator IN DATABASE optiinfra RESET role",
+        "- role migrator: does not become owner when it logs in",
+        true,
+    ),
+    ("ALTER ROLE {p}app NOLOGIN", "- role app: lacks LOGIN", true),
+    (
+        "ALTER DEFAULT PRIVILEGES FOR ROLE {p}owner IN SCHEMA {s} REVOKE UPDATE ON TABLES FROM {p}app",
+        "- tables that owner will create: app lacks UPDATE",
+        true,
+    ),
+    (
+        "DROP POLICY cross_customer_read ON events",
+        "- table events: has no policy cross_customer_read FOR SELECT TO monitor, readonly USING (true)",
+        true,
+    ),
+    ("ALTER TABLE events OWNER TO optiinfra", "- table events: belongs to optiinfra, not to owner", true),
+    ("ALTER TYPE agenttype OWNER TO optiinfra", "- type agenttype: belongs to optiinfra, not to owner", true),
+    (
+        "ALTER FUNCTION set_updated_at() OWNER TO optiinfra",
+        "- function set_updated_at: belongs to optiinfra, not to owner",
+        true,
+    ),
+    ("GRANT TRUNCATE ON events TO {p}app", "+ table events: app has TRUNCATE", true),
+    ("GRANT DELETE ON agents TO {p}app", "+ table agents: app has DELETE", true),
+    ("GRANT UPDATE ON __optiinfra_migrations TO {p}app", "+ table __optiinfra_migrations: app has UPDATE", true),
+    ("GRANT SELECT ON customers TO {p}readonly", "+ table customers: readonly has SELECT", true),
+    ("GRANT SELECT (api_key) ON customers TO {p}monitor", "+ column customers.api_key: monitor has SELECT", true),
+    (
+        "GRANT UPDATE (title) ON recommendations TO {p}readonly",
+        "+ column recommendations.title: readonly has UPDATE",
+        true,
+    ),
+    ("GRANT INSERT ON events TO {p}app WITH GRANT OPTION", "+ table events: app has INSERT WITH GRANT OPTION", true),
+    ("GRANT CREATE ON SCHEMA {s} TO {p}app", "+ the schema: app has CREATE", true),
+    ("GRANT CREATE ON SCHEMA {s} TO PUBLIC", "+ the schema: PUBLIC has CREATE", true),
+    ("GRANT SELECT ON customers TO PUBLIC", "+ table customers: PUBLIC has SELECT", true),
+    ("GRANT {p}operator TO {p}app", "+ role app: is a member of operator", true),
+    ("GRANT pg_read_all_data TO {p}readonly", "+ role readonly: is a member of pg_read_all_data", true),
+    ("GRANT {p}owner TO {p}migrator WITH ADMIN OPTION", "+ role migrator: may make others members of owner", true),
+    ("ALTER ROLE {p}app BYPASSRLS CREATEDB", "+ role app: has BYPASSRLS", true),
+    (
+        "ALTER DEFAULT PRIVILEGES FOR ROLE {p}owner IN SCHEMA {s} GRANT SELECT ON TABLES TO PUBLIC",
+        "+ tables that owner will create: PUBLIC has SELECT",
+        true,
+    ),
+    (
+        "ALTER POLICY cross_customer ON events TO {p}operator, {p}app",
+        "+ table events: has the policy cross_customer FOR ALL TO app, operator USING (true) WITH CHECK (true)",
+        true,
+    ),
+    ("GRANT SELECT ON customers TO pg_monitor", "+ table customers: pg_monitor has SELECT", false),
+    ("GRANT {p}owner TO pg_monitor", "+ role pg_monitor: is a member of owner", false),
+    (
+        "CREATE VIEW spenders AS SELECT * FROM customers; GRANT SELECT ON spenders TO {p}app",
+        "+ view spenders: shows app what its owner sees: make it WITH (security_invoker)",
+        false,
+    ),
+];
+
+#[test]
+fn what_is_missing_and_what_is_too_much_is_found_and_mended() {
+    let world = World::new();
+    let prefix = format!("{}_", world.options.prefix);
+    for (fault, finding, is_mended) in FAULTS {
+        let mut conn = world.db.conn();
+        conn.batch_execute(&fault.replace("{p}", &prefix).replace("{s}", world.db.schema())).unwrap();
+        let found = world.found();
+        assert!(found.contains(&finding.to_owned()), "{fault}: {found:?}");
+        // A table that changed hands also brings its owner, whose tables to come are to be open too.
+        assert!(found.len() <= 5, "{fault}: {found:?}");
+        let report = world.apply();
+        assert_eq!(report.left_alone.is_empty(), is_mended, "{fault}: {:?}", report.left_alone);
+        if !is_mended {
+            conn.batch_execute(&format!(
+                "REVOKE ALL ON customers FROM pg_monitor; REVOKE {prefix}owner FROM pg_monitor; DROP VIEW IF EXISTS spenders"
+            ))
+            .unwrap();
+        }
+        assert_eq!(world.found(), [""; 0], "{fault}");
+    }
+}
+
+#[test]
+fn readonly_reads_every_row_but_no_api_key_and_writes_nothing() {
+    let world = World::new();
+    let mut owner = world.db.conn();
+    let (_one, _other) = (Family::new(&mut owner), Family::new(&mut owner));
+    for word in ["readonly", "monitor"] {
+        let mut conn = world.session(word);
+        for (_, table) in layer::tables() {
+            assert_eq!(number(&mut conn, &format!("SELECT count(*) FROM {table}")), 2, "{word} {table}");
+            assert_denied(&mut conn, &format!("DELETE FROM {table}"));
+            assert_denied(&mut conn, &format!("UPDATE {table} SET id = id"));
+            assert_denied(&mut conn, &format!("INSERT INTO {table} DEFAULT VALUES"));
+        }
+        assert_eq!(number(&mut conn, "SELECT count(email) FROM customers WHERE name <> ''"), 2);
+        for query in [
+            "SELECT api_key FROM customers",
+            "SELECT * FROM customers",
+            "SELECT c FROM customers c",
+            "SELECT to_jsonb(c) FROM customers c",
+            "SELECT 1 FROM customers WHERE api_key LIKE 'a%'",
+            "SELECT id FROM customers ORDER BY api_key",
+            "COPY customers TO STDOUT",
+            "SELECT c.api_key FROM events e JOIN customers c ON c.id = e.customer_id",
+        ] {
+            assert_denied(&mut conn, query);
+        }
+        assert_eq!(
+            number(&mut conn, "SELECT count(*) FROM pg_stats WHERE tablename = 'customers' AND attname = 'api_key'"),
+            0
+        );
+    }
+}
+
+#[test]
+fn monitor_can_run_stats_and_verify_and_misses_nothing() {
+    let world = World::new();
+    seed::run(&mut world.db.conn(), &layer::Layer::ALL, chrono::Utc::now()).unwrap();
+    let url = world.db.url_as(&world.role("monitor"));
+    let verify = Dbctl::new().env("DATABASE_URL", &url).run("verify --seed --format json");
+    assert_eq!(verify.code, Some(0), "{verify:#?}");
+    let verify = verify.json();
+    assert_eq!((&verify["failed"], &verify["skipped"]), (&serde_json::json!(0), &serde_json::json!(0)), "{verify:#}");
+    let stats = Dbctl::new().env("DATABASE_URL", &url).run("stats --exact --format json");
+    assert_eq!(stats.code, Some(0), "{stats:#?}");
+    let stats = stats.json();
+    assert_eq!(stats["skipped"], serde_json::json!([]));
+    let customers = stats["tables"].as_array().unwrap().iter().find(|table| table["table"] == "customers").unwrap();
+    assert_eq!((&customers["rows"], &customers["skipped"]), (&serde_json::json!(4), &serde_json::Value::Null));
+    assert!(stats["operations"]["blocked_session_count"].get("reason").is_none(), "{stats:#}");
+}
+
+#[test]
+fn what_row_security_hides_is_skipped_by_stats_and_verify_and_never_told_as_nothing() {
+    let world = World::new();
+    seed::run(&mut world.db.conn(), &layer::Layer::ALL, chrono::Utc::now()).unwrap();
+    let mut conn = world.session("app");
+    let report = stats::run(&mut conn, &stats::Options { exact: true, ..stats::Options::default() }).unwrap();
+    let skipped: Vec<_> = report.skipped.iter().map(|skipped| skipped.part).collect();
+    assert_eq!(skipped, ["core", "workflow_history", "resource", "application"]);
+    assert!(report.skipped[0].reason.contains("row-level security policy"), "{:?}", report.skipped);
+    for table in &report.tables {
+        assert_eq!(table.skipped.is_some(), tenant::TABLES.contains(&table.table), "{table:?}");
+    }
+    let report = verify::run(&mut conn, &verify::Options::default()).unwrap();
+    assert!(report.is_clean() && report.skipped > 0, "{report:#?}");
+    let hidden = "row security hides rows of customers from this role";
+    let check = report.check("core.seed.customers").unwrap();
+    assert_eq!(check.outcome, verify::Outcome::Skipped { reason: hidden.to_owned() });
+}
+
+#[test]
+fn app_works_on_rows_of_a_customer_and_does_no_ddl() {
+    let world = World::new();
+    let family = Family::new(&mut world.db.conn());
+    let mut conn = world.session("app");
+    for statement in [
+        "CREATE TABLE t (a int)",
+        "CREATE VIEW v AS SELECT 1",
+        "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "CREATE INDEX i ON events (id)",
+        "ALTER TABLE events ADD COLUMN a int",
+        "ALTER TABLE events DISABLE ROW LEVEL SECURITY",
+        "CREATE POLICY all_of_them ON events USING (true)",
+        "DROP POLICY tenant_isolation ON events",
+        "DROP TABLE events",
+        "TRUNCATE events",
+        "ALTER TABLE events DISABLE TRIGGER ALL",
+        "COMMENT ON TABLE events IS 'x'",
+        "GRANT SELECT ON events TO PUBLIC; REVOKE SELECT ON events FROM PUBLIC; ALTER TABLE events OWNER TO CURRENT_USER",
+        "DELETE FROM agents",
+        "UPDATE agent_metrics SET metric_value = 0",
+        "INSERT INTO __diesel_schema_migrations (version) VALUES ('x')",
+        "DELETE FROM __optiinfra_migrations",
+        "SET session_replication_role = replica",
+    ] {
+        assert_denied(&mut conn, statement);
+    }
+    for role in ["owner", "operator", "migrator", "readonly"] {
+        assert_denied(&mut conn, &format!("SET ROLE {}", world.role(role)));
+    }
+    // It may ask for it, and then the server refuses to answer instead of hiding rows.
+    conn.batch_execute("SET row_security = off").unwrap();
+    assert!(conn.batch_execute("SELECT * FROM events").unwrap_err().to_string().contains("row-level security"));
+    conn.batch_execute("RESET row_security").unwrap();
+
+    assert_eq!(number(&mut conn, "SELECT count(*) FROM customers"), 0);
+    conn.batch_execute(&format!("SET app.customer_id = '{}'", family.customer.id)).unwrap();
+    for table in tenant::TABLES {
+        assert_eq!(number(&mut conn, &format!("SELECT count(*) FROM {table}")), 1, "{table}");
+    }
+    // What an agent does of its own.
+    conn.batch_execute(&format!(
+        "UPDATE agents SET last_heartbeat = now();
+         INSERT INTO agent_metrics (agent_id, metric_name, metric_value) VALUES ('{0}', 'cpu_percent', 1);
+         UPDATE agent_states SET current_status = 'busy';
+         DELETE FROM agent_configs",
+        family.agent.id
+    ))
+    .unwrap();
+    let report = migrate::ensure_current(&mut conn, &StartupPolicy::default()).unwrap();
+    assert_eq!(report.head.as_deref(), EMBEDDED.last().map(|migration| migration.name));
+}
+
+#[test]
+fn what_the_migrator_makes_is_the_owners_and_open_to_the_same_roles() {
+    let world = World::new();
+    let mut conn = world.session("migrator");
+    let later = Migration {
+        version: "29990101000000",
+        name: "2999-01-01-000000_later",
+        in_transaction: true,
+        up: "CREATE TABLE notes (id uuid PRIMARY KEY); ALTER TABLE events ADD COLUMN note text",
+        down: "DROP TABLE notes; ALTER TABLE events DROP COLUMN note",
+    };
+    let set = [EMBEDDED, &[later]].concat();
+    Migrator::default().set(&set).run(&mut conn, &Goal::Head).unwrap();
+    let owner = "SELECT count(*) FROM pg_class WHERE relname = 'notes' AND pg_get_userbyid(relowner) =";
+    assert_eq!(number(&mut conn, &format!("{owner} '{}'", world.role("owner"))), 1);
+    for word in ["app", "operator"] {
+        let statements = "INSERT INTO notes SELECT gen_random_uuid(); UPDATE notes SET id = id; DELETE FROM notes";
+        world.session_as(word).batch_execute(statements).unwrap();
+    }
+    for word in ["readonly", "monitor"] {
+        assert_eq!(number(&mut world.session(word), "SELECT count(*) FROM notes"), 0);
+        assert_denied(&mut world.session(word), "DELETE FROM notes");
+    }
+    assert_denied(&mut world.session("app"), "TRUNCATE notes");
+    Migrator::default().set(&set).run(&mut conn, &Goal::Back(1)).unwrap();
+    assert_eq!(world.found(), [""; 0]);
+}
+
+#[test]
+fn a_new_column_of_customers_is_no_secret_after_the_next_apply() {
+    let world = World::new();
+    world.db.conn().batch_execute("ALTER TABLE customers ADD COLUMN region text").unwrap();
+    assert_denied(&mut world.session("readonly"), "SELECT region FROM customers");
+    assert_eq!(
+        world.found(),
+        ["- column customers.region: monitor lacks SELECT", "- column customers.region: readonly lacks SELECT"]
+    );
+    world.apply();
+    assert_eq!(number(&mut world.session("readonly"), "SELECT count(region) FROM customers"), 0);
+}
+
+impl World {
+    /// A session as a role that may or may not log in.
+    fn session_as(&self, word: &str) -> PgConnection {
+        let mut conn = self.db.conn();
+        conn.batch_execute(&format!("SET SESSION AUTHORIZATION {}", self.role(word))).unwrap();
+        conn
+    }
+}
+
+#[test]
+fn operators_work_for_all_customers_and_are_members_under_their_own_name() {
+    let world = World::new();
+    let mut owner = world.db.conn();
+    let (one, other) = (Family::new(&mut owner), Family::new(&mut owner));
+    let person = world.db.role();
+    owner.batch_execute(&format!("GRANT {} TO {}", world.role("operator"), person.name)).unwrap();
+    let refused = PgConnection::establish(&world.db.url_as(&world.role("operator"))).map(|_| ());
+    assert!(refused.unwrap_err().to_string().contains("not permitted to log in"));
+    let mut conn = PgConnection::establish(&world.db.url_as(&person.name)).unwrap();
+    for table in tenant::TABLES {
+        assert_eq!(number(&mut conn, &format!("SELECT count(*) FROM {table}")), 2, "{table}");
+        let update = format!("UPDATE {table} SET created_at = created_at");
+        assert_eq!(diesel::sql_query(update).execute(&mut conn).unwrap(), 2, "{table}");
+    }
+    conn.batch_execute(&format!("DELETE FROM customers WHERE id = '{}'", one.customer.id)).unwrap();
+    assert_denied(&mut conn, "TRUNCATE events");
+    assert_denied(&mut conn, "DROP TABLE events");
+    assert_eq!(
+        number(&mut conn, &format!("SELECT count(*) FROM events WHERE customer_id = '{}'", other.customer.id)),
+        1
+    );
+    assert_eq!(world.found(), [""; 0], "members of a group are its own business");
+}
+
+#[test]
+fn two_applies_at_once_both_succeed() {
+    let world = World::without_roles();
+    let reports: Vec<Report> = std::thread::scope(|scope| {
+        let runs: Vec<_> = (0..6).map(|_| scope.spawn(|| world.apply())).collect();
+        runs.into_iter().map(|run| run.join().unwrap()).collect()
+    });
+    assert_eq!(reports.iter().filter(|report| !report.statements.is_empty()).count(), 1);
+    assert_eq!(world.found(), [""; 0]);
+}
+
+#[test]
+fn who_may_make_roles_and_owns_the_tables_needs_no_superuser() {
+    let world = World::without_roles();
+    let dba = world.db.role();
+    let mut conn = world.db.conn();
+    conn.batch_execute(&format!(
+        "ALTER ROLE {0} CREATEROLE; GRANT pg_monitor TO {0} WITH ADMIN OPTION; ALTER SCHEMA {1} OWNER TO {0};
+         GRANT SELECT ON ALL TABLES IN SCHEMA {1} TO {0}",
+        dba.name,
+        world.db.schema()
+    ))
+    .unwrap();
+    let url = world.db.url_as(&dba.name);
+    let prefix = &world.options.prefix;
+    let refused =
+        Dbctl::new().env("DATABASE_URL", &url).run(&format!("roles apply --take-ownership --prefix {prefix}"));
+    assert_eq!(refused.code, Some(2), "{refused:#?}");
+    assert!(
+        refused.stderr.contains("could not run ALTER TABLE") && refused.stderr.contains("must be owner"),
+        "{refused:#?}"
+    );
+    assert!(refused.stderr.contains("connect as a superuser"), "{refused:#?}");
+    let made = format!("SELECT count(*) FROM pg_roles WHERE rolname LIKE '{prefix}%'");
+    assert_eq!(number(&mut conn, &made), 0, "all or nothing");
+
+    for entry in verify::catalog::read(&mut conn).unwrap() {
+        let kind = match entry.kind {
+            verify::catalog::Kind::Table => "TABLE",
+            verify::catalog::Kind::Enum => "TYPE",
+            verify::catalog::Kind::Function => "FUNCTION",
+            _ => continue,
+        };
+        conn.batch_execute(&format!("ALTER {kind} {} OWNER TO {}", entry.object, dba.name)).unwrap();
+    }
+    for ledger in ["__diesel_schema_migrations", "__optiinfra_migrations"] {
+        conn.batch_execute(&format!("ALTER TABLE {ledger} OWNER TO {}", dba.name)).unwrap();
+    }
+    let applied =
+        Dbctl::new().env("DATABASE_URL", &url).run(&format!("roles apply --take-ownership --prefix {prefix}"));
+    assert_eq!(applied.code, Some(0), "{applied:#?}");
+    assert!(applied.stderr.contains(&format!("GRANT {prefix}_owner TO {}", dba.name)), "{applied:#?}");
+    assert_eq!(world.found(), [""; 0]);
+    // As advised: the former owner works on as before.
+    conn.batch_execute(&format!("GRANT {prefix}_owner TO {}", dba.name)).unwrap();
+    let again = Dbctl::new().env("DATABASE_URL", &url).run(&format!("roles apply --take-ownership --prefix {prefix}"));
+    assert!(again.stdout.starts_with("nothing to do"), "{again:#?}");
+}
+
+#[test]
+fn verify_takes_the_policies_for_work_across_customers_for_no_drift() {
+    let world = World::new();
+    let report = verify::run(&mut world.db.conn(), &verify::Options::default()).unwrap();
+    assert!(report.is_clean(), "{report:#?}");
+    // They outlive the way back and forth of the migration under them.
+    let tenant_isolation = EMBEDDED.iter().position(|migration| migration.name.ends_with("tenant_isolation")).unwrap();
+    let steps = EMBEDDED.len() - tenant_isolation;
+    Migrator::default().run(&mut world.session("migrator"), &Goal::Redo(steps)).unwrap();
+    assert_eq!(world.found(), [""; 0]);
+    assert!(verify::run(&mut world.db.conn(), &verify::Options::default()).unwrap().is_clean());
+}
+
+#[test]
+fn without_taking_ownership_the_tables_stay_whose_they_are_and_their_owner_is_told() {
+    let world = World::without_roles();
+    let options = Options { take_ownership: false, ..world.options.clone() };
+    let report = roles::apply(&mut world.db.conn(), &options).unwrap();
+    assert_eq!(report.left_alone.len(), 1);
+    assert!(report.left_alone[0].problem.contains("--take-ownership"), "{:?}", report.left_alone);
+    assert_eq!(report.former_owners, [""; 0]);
+    let owned = "SELECT count(*) FROM pg_tables WHERE schemaname = current_schema() AND tableowner = 'optiinfra'";
+    assert_eq!(number(&mut world.db.conn(), owned), 20);
+    assert!(world.found().iter().all(|finding| finding.contains("belongs to optiinfra")), "{:?}", world.found());
+    // A migration by that owner opens its tables to the roles all the same.
+    world.db.conn().batch_execute("CREATE TABLE notes (id uuid)").unwrap();
+    assert_eq!(number(&mut world.session("readonly"), "SELECT count(*) FROM notes"), 0);
+    assert_eq!(roles::apply(&mut world.db.conn(), &options).unwrap().statements, [""; 0]);
+}
+
+#[test]
+fn the_default_prefix_is_the_platforms_name() {
+    assert_eq!(roles::Role::App.name(&Prefix::default()), "optiinfra_app");
+}
