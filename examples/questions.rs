@@ -18,10 +18,10 @@ use diesel::dsl::max;
 use diesel::prelude::*;
 use optiinfra_db::connection::{self, Target};
 use optiinfra_db::enums::ResourceType;
+use optiinfra_db::id::CustomerId;
 use optiinfra_db::models::{QualityMetric, QualityRegression, ResourceMetric};
 use optiinfra_db::schema::{customers, quality_metrics, resource_metrics};
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -88,15 +88,15 @@ const QUESTIONS: &[(&str, Ask)] = &[
 /// Whom and what to ask about.
 struct Subjects {
     /// Customers with an instance each.
-    pairs: Vec<(Uuid, String)>,
-    stopped: Uuid,
+    pairs: Vec<(CustomerId, String)>,
+    stopped: CustomerId,
     models: Vec<String>,
     newest: DateTime<Utc>,
 }
 
 impl Subjects {
     fn find(conn: &mut PgConnection) -> Result<Self> {
-        let newest: Vec<(Uuid, String, DateTime<Utc>)> = resource_metrics::table
+        let newest: Vec<(CustomerId, String, DateTime<Utc>)> = resource_metrics::table
             .select((resource_metrics::customer_id, resource_metrics::instance_id, resource_metrics::timestamp))
             .order(resource_metrics::timestamp.desc())
             .limit(NEWEST)
@@ -115,15 +115,15 @@ impl Subjects {
         Ok(Self { pairs, stopped: stopped(conn)?, models, newest: last })
     }
 
-    fn pair(&self, turn: usize) -> &(Uuid, String) {
+    fn pair(&self, turn: usize) -> &(CustomerId, String) {
         &self.pairs[turn % self.pairs.len()]
     }
 }
 
 /// The customer whose newest sample is the oldest.
-fn stopped(conn: &mut PgConnection) -> Result<Uuid> {
+fn stopped(conn: &mut PgConnection) -> Result<CustomerId> {
     let mut last = Vec::new();
-    for customer in customers::table.select(customers::id).load::<Uuid>(conn)? {
+    for customer in customers::table.select(customers::id).load::<CustomerId>(conn)? {
         let newest: Option<DateTime<Utc>> = resource_metrics::table
             .filter(resource_metrics::customer_id.eq(customer))
             .filter(resource_metrics::resource_type.eq(ResourceType::Gpu))

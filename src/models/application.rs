@@ -358,13 +358,17 @@ impl QualityMetric {
     /// # Errors
     ///
     /// Fails when the query does.
-    pub fn latest(conn: &mut PgConnection, customer_id: Option<Uuid>, model_name: &str) -> QueryResult<Option<Self>> {
+    pub fn latest(
+        conn: &mut PgConnection,
+        customer: Option<CustomerId>,
+        model_name: &str,
+    ) -> QueryResult<Option<Self>> {
         let mut answers = Self::query()
             .filter(quality_metrics::model_name.eq(model_name))
             .order((quality_metrics::timestamp.desc(), quality_metrics::id.desc()))
             .into_boxed();
-        if let Some(customer_id) = customer_id {
-            answers = answers.filter(quality_metrics::customer_id.eq(customer_id));
+        if let Some(customer) = customer {
+            answers = answers.filter(quality_metrics::customer_id.eq(customer));
         }
         answers.first(conn).optional()
     }
