@@ -147,7 +147,9 @@ impl Command {
         use Format::{Csv, Html, Json, Junit, Ndjson, Prometheus, Table};
         match self {
             Self::Stats(_) => &[Table, Json, Csv, Prometheus, Html],
-            Self::Migrate { .. } | Self::Seed(_) | Self::Import(_) | Self::Roles { .. } | Self::Local { .. } => &[Table, Json],
+            Self::Migrate { .. } | Self::Seed(_) | Self::Import(_) | Self::Roles { .. } | Self::Local { .. } => {
+                &[Table, Json]
+            }
             Self::Export(_) => &[Csv, Ndjson],
             Self::Verify(_) => &[Table, Json, Junit],
         }

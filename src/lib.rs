@@ -42,8 +42,8 @@ pub mod seed;
 mod service_file;
 pub mod stats;
 pub mod tenant;
-pub mod transfer;
 pub mod tls;
+pub mod transfer;
 pub mod verify;
 
 pub use error::{Error, Message, Result};
