@@ -23,6 +23,7 @@ use super::send::{Blame, Way, position};
 pub use super::send::{OnConflict, Through};
 use crate::connection::{self, Manager, Pool};
 use crate::error::{Error, Result};
+use crate::id::CustomerId;
 use crate::raw::Batch as _;
 
 /// Rows in a chunk, unless told otherwise: some tenths of a second of the server's work, of which the wait for the disk
@@ -62,7 +63,7 @@ pub struct BulkWriter<'a, R> {
     rows_per_chunk: usize,
     on_conflict: OnConflict,
     retry_key: Option<Vec<u8>>,
-    customer: Option<Uuid>,
+    customer: Option<CustomerId>,
     cancel: Option<&'a AtomicBool>,
     progress: Option<Box<dyn FnMut(Progress) + 'a>>,
     rows: PhantomData<fn(R)>,
@@ -150,10 +151,10 @@ impl<'a, R: Ingest> BulkWriter<'a, R> {
         self
     }
 
-    /// Works for this customer, as a role that row security shows one customer's rows has to say. Without, the
-    /// sessions of the pool say it themselves, or are not subject to it.
+    /// Works for this customer, for the length of each transaction: a role under row security has to say for whom it
+    /// writes. Without, the sessions of the pool say it themselves, or are not subject to it.
     #[must_use]
-    pub fn for_customer(mut self, id: Uuid) -> Self {
+    pub fn for_customer(mut self, id: CustomerId) -> Self {
         self.customer = Some(id);
         self
     }
@@ -453,7 +454,7 @@ impl<R: Ingest> Run<'_, '_, '_, R> {
 struct Worker<'w, R> {
     pool: &'w Pool,
     on_conflict: OnConflict,
-    customer: Option<Uuid>,
+    customer: Option<CustomerId>,
     stop: &'w AtomicBool,
     /// Opened for the first chunk, with the way that rows take on it.
     conn: Option<(Pooled, Way)>,

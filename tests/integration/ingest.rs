@@ -690,7 +690,7 @@ fn rows_go_through_a_temporary_table_where_row_security_applies() {
     let rows = samples(&agent, &customer, 300);
     let write = |pool: &Pool, on_conflict, rows: &[NewResourceMetric]| {
         let writer = BulkWriter::new(pool).connections(2).rows_per_chunk(100).on_conflict(on_conflict);
-        writer.for_customer(customer.id).write(rows.to_vec())
+        writer.for_customer(customer.id.into()).write(rows.to_vec())
     };
 
     let report = write(&secured, OnConflict::Refuse, &rows[..200]).unwrap();
