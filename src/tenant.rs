@@ -1,4 +1,4 @@
-//! One customer's rows: which of them a session is shown.
+//! Working for one customer: [`scoped`], and which tables hold rows of customers.
 //!
 //! The tables of customers are under row security: a session sees and writes the rows of the customer that the setting
 //! `app.customer_id` names, and none where it names nobody. Nothing here decides who may work for which customer.

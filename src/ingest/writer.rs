@@ -25,11 +25,12 @@ use crate::connection::{self, Manager, Pool};
 use crate::error::{Error, Result};
 use crate::raw::Batch as _;
 
-/// Rows in a chunk, unless told otherwise.
-pub const ROWS_PER_CHUNK: usize = 10_000;
+/// Rows in a chunk, unless told otherwise: some tenths of a second of the server's work, of which the wait for the disk
+/// at the end of each transaction is one hundredth.
+pub const ROWS_PER_CHUNK: usize = 25_000;
 
-/// A chunk ends here too, so that large rows do not make large chunks.
-const BYTES_PER_CHUNK: usize = 4 << 20;
+/// A chunk ends here too, so that large rows do not make large chunks. Rows of samples are 100 to 250 bytes.
+const BYTES_PER_CHUNK: usize = 6 << 20;
 
 /// How often a chunk is sent at most that another session was in the way of.
 const ATTEMPTS: usize = 5;
@@ -363,8 +364,8 @@ impl<R: Ingest> Run<'_, '_, '_, R> {
 
     /// A chunk to fill, one that has come back where all have been made; `None` when it is over.
     fn empty_chunk(&mut self) -> Option<Chunk> {
-        // One for each connection, one that waits for it, and the one that is being filled.
-        if self.made < 2 * self.writer.connections + 1 {
+        // One for each connection, one that waits for the first to be free, and the one that is being filled.
+        if self.made < self.writer.connections + 2 {
             self.made += 1;
             return Some(Chunk::default());
         }

@@ -337,6 +337,27 @@ fn the_list_of_tenant_tables_and_their_policies_is_what_the_catalogue_says() {
 }
 
 #[test]
+fn the_policy_is_read_once_a_query_and_finds_an_index_that_begins_with_the_customer() {
+    #[derive(QueryableByName)]
+    struct Line {
+        #[diesel(sql_type = Text, column_name = "QUERY PLAN")]
+        line: String,
+    }
+    let world = World::new();
+    let mut conn = world.own_session();
+    // The tables are too small for an index to be worth while.
+    conn.batch_execute("SET enable_seqscan = off").unwrap();
+    let entries = catalog::read(&mut world.db.conn()).unwrap();
+    let with_customer = entries.iter().filter(|e| e.kind == Kind::Column && e.object.ends_with(".customer_id"));
+    for table in with_customer.map(Entry::table) {
+        let lines: Vec<Line> = diesel::sql_query(format!("EXPLAIN SELECT * FROM {table}")).load(&mut conn).unwrap();
+        let plan = lines.into_iter().map(|line| line.line).collect::<Vec<_>>().join("\n");
+        assert!(plan.contains("Index Cond: (customer_id = ") && plan.contains("InitPlan"), "{table}: {plan}");
+        assert!(!plan.contains("current_setting"), "{table}: {plan}");
+    }
+}
+
+#[test]
 fn unset_and_empty_mean_no_rows_and_what_is_no_uuid_is_an_error() {
     let world = World::new();
     let mut conn = world.session();
