@@ -630,7 +630,7 @@ fn plant(conn: &mut PgConnection, agent: &Agent, customer: &Customer, count: usi
             id: Some(Uuid::from_u128(r.0.u128(..))),
             agent_id: agent.id,
             customer_id: customer.id,
-            request_id: format!("{at}{}", r.text(100)),
+            request_id: format!("{at}:{}", r.text(100)),
             model_name: r.text(100),
             model_version: r.text(50),
             prompt_tokens: r.maybe(|r| r.pick(&[0, 1, i32::MAX])),
@@ -967,7 +967,8 @@ fn an_import_that_was_killed_is_completed_by_the_same_command() {
     let (db, mut conn, agent, customer) = ground(AgentType::Resource);
     let folder = Folder::new();
     let file = folder.path("metrics.csv");
-    let count = 60_000;
+    // A chunk has 10,000 rows, and each round is killed with one more of them written.
+    let count = rounds(60_000, 240_000);
     write_metrics(&file, &agent, &customer, count);
     let command = format!("import resource_metrics {} --on-conflict skip --connections 2 --quiet", file.display());
     let mut sizes = Vec::new();
