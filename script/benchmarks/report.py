@@ -136,7 +136,6 @@ VERDICT = """Not chosen:
   nobody sends any more gains.
 - `(customer_id, instance_id, timestamp)`: an instance belongs to one customer, so the shorter index finds the same rows.
 - BRIN on `timestamp`: smaller, but the newest row and the newest of a metric have no order to go by.
-- `(customer_id, model_name, timestamp)`: gains a fraction of a millisecond for every writer's work.
 """
 
 
