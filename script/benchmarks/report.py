@@ -18,8 +18,8 @@ def write(known, folder):
 
 HEAD = """# Benchmarks
 
-Written by `script/bench`; figures of another machine are a matter of minutes (`script/bench`) or of two hours
-(`script/bench 10000000`). What counts are the ratios: each contender of a table had its turn in every round, on the same
+Written by `script/bench`; figures of another machine are a matter of a quarter of an hour (`script/bench`) or of more than
+an hour and 15 GB of disk (`script/bench 10000000`). What counts are the ratios: each contender of a table had its turn in every round, on the same
 server, and the medians are compared.
 """
 
