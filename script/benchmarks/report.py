@@ -18,8 +18,8 @@ def write(known, folder):
 
 HEAD = """# Benchmarks
 
-Written by `script/bench`; figures of another machine are a matter of minutes (`script/bench`) or of two hours
-(`script/bench 10000000`). What counts are the ratios: each contender of a table had its turn in every round, on the same
+Written by `script/bench`; figures of another machine are a matter of a quarter of an hour (`script/bench`) or of more than
+an hour and 15 GB of disk (`script/bench 10000000`). What counts are the ratios: each contender of a table had its turn in every round, on the same
 server, and the medians are compared.
 """
 
@@ -136,7 +136,6 @@ VERDICT = """Not chosen:
   nobody sends any more gains.
 - `(customer_id, instance_id, timestamp)`: an instance belongs to one customer, so the shorter index finds the same rows.
 - BRIN on `timestamp`: smaller, but the newest row and the newest of a metric have no order to go by.
-- `(customer_id, model_name, timestamp)`: gains a fraction of a millisecond for every writer's work.
 """
 
 
