@@ -1,5 +1,6 @@
 //! Every flag and its help. Nothing here does anything.
 
+use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ Where the database comes from, the first that is set:
 
 Exit codes:
   0  done, or clean
-  1  checks found problems
+  1  checks found problems, or an import too many bad rows
   2  usage, configuration, or a statement that the server refused
   3  cannot connect
   4  the migration lock was not obtained in time
@@ -117,8 +118,14 @@ pub enum Command {
         #[command(subcommand)]
         action: Option<MigrateAction>,
     },
-    /// Insert the platform's example data.
-    Seed(Seed),
+    /// Insert the platform's example data, or a made-up fleet of any size.
+    #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+    Seed {
+        #[command(flatten)]
+        layers: SeedLayers,
+        #[command(subcommand)]
+        action: Option<SeedAction>,
+    },
     /// Check the database against what the code and the platform's documents expect.
     Verify(Verify),
     /// Show what is in the database and how it is doing.
@@ -147,7 +154,7 @@ impl Command {
         use Format::{Csv, Html, Json, Junit, Ndjson, Prometheus, Table};
         match self {
             Self::Stats(_) => &[Table, Json, Csv, Prometheus, Html],
-            Self::Migrate { .. } | Self::Seed(_) | Self::Import(_) | Self::Roles { .. } | Self::Local { .. } => {
+            Self::Migrate { .. } | Self::Seed { .. } | Self::Import(_) | Self::Roles { .. } | Self::Local { .. } => {
                 &[Table, Json]
             }
             Self::Export(_) => &[Csv, Ndjson],
@@ -172,7 +179,7 @@ impl Command {
     const fn name(&self) -> &'static str {
         match self {
             Self::Migrate { .. } => "migrate",
-            Self::Seed(_) => "seed",
+            Self::Seed { .. } => "seed",
             Self::Verify(_) => "verify",
             Self::Stats(_) => "stats",
             Self::Roles { .. } => "roles",
@@ -272,7 +279,7 @@ pub struct Confirm {
 }
 
 #[derive(Debug, Args)]
-pub struct Seed {
+pub struct SeedLayers {
     /// Layers to seed: core, agent_state, workflow_history, resource, application.
     #[arg(value_name = "LAYER", required_unless_present = "all", conflicts_with = "all")]
     pub layers: Vec<Layer>,
@@ -295,6 +302,56 @@ pub struct Seed {
 
     /// Remove the rows that the seed owns.
     #[arg(long)]
+    pub remove: bool,
+
+    #[command(flatten)]
+    pub confirm: Confirm,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum SeedAction {
+    /// Fill the database with a made-up fleet: instances, scaling, answers and regressions, as real ones would.
+    ///
+    /// The same numbers give the same rows on every machine. A run that was cut short is completed by the same command.
+    Fleet(Fleet),
+}
+
+#[derive(Debug, Args)]
+pub struct Fleet {
+    /// How many customers.
+    #[arg(long, value_name = "C", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+    pub customers: u16,
+
+    /// How many instances each customer has; about three in five are in service, the others are there to scale.
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..))]
+    pub instances: u16,
+
+    /// How many hours it goes back.
+    #[arg(long, value_name = "H", default_value_t = 24, value_parser = clap::value_parser!(u16).range(1..))]
+    pub hours: u16,
+
+    /// Seconds from one sample of an instance to the next.
+    #[arg(long, value_name = "S", default_value = "300", value_parser = clap::value_parser!(NonZeroU16))]
+    pub interval: NonZeroU16,
+
+    /// Which fleet: two with different seeds live side by side.
+    #[arg(long, value_name = "X", default_value_t = 1)]
+    pub rng_seed: u64,
+
+    /// The time of the last sample, as RFC 3339 [default: that of the fleet that is there, else now].
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub at: Option<DateTime<Utc>>,
+
+    /// How many connections write at once.
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub connections: u32,
+
+    /// Show what would be inserted. Writes nothing.
+    #[arg(long, conflicts_with = "remove")]
+    pub plan: bool,
+
+    /// Remove the rows of the fleet with this --rng-seed, and no others.
+    #[arg(long, conflicts_with_all = ["customers", "instances", "hours", "interval", "at"])]
     pub remove: bool,
 
     #[command(flatten)]
@@ -326,7 +383,8 @@ pub struct Stats {
     #[arg(long, value_name = "DURATION|TIME", value_parser = since)]
     pub since: Option<Since>,
 
-    /// Count the rows of every table instead of showing the planner's estimate.
+    /// Count the rows of every table instead of showing the planner's estimate, and sum up all samples and answers
+    /// instead of the newest 250,000 of each.
     #[arg(long)]
     pub exact: bool,
 

@@ -59,13 +59,17 @@ pub fn render(
     verified: &Result<verify::Report, String>,
 ) -> anyhow::Result<String> {
     let since = report.since.map(|since| format!("since {}", time(since)));
+    let newest = |what: &str, begin: Option<DateTime<Utc>>| {
+        begin.filter(|_| begin != report.since).map(|begin| format!("{what}: the newest, since {}", time(begin)))
+    };
+    let newest = [newest("samples", report.samples_since), newest("answers", report.answers_since)];
     let customer = customer.map(|customer| format!("customer {customer}"));
     let page = Page {
         database: report.database.clone(),
         server: report.server_version.clone(),
         head: report.head.clone().unwrap_or_else(|| "no migration".to_owned()),
         gathered: time(report.gathered_at),
-        scope: customer.into_iter().chain(since).collect::<Vec<_>>().join(" · "),
+        scope: customer.into_iter().chain(since).chain(newest.into_iter().flatten()).collect::<Vec<_>>().join(" · "),
         verdict: verdict(verified),
         skipped: skipped(report),
         charts: vec![

@@ -5,6 +5,7 @@ mod cli;
 mod csv;
 mod exit;
 mod export;
+mod fleet;
 mod html;
 mod import;
 mod interrupt;
@@ -25,7 +26,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Parser;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, SeedAction};
 use crate::exit::Exit;
 use crate::output::Output;
 
@@ -51,7 +52,8 @@ fn run(cli: &Cli, out: &mut Output) -> anyhow::Result<Exit> {
     cli.command.check_format(global.format)?;
     match &cli.command {
         Command::Migrate { apply, action } => migrate::run(apply, action.as_ref(), global, out),
-        Command::Seed(args) => seed::run(args, &mut target::connect(global, out, "seed")?, out),
+        Command::Seed { action: Some(SeedAction::Fleet(args)), .. } => fleet::run(args, global, out),
+        Command::Seed { layers, action: None } => seed::run(layers, &mut target::connect(global, out, "seed")?, out),
         Command::Roles { action } => roles::run(action, global, out),
         Command::Local { action } => local::run(action, out),
         Command::Verify(args) => verify::run(args, &mut target::connect(global, out, "verify")?, out),

@@ -226,8 +226,13 @@ fn rows(text: &mut Text, report: &Report) {
     );
     text.gauge(
         "resource_samples",
-        "Samples by resource type.",
+        "Samples by resource type, those since resource_samples_since_timestamp_seconds where that is there.",
         report.resource.metrics.iter().map(|m| (vec![("resource_type", m.resource_type.as_str())], m.count)),
+    );
+    text.gauge(
+        "resource_samples_since_timestamp_seconds",
+        "Time of the oldest sample that was counted; not there when all were.",
+        report.samples_since.map(|since| (vec![], since.timestamp())),
     );
     let events = report.resource.scaling_events.iter().flat_map(|events| {
         let ended = [("true", events.succeeded), ("false", events.count - events.succeeded)];
@@ -237,8 +242,13 @@ fn rows(text: &mut Text, report: &Report) {
     let models = || report.application.quality.iter().take(MOST_MODELS);
     text.gauge(
         "quality_answers",
-        "Judged answers by model.",
+        "Judged answers by model, those since quality_answers_since_timestamp_seconds where that is there.",
         models().map(|model| (vec![("model", model.model_name.as_str())], model.answers)),
+    );
+    text.gauge(
+        "quality_answers_since_timestamp_seconds",
+        "Time of the oldest answer that was counted; not there when all were.",
+        report.answers_since.map(|since| (vec![], since.timestamp())),
     );
     text.gauge(
         "quality_score_ratio",

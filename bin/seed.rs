@@ -5,12 +5,12 @@ use diesel::pg::PgConnection;
 use optiinfra_db::layer::Layer;
 use optiinfra_db::seed::{self, Report};
 
-use crate::cli::Seed;
+use crate::cli::SeedLayers;
 use crate::exit::Exit;
 use crate::output::{Output, Table};
 
 /// Does to the seed data what the arguments say.
-pub fn run(args: &Seed, conn: &mut PgConnection, out: &mut Output) -> anyhow::Result<Exit> {
+pub fn run(args: &SeedLayers, conn: &mut PgConnection, out: &mut Output) -> anyhow::Result<Exit> {
     let layers: &[Layer] = if args.all { &Layer::ALL } else { &args.layers };
     let at = args.at.unwrap_or_else(Utc::now);
     let report = if args.plan {
@@ -29,7 +29,7 @@ pub fn run(args: &Seed, conn: &mut PgConnection, out: &mut Output) -> anyhow::Re
 }
 
 /// Asks before rows go, showing how many of which table.
-fn confirm(args: &Seed, conn: &mut PgConnection, layers: &[Layer], out: &mut Output) -> anyhow::Result<()> {
+fn confirm(args: &SeedLayers, conn: &mut PgConnection, layers: &[Layer], out: &mut Output) -> anyhow::Result<()> {
     if args.confirm.yes {
         return Ok(());
     }
@@ -40,7 +40,8 @@ fn confirm(args: &Seed, conn: &mut PgConnection, layers: &[Layer], out: &mut Out
     out.confirm(&[table], "remove these rows, which the seed owns")
 }
 
-fn print(report: &Report, plan: bool, out: &mut Output) -> anyhow::Result<()> {
+/// Prints what was done to the rows of each table.
+pub fn print(report: &Report, plan: bool, out: &mut Output) -> anyhow::Result<()> {
     let mut table = Table::new(&["layer", "table", "inserted", "unchanged", "removed"]);
     for row in &report.tables {
         table.row([

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use diesel::pg::PgConnection;
 use optiinfra_db::raw::Batch;
 use optiinfra_db::stats::operations::{IndexName, Probe, RowsAre};
@@ -103,7 +104,7 @@ fn options(args: &Stats, conn: &mut PgConnection) -> anyhow::Result<Options> {
     let since = args.since.map(|since| {
         since.time().ok_or_else(|| hinted("--since reaches back too far", "leave it out to see everything"))
     });
-    Ok(Options { customer, since: since.transpose()?, exact: args.exact })
+    Ok(Options { customer, since: since.transpose()?, exact: args.exact, ..Options::default() })
 }
 
 /// Every table that has something to show.
@@ -330,12 +331,18 @@ fn workflows(report: &Report) -> Table {
     table.titled("workflows by status")
 }
 
+/// What a title adds where only the newest rows were read.
+fn newest(report: &Report, begin: Option<DateTime<Utc>>) -> String {
+    let begin = begin.filter(|_| begin != report.since);
+    begin.map(|begin| format!(" (the newest, since {}; --exact has all)", time(begin))).unwrap_or_default()
+}
+
 fn metrics(report: &Report) -> Table {
     let mut table = Table::new(&["resource type", "samples"]);
     for metrics in &report.resource.metrics {
         table.row([metrics.resource_type.as_str(), &metrics.count.to_string()]);
     }
-    table.titled("resource metrics by type")
+    table.titled(&format!("resource metrics by type{}", newest(report, report.samples_since)))
 }
 
 fn instances(report: &Report) -> Table {
@@ -354,7 +361,7 @@ fn instances(report: &Report) -> Table {
             &of.join(" "),
         ]);
     }
-    table.titled("resource metrics by instance")
+    table.titled(&format!("resource metrics by instance{}", newest(report, report.samples_since)))
 }
 
 fn scaling(report: &Report) -> Table {
@@ -402,7 +409,7 @@ fn quality(report: &Report) -> Table {
             &quality.hallucinations.to_string(),
         ]);
     }
-    table.titled("quality by model")
+    table.titled(&format!("quality by model{}", newest(report, report.answers_since)))
 }
 
 fn regressions(report: &Report) -> Table {

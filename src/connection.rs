@@ -9,14 +9,41 @@ use std::time::Duration;
 
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
-use diesel::r2d2::ConnectionManager;
+use diesel::r2d2::{ConnectionManager, ManageConnection};
 
 use crate::error::{Doing, Error, Message, Result};
 use crate::raw::Batch;
 use crate::service_file;
 
 /// A pool of connections, as [`pool`] makes it.
-pub type Pool = r2d2::Pool<ConnectionManager<PgConnection>>;
+pub type Pool = r2d2::Pool<Manager>;
+
+/// What a session may be left with by whoever had it before, and must not be: the customer whom it works for, and a role
+/// that it took on. They become what the connection string says, in general nobody and the user. A transaction left
+/// open is Diesel's to notice.
+const FORGET: &str = "RESET app.customer_id; RESET ROLE";
+
+/// Makes the connections of a [`Pool`], and sees to it that whoever gets one finds nothing of whoever had it before.
+#[derive(Debug)]
+pub struct Manager(ConnectionManager<PgConnection>);
+
+impl ManageConnection for Manager {
+    type Connection = PgConnection;
+    type Error = diesel::r2d2::Error;
+
+    fn connect(&self) -> Result<PgConnection, Self::Error> {
+        self.0.connect()
+    }
+
+    /// Runs whenever a connection is handed out, so it costs no more than the question whether it lives.
+    fn is_valid(&self, conn: &mut PgConnection) -> Result<(), Self::Error> {
+        conn.batch(FORGET).map_err(diesel::r2d2::Error::QueryError)
+    }
+
+    fn has_broken(&self, conn: &mut PgConnection) -> bool {
+        self.0.has_broken(conn)
+    }
+}
 
 /// Makes the server look whether the client is still there while a statement runs. Without it, the statement of a
 /// client that was killed goes on to its end and keeps its locks as long.
@@ -307,8 +334,17 @@ pub fn pool(target: &Target, size: u32, application: &str) -> Result<Pool> {
         .min_idle(Some(0))
         .connection_timeout(POOL_TIMEOUT)
         .error_handler(Box::new(LogScrubbed(target.clone())))
-        .build(ConnectionManager::new(target.conninfo()))
+        .build(Manager(ConnectionManager::new(target.conninfo())))
         .map_err(|error| Error::Pool { source: target.scrub(&error.to_string()) })
+}
+
+/// A connection of a pool, until the value goes.
+///
+/// # Errors
+///
+/// [`Error::Pool`] when none is free within [`POOL_TIMEOUT`], or a new one is refused.
+pub(crate) fn take(pool: &Pool) -> Result<r2d2::PooledConnection<Manager>> {
+    pool.get().map_err(|error| Error::Pool { source: Message(error.to_string()) })
 }
 
 /// Logs what goes wrong in the pool, without the secrets that libpq's text may hold.

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use crate::id::CustomerId;
 use crate::layer::Layer;
 use crate::tls::Weakness;
 
@@ -158,6 +159,13 @@ pub enum Error {
     #[error("rows that the seed does not own depend on rows that would be removed: {}", .0.join(", "))]
     SeedInUse(Vec<String>),
 
+    /// A fleet of the same seed is there, made with other numbers.
+    #[error("fleet {rng_seed} is there already, with other numbers")]
+    OtherFleet {
+        /// The seed of its random numbers.
+        rng_seed: u64,
+    },
+
     /// No customer, or more than one, fits what was asked for.
     #[error("{} '{wanted}'", if .found.is_empty() { "no customer has the name or id" } else { "more than one customer is called" })]
     NoSuchCustomer {
@@ -166,6 +174,12 @@ pub enum Error {
         /// Those that fit.
         found: Vec<uuid::Uuid>,
     },
+
+    /// Work for a customer was to begin inside a transaction that is not that customer's.
+    #[error(
+        "cannot work for customer {0} inside a transaction that does not: the rest of it would go on for that customer"
+    )]
+    ForeignTransaction(CustomerId),
 
     /// The fields of a file cannot become the columns of a table.
     #[error("the file does not fit the table: {message}")]
@@ -330,6 +344,10 @@ impl Error {
             Self::SeedInUse(_) => {
                 Some("name the layers that hold these rows too, use --all, or remove the rows first".into())
             }
+            Self::OtherFleet { rng_seed } => Some(format!(
+                "give it the same numbers to complete it, remove it with `optiinfra-dbctl seed fleet --rng-seed {rng_seed} \
+                 --remove`, or choose another --rng-seed"
+            )),
             Self::NoSuchCustomer { found, .. } if found.is_empty() => {
                 Some("`optiinfra-dbctl stats` lists the customers".into())
             }
@@ -337,6 +355,7 @@ impl Error {
                 let ids: Vec<_> = found.iter().map(ToString::to_string).collect();
                 Some(format!("name one by its id: {}", ids.join(", ")))
             }
+            Self::ForeignTransaction(_) => Some("end the transaction first; tenant::scoped is one of its own".into()),
             Self::Mapping { hint, .. } => Some(hint.clone()),
             Self::NoCustomerColumn { .. } => {
                 Some("leave --customer out: these rows belong to agents, which work for every customer".into())

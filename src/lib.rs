@@ -4,6 +4,7 @@
 //! - [`tls`]: whether the way there is protected.
 //! - [`migrate`]: the embedded migrations; a service calls [`migrate::ensure_current`] when it starts.
 //! - [`schema`], [`enums`], [`models`]: tables, enum types and rows, for Diesel's query builder.
+//! - [`id`]: the ids of customers and agents, which no function mixes up.
 //! - [`layer`]: the list of tables.
 //! - [`ingest`]: the bulk write path into the tables that a fleet fills.
 //! - [`seed`]: the platform's example data, inserted once and recognised ever after.
@@ -20,14 +21,15 @@
 //! worth a log line goes to `tracing`. Times are UTC. Errors are one enum, [`Error`], whose [`Error::hint`] names
 //! the next thing to do.
 //!
-//! `error`, `raw`, `connection`, `layer`, `tenant`, `local` and `migrate` are the floor; on it stand `schema`, `enums`,
-//! `models` and `ingest`, each on the one before; on those stand the rooms `seed`, `transfer`, `verify` and `stats`,
-//! which never import one another.
+//! `error`, `raw`, `id`, `connection`, `layer`, `tenant`, `local` and `migrate` are the floor; on it stand `schema`, `enums`,
+//! `models` and `ingest`, each on the one before; on those stand the rooms `seed`, `transfer`, `verify`, `stats`
+//! and `roles`, which never import one another.
 
 pub mod adopt;
 pub mod connection;
 pub mod enums;
 mod error;
+pub mod id;
 pub mod ingest;
 pub mod layer;
 pub mod local;

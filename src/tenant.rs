@@ -1,13 +1,16 @@
-//! One customer's rows: which of them a session is shown.
+//! Working for one customer: [`scoped`], and which tables hold rows of customers.
 //!
 //! The tables of customers are under row security: a session sees and writes the rows of the customer that the setting
 //! `app.customer_id` names, and none where it names nobody. Nothing here decides who may work for which customer.
 
+use diesel::connection::{AnsiTransactionManager, TransactionManager, TransactionManagerStatus};
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
-use diesel::sql_types::Text;
+use diesel::sql_types::{Nullable, Text};
 
-use crate::raw::{Batch, sql_query};
+use crate::error::{Doing, Error, Result};
+use crate::id::CustomerId;
+use crate::raw::{Batch, sql, sql_query};
 
 /// The tables whose rows are a customer's, each after the tables that it refers to: `customers` itself, those with a
 /// `customer_id`, and those that belong to one of these. The others are the platform's.
@@ -26,6 +29,108 @@ pub const TABLES: [&str; 13] = [
     "quality_baselines",
     "quality_regressions",
 ];
+
+/// Works for one customer: in one transaction, which sees and writes that customer's rows only, where row security
+/// applies to the role of the connection. It commits when `work` returns `Ok`.
+///
+/// Whatever happens in `work`, nothing of the customer stays with the connection: not after an error, a panic, a
+/// statement that failed, nor after `work` itself set another customer. Inside a transaction of the same customer it is
+/// a savepoint; inside any other it is refused.
+///
+/// ```no_run
+/// # use diesel::prelude::*;
+/// # use optiinfra_db::{Result, id::CustomerId, models::Event, tenant};
+/// # fn f(conn: &mut PgConnection, customer: CustomerId) -> Result<()> {
+/// let events = tenant::scoped(conn, customer, |conn| -> Result<Vec<Event>> { Ok(Event::query().load(conn)?) })?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// What `work` returns; [`Error::ForeignTransaction`] inside a transaction that is not the customer's; [`Error::Query`]
+/// when the transaction cannot be begun or committed, also because a statement failed in it that `work` passed over.
+pub fn scoped<T, E: From<Error>>(
+    conn: &mut PgConnection,
+    customer: CustomerId,
+    work: impl FnOnce(&mut PgConnection) -> Result<T, E>,
+) -> Result<T, E> {
+    if is_in_transaction(conn).doing(DOING)? {
+        if !works_for(conn, customer).doing(DOING)? {
+            return Err(Error::ForeignTransaction(customer).into());
+        }
+        return Scope::begin(conn, None).doing(DOING)?.run(work);
+    }
+    Scope::begin(conn, Some(customer)).doing(DOING)?.run(work)
+}
+
+const DOING: &str = "work for one customer";
+
+/// Bound to the transaction: what it sets is gone when that ends, however it ends.
+const SET_CUSTOMER: &str = "SELECT set_config('app.customer_id', $1, true)";
+
+/// Bound to the session: no trace is left of what `work` may have set, only what the connection string says. Fails where a statement failed before, so that a
+/// COMMIT that the server takes for a ROLLBACK never passes for done.
+const FORGET_CUSTOMER: &str = "RESET app.customer_id";
+
+/// A transaction, or a savepoint in one, that is rolled back unless it is committed. A panic rolls it back too: the
+/// connection may live on when somebody catches it.
+struct Scope<'a> {
+    conn: &'a mut PgConnection,
+    is_outermost: bool,
+    is_open: bool,
+}
+
+impl<'a> Scope<'a> {
+    fn begin(conn: &'a mut PgConnection, customer: Option<CustomerId>) -> QueryResult<Self> {
+        AnsiTransactionManager::begin_transaction(conn)?;
+        let scope = Self { conn, is_outermost: customer.is_some(), is_open: true };
+        if let Some(customer) = customer {
+            sql_query(SET_CUSTOMER).bind::<Text, _>(customer.to_string()).execute(scope.conn)?;
+        }
+        Ok(scope)
+    }
+
+    fn run<T, E: From<Error>>(mut self, work: impl FnOnce(&mut PgConnection) -> Result<T, E>) -> Result<T, E> {
+        let done = work(self.conn)?;
+        self.commit().doing("commit the work for one customer")?;
+        Ok(done)
+    }
+
+    fn commit(&mut self) -> QueryResult<()> {
+        if self.is_outermost {
+            self.conn.batch(FORGET_CUSTOMER)?;
+        }
+        AnsiTransactionManager::commit_transaction(self.conn)?;
+        self.is_open = false;
+        Ok(())
+    }
+}
+
+impl Drop for Scope<'_> {
+    fn drop(&mut self) {
+        if !self.is_open {
+            return;
+        }
+        // A connection on which not even that works is broken: Diesel knows, and no pool hands it out again.
+        if let Err(error) = AnsiTransactionManager::rollback_transaction(self.conn) {
+            tracing::warn!(%error, "the work for one customer could not be rolled back");
+        }
+    }
+}
+
+fn is_in_transaction(conn: &mut PgConnection) -> QueryResult<bool> {
+    match AnsiTransactionManager::transaction_manager_status_mut(conn) {
+        TransactionManagerStatus::Valid(status) => Ok(status.transaction_depth().is_some()),
+        TransactionManagerStatus::InError => Err(diesel::result::Error::BrokenTransactionManager),
+    }
+}
+
+fn works_for(conn: &mut PgConnection, customer: CustomerId) -> QueryResult<bool> {
+    let current = diesel::select(sql::<Nullable<Text>>("current_setting('app.customer_id', true)"));
+    let current: Option<String> = current.get_result(conn)?;
+    Ok(current.is_some_and(|current| current.parse() == Ok(customer)))
+}
 
 /// Tables of the current schema of which row security hides rows from this role. Where a policy shows it every row,
 /// as `roles apply` makes them, none is hidden.

@@ -75,7 +75,7 @@ fn write<R: Ingest>(conn: &mut PgConnection, on_conflict: OnConflict, rows: &[R]
             return Err(Error::RowRefused { table: R::TABLE, row: position, id, written: 0, source });
         }
     }
-    let way = Way::find::<R>(conn, on_conflict)?;
+    let way = Way::find::<R>(conn, on_conflict, None)?;
     let source = match conn.transaction(|conn| way.send::<R>(conn, batch.rows(0..batch.len()))) {
         Ok(written) => return Ok(written),
         Err(error) => error,
@@ -85,7 +85,7 @@ fn write<R: Ingest>(conn: &mut PgConnection, on_conflict: OnConflict, rows: &[R]
         Blame::Row { row, id, source } => {
             Err(Error::RowRefused { table: R::TABLE, row: position(row) + 1, id, written: 0, source })
         }
-        Blame::Nobody(source) => {
+        Blame::Nobody(source) | Blame::Past(source) => {
             let source = Box::new(Error::Query { doing: format!("write to {}", R::TABLE), source });
             Err(Error::ChunkFailed { table: R::TABLE, first: 1, last, written: 0, in_doubt: 0, source })
         }
@@ -103,6 +103,8 @@ pub(super) enum Blame {
     Row { row: usize, id: Uuid, source: Diesel },
     /// No row, as far as one can tell; what the server said.
     Nobody(Diesel),
+    /// Nobody any more: the same rows are taken now.
+    Past(Diesel),
 }
 
 /// How rows get into a table on one connection.
@@ -110,6 +112,8 @@ pub(super) enum Blame {
 pub(super) struct Way {
     through: Through,
     on_conflict: OnConflict,
+    /// For whom the session works, where that is to be said.
+    customer: Option<Uuid>,
 }
 
 #[derive(QueryableByName)]
@@ -124,19 +128,23 @@ struct Probe {
 
 impl Way {
     /// Asks the server, and makes the temporary table where it takes one.
-    pub(super) fn find<R: Ingest>(conn: &mut PgConnection, on_conflict: OnConflict) -> Result<Self> {
+    pub(super) fn find<R: Ingest>(
+        conn: &mut PgConnection,
+        on_conflict: OnConflict,
+        customer: Option<Uuid>,
+    ) -> Result<Self> {
         let probe: Probe = sql_query(include_str!("probe.sql"))
             .bind::<Text, _>(R::TABLE)
             .bind::<Text, _>(format!("pg_temp.{}", R::STAGING))
             .get_result(conn)
             .doing(format!("see how rows get into {}", R::TABLE))?;
         if !probe.secured && on_conflict == OnConflict::Refuse {
-            return Ok(Self { through: Through::Copy, on_conflict });
+            return Ok(Self { through: Through::Copy, on_conflict, customer });
         }
         if !(probe.staged && probe.fits) {
             make_staging::<R>(conn, probe.staged).doing(format!("make a temporary table for {}", R::TABLE))?;
         }
-        Ok(Self { through: Through::Staging, on_conflict })
+        Ok(Self { through: Through::Staging, on_conflict, customer })
     }
 
     pub(super) fn through(self) -> Through {
@@ -145,6 +153,11 @@ impl Way {
 
     /// Sends rows of a batch and returns how many were written. To be called in a transaction.
     pub(super) fn send<R: Ingest>(self, conn: &mut PgConnection, rows: &[u8]) -> QueryResult<u64> {
+        if let Some(customer) = self.customer {
+            sql_query("SELECT set_config('app.customer_id', $1, true)")
+                .bind::<Text, _>(customer.to_string())
+                .execute(conn)?;
+        }
         let written = match self.through {
             Through::Copy => R::copy(conn, Place::Table, rows)?,
             Through::Staging => {
@@ -175,7 +188,7 @@ impl Way {
     /// Finds the first row that the server does not take, given what it said of the whole batch. Writes nothing.
     pub(super) fn blame<R: Ingest>(self, conn: &mut PgConnection, batch: &Batch, refusal: Diesel) -> Blame {
         if !may_mean_a_row(&refusal) {
-            return Blame::Nobody(refusal);
+            return if is_passing(&refusal) { Blame::Past(refusal) } else { Blame::Nobody(refusal) };
         }
         let mut culprit = None;
         let search = conn.transaction(|conn| {
@@ -184,9 +197,10 @@ impl Way {
             culprit = self.search::<R>(conn, batch)?;
             QueryResult::<()>::Err(Diesel::RollbackTransaction)
         });
-        let Some((row, source)) = culprit.filter(|_| matches!(search, Err(Diesel::RollbackTransaction))) else {
+        if !matches!(search, Err(Diesel::RollbackTransaction)) {
             return Blame::Nobody(refusal);
-        };
+        }
+        let Some((row, source)) = culprit else { return Blame::Past(refusal) };
         if row > 0 && !is_certain(&source) && !self.takes::<R>(conn, batch, 0) {
             // What it took a moment ago it does not take now: the world has changed, not the row.
             return Blame::Nobody(refusal);
@@ -255,6 +269,15 @@ fn empty_staging<R: Ingest>(conn: &mut PgConnection) -> QueryResult<()> {
 fn is_certain(error: &Diesel) -> bool {
     use DatabaseErrorKind::{CheckViolation, ForeignKeyViolation, NotNullViolation, UniqueViolation};
     matches!(error, Diesel::DatabaseError(UniqueViolation | ForeignKeyViolation | NotNullViolation | CheckViolation, _))
+}
+
+/// Whether two sessions were in each other's way, of which this one had to yield.
+fn is_passing(error: &Diesel) -> bool {
+    match error {
+        Diesel::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => true,
+        Diesel::DatabaseError(_, info) => info.message().contains("deadlock detected"),
+        _ => false,
+    }
 }
 
 /// Whether the server may have meant a row. Diesel does not tell its codes, so words have to do; where the server

@@ -13,8 +13,7 @@ use std::time::Duration;
 
 use chrono::Utc;
 use diesel::prelude::*;
-use diesel::r2d2::ConnectionManager;
-use diesel::result::{DatabaseErrorKind, Error as Diesel};
+use diesel::result::Error as Diesel;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -22,23 +21,24 @@ use super::Ingest;
 use super::binary::Batch;
 use super::send::{Blame, Way, position};
 pub use super::send::{OnConflict, Through};
-use crate::connection::Pool;
-use crate::error::{Error, Message, Result};
+use crate::connection::{self, Manager, Pool};
+use crate::error::{Error, Result};
 use crate::raw::Batch as _;
 
-/// Rows in a chunk, unless told otherwise.
-pub const ROWS_PER_CHUNK: usize = 10_000;
+/// Rows in a chunk, unless told otherwise: some tenths of a second of the server's work, of which the wait for the disk
+/// at the end of each transaction is one hundredth.
+pub const ROWS_PER_CHUNK: usize = 25_000;
 
-/// A chunk ends here too, so that large rows do not make large chunks.
-const BYTES_PER_CHUNK: usize = 4 << 20;
+/// A chunk ends here too, so that large rows do not make large chunks. Rows of samples are 100 to 250 bytes.
+const BYTES_PER_CHUNK: usize = 6 << 20;
 
-/// How often a chunk is begun again that was nobody's fault.
+/// How often a chunk is sent at most that another session was in the way of.
 const ATTEMPTS: usize = 5;
 
 /// How long a cancellation goes unnoticed at most while the input waits for the server.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-type Pooled = r2d2::PooledConnection<ConnectionManager<PgConnection>>;
+type Pooled = r2d2::PooledConnection<Manager>;
 
 /// Writes rows from an iterator into their table.
 ///
@@ -62,6 +62,7 @@ pub struct BulkWriter<'a, R> {
     rows_per_chunk: usize,
     on_conflict: OnConflict,
     retry_key: Option<Vec<u8>>,
+    customer: Option<Uuid>,
     cancel: Option<&'a AtomicBool>,
     progress: Option<Box<dyn FnMut(Progress) + 'a>>,
     rows: PhantomData<fn(R)>,
@@ -110,6 +111,7 @@ impl<'a, R: Ingest> BulkWriter<'a, R> {
             rows_per_chunk: ROWS_PER_CHUNK,
             on_conflict: OnConflict::default(),
             retry_key: None,
+            customer: None,
             cancel: None,
             progress: None,
             rows: PhantomData,
@@ -140,10 +142,19 @@ impl<'a, R: Ingest> BulkWriter<'a, R> {
     }
 
     /// Derives the id of each row that has none from this key and the row's position in the input, so that the same
-    /// input has the same ids when it is written again. Without a key such rows get random ids.
+    /// input has the same ids when it is written again. Without a key such rows get random ids. A row without a time
+    /// of its own gets another one each time, and with it another id.
     #[must_use]
     pub fn retry_key(mut self, key: impl Into<Vec<u8>>) -> Self {
         self.retry_key = Some(key.into());
+        self
+    }
+
+    /// Works for this customer, as a role that row security shows one customer's rows has to say. Without, the
+    /// sessions of the pool say it themselves, or are not subject to it.
+    #[must_use]
+    pub fn for_customer(mut self, id: Uuid) -> Self {
+        self.customer = Some(id);
         self
     }
 
@@ -211,7 +222,14 @@ impl<'a, R: Ingest> BulkWriter<'a, R> {
     where
         'a: 'w,
     {
-        Worker { pool: self.pool, on_conflict: self.on_conflict, stop, conn: None, rows: PhantomData }
+        Worker {
+            pool: self.pool,
+            on_conflict: self.on_conflict,
+            customer: self.customer,
+            stop,
+            conn: None,
+            rows: PhantomData,
+        }
     }
 }
 
@@ -346,8 +364,8 @@ impl<R: Ingest> Run<'_, '_, '_, R> {
 
     /// A chunk to fill, one that has come back where all have been made; `None` when it is over.
     fn empty_chunk(&mut self) -> Option<Chunk> {
-        // One for each connection, one that waits for it, and the one that is being filled.
-        if self.made < 2 * self.writer.connections + 1 {
+        // One for each connection, one that waits for the first to be free, and the one that is being filled.
+        if self.made < self.writer.connections + 2 {
             self.made += 1;
             return Some(Chunk::default());
         }
@@ -435,6 +453,7 @@ impl<R: Ingest> Run<'_, '_, '_, R> {
 struct Worker<'w, R> {
     pool: &'w Pool,
     on_conflict: OnConflict,
+    customer: Option<Uuid>,
     stop: &'w AtomicBool,
     /// Opened for the first chunk, with the way that rows take on it.
     conn: Option<(Pooled, Way)>,
@@ -484,8 +503,10 @@ impl<R: Ingest> Worker<'_, R> {
             }
             match way.blame::<R>(conn, batch, error) {
                 Blame::Row { row, id, source } => return Outcome::Refused { row, id, source },
-                Blame::Nobody(error) if attempt < ATTEMPTS && is_passing(&error) => attempt += 1,
-                Blame::Nobody(error) => return Outcome::Failed { source: failed::<R>(error), in_doubt: false },
+                Blame::Past(_) if attempt < ATTEMPTS => attempt += 1,
+                Blame::Past(error) | Blame::Nobody(error) => {
+                    return Outcome::Failed { source: failed::<R>(error), in_doubt: false };
+                }
             }
         }
     }
@@ -494,8 +515,8 @@ impl<R: Ingest> Worker<'_, R> {
         match &mut self.conn {
             Some(connected) => Ok(connected),
             none => {
-                let mut conn = self.pool.get().map_err(|error| Error::Pool { source: Message(error.to_string()) })?;
-                let way = Way::find::<R>(&mut conn, self.on_conflict)?;
+                let mut conn = connection::take(self.pool)?;
+                let way = Way::find::<R>(&mut conn, self.on_conflict, self.customer)?;
                 Ok(none.insert((conn, way)))
             }
         }
@@ -504,14 +525,4 @@ impl<R: Ingest> Worker<'_, R> {
 
 fn failed<R: Ingest>(source: Diesel) -> Error {
     Error::Query { doing: format!("write to {}", R::TABLE), source }
-}
-
-/// Whether the same chunk may well be taken when it is sent once more.
-fn is_passing(error: &Diesel) -> bool {
-    match error {
-        Diesel::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => true,
-        Diesel::DatabaseError(DatabaseErrorKind::UniqueViolation, _) => true,
-        Diesel::DatabaseError(_, info) => info.message().contains("deadlock detected"),
-        _ => false,
-    }
 }

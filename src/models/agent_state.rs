@@ -12,6 +12,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::enums::{AgentStatusDetail, ConfigType, MetricType};
+use crate::id::AgentId;
 use crate::models::{Agent, WorkflowExecution};
 use crate::schema::{agent_capabilities, agent_configs, agent_metrics, agent_states};
 
@@ -348,9 +349,9 @@ impl AgentCapability {
     /// # Errors
     ///
     /// Fails when the query does, and with `NotFound` when the agent has no such capability.
-    pub fn set_enabled(conn: &mut PgConnection, agent_id: Uuid, name: &str, enabled: bool) -> QueryResult<Self> {
+    pub fn set_enabled(conn: &mut PgConnection, agent: AgentId, name: &str, enabled: bool) -> QueryResult<Self> {
         let capability = agent_capabilities::table
-            .filter(agent_capabilities::agent_id.eq(agent_id))
+            .filter(agent_capabilities::agent_id.eq(agent))
             .filter(agent_capabilities::capability_name.eq(name));
         diesel::update(capability)
             .set(agent_capabilities::enabled.eq(enabled))

@@ -11,6 +11,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::enums::{ResourceType, ScalingEventType};
+use crate::id::CustomerId;
 use crate::models::{Agent, Customer, Rows, WorkflowExecution, seconds_between};
 use crate::schema::{resource_metrics, scaling_events};
 
@@ -189,13 +190,13 @@ impl ResourceMetric {
     /// The samples of one instance of a customer with `from <= timestamp < until`, oldest first, those of one time by
     /// id. (0.2d)
     pub fn of_instance(
-        customer_id: Uuid,
+        customer: CustomerId,
         instance_id: &str,
         from: DateTime<Utc>,
         until: DateTime<Utc>,
     ) -> Rows<resource_metrics::table, Self> {
         Self::query()
-            .filter(resource_metrics::customer_id.eq(customer_id))
+            .filter(resource_metrics::customer_id.eq(customer))
             .filter(resource_metrics::instance_id.eq(instance_id.to_owned()))
             .filter(resource_metrics::timestamp.ge(from))
             .filter(resource_metrics::timestamp.lt(until))
@@ -211,13 +212,13 @@ impl ResourceMetric {
     /// Fails when the query does.
     pub fn average(
         conn: &mut PgConnection,
-        customer_id: Uuid,
+        customer: CustomerId,
         instance_id: &str,
         resource_type: ResourceType,
         metric_name: &str,
     ) -> QueryResult<Option<f64>> {
         resource_metrics::table
-            .filter(resource_metrics::customer_id.eq(customer_id))
+            .filter(resource_metrics::customer_id.eq(customer))
             .filter(resource_metrics::instance_id.eq(instance_id))
             .filter(resource_metrics::resource_type.eq(resource_type))
             .filter(resource_metrics::metric_name.eq(metric_name))
@@ -234,7 +235,7 @@ impl ResourceMetric {
     /// Fails when the query does.
     pub fn latest(
         conn: &mut PgConnection,
-        customer_id: Option<Uuid>,
+        customer: Option<CustomerId>,
         resource_type: ResourceType,
         metric_name: &str,
     ) -> QueryResult<Option<Self>> {
@@ -243,8 +244,8 @@ impl ResourceMetric {
             .filter(resource_metrics::metric_name.eq(metric_name))
             .order((resource_metrics::timestamp.desc(), resource_metrics::id.desc()))
             .into_boxed();
-        if let Some(customer_id) = customer_id {
-            samples = samples.filter(resource_metrics::customer_id.eq(customer_id));
+        if let Some(customer) = customer {
+            samples = samples.filter(resource_metrics::customer_id.eq(customer));
         }
         samples.first(conn).optional()
     }
@@ -261,11 +262,11 @@ impl ScalingEvent {
     /// # Errors
     ///
     /// Fails when the query does.
-    pub fn latest(conn: &mut PgConnection, customer_id: Option<Uuid>) -> QueryResult<Option<Self>> {
+    pub fn latest(conn: &mut PgConnection, customer: Option<CustomerId>) -> QueryResult<Option<Self>> {
         let mut events =
             Self::query().order((scaling_events::executed_at.desc(), scaling_events::id.desc())).into_boxed();
-        if let Some(customer_id) = customer_id {
-            events = events.filter(scaling_events::customer_id.eq(customer_id));
+        if let Some(customer) = customer {
+            events = events.filter(scaling_events::customer_id.eq(customer));
         }
         events.first(conn).optional()
     }

@@ -16,7 +16,7 @@ use std::str::FromStr;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
-use diesel::sql_types::Text;
+use diesel::sql_types::{Array, Text};
 use serde::{Serialize, Serializer};
 
 use self::change::Place;
@@ -135,7 +135,8 @@ pub struct Report {
     pub left_alone: Vec<Finding>,
     /// Roles that log in and that these statements make. They have no password yet.
     pub without_password: Vec<String>,
-    /// Roles that these statements take tables from. They see no table any more, unless they become members of the owner.
+    /// Roles, but no superusers, that these statements take tables from. They see no table any more, unless they become
+    /// members of the owner.
     pub former_owners: Vec<String>,
 }
 
@@ -269,6 +270,7 @@ fn difference(conn: &mut PgConnection, options: &Options, place: &Place) -> Resu
     let logs_in = |name: &String| Role::ALL.iter().any(|role| role.may_log_in() && role.name(prefix) == *name);
     let lost = missing.iter().filter(|fact| fact.kind.is_ownership());
     let former: BTreeSet<String> = lost.filter_map(|fact| change::owner_of(fact, &found)).collect();
+    let former_owners = without_superusers(conn, former)?;
     let report = Report {
         prefix: prefix.clone(),
         schema: place.schema.clone(),
@@ -276,9 +278,27 @@ fn difference(conn: &mut PgConnection, options: &Options, place: &Place) -> Resu
         statements: statements.iter().map(ToString::to_string).collect(),
         left_alone,
         without_password: made.filter(logs_in).collect(),
-        former_owners: former.into_iter().collect(),
+        former_owners,
     };
     Ok((report, statements))
+}
+
+/// Those of these roles who see no more than they own.
+fn without_superusers(conn: &mut PgConnection, names: BTreeSet<String>) -> Result<Vec<String>> {
+    #[derive(QueryableByName)]
+    struct Name {
+        #[diesel(sql_type = Text)]
+        name: String,
+    }
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let query = "SELECT rolname::text AS name FROM pg_roles WHERE rolname = ANY ($1) AND NOT rolsuper ORDER BY rolname";
+    let names: Vec<Name> = sql_query(query)
+        .bind::<Array<Text>, _>(names.into_iter().collect::<Vec<_>>())
+        .load(conn)
+        .doing("ask who owned the tables")?;
+    Ok(names.into_iter().map(|name| name.name).collect())
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@
 mod agent_state;
 mod application;
 mod core;
+pub mod fleet;
 pub mod ids;
 mod random;
 mod removal;

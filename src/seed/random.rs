@@ -16,9 +16,14 @@ const STREAM: u64 = 54;
 pub(super) struct Random(Pcg32);
 
 impl Random {
-    /// The stream from its beginning.
+    /// The stream of the platform's example data, from its beginning.
     pub(super) fn new() -> Self {
         Self(Pcg32::new(SEED, STREAM))
+    }
+
+    /// A stream of its own for every seed and number.
+    pub(super) fn stream(seed: u64, number: u64) -> Self {
+        Self(Pcg32::new(seed, number))
     }
 
     /// A number from 0 up to but not including 1, of 2^32 equally likely ones.
@@ -35,6 +40,12 @@ impl Random {
     pub(super) fn whole(&mut self, low: u32, high: u32) -> u32 {
         let span = u64::from(high - low) + 1;
         low + ((u64::from(self.0.next_u32()) * span) >> 32) as u32
+    }
+
+    /// A number around zero, mostly within `spread` and never beyond three times as much: the sum of three uniform
+    /// ones, because a true normal distribution takes functions that differ in the last bit between machines.
+    pub(super) fn around_zero(&mut self, spread: f64) -> f64 {
+        (self.unit() + self.unit() + self.unit() - 1.5) * 2.0 * spread
     }
 
     /// True with this probability.

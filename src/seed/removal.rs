@@ -11,6 +11,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Text, Uuid as SqlUuid};
 use uuid::Uuid;
 
+use super::rows::Rows;
 use super::{Batch, TableReport};
 use crate::error::{Doing, Error, Result, plural};
 use crate::raw::{Sql, raw, sql_query};
@@ -60,6 +61,13 @@ pub(super) fn remove(conn: &mut PgConnection, batches: &[Batch]) -> Result<Vec<T
     }
     reports.reverse();
     Ok(reports)
+}
+
+/// Fails when any row but these refers to one of these.
+pub(super) fn check_only_used_by(conn: &mut PgConnection, rows: &[&dyn Rows]) -> Result<()> {
+    let owned: Owned = rows.iter().map(|rows| (rows.table(), rows.ids())).collect();
+    let keys = foreign_keys(conn, &owned)?;
+    check_unused(conn, &keys, &owned)
 }
 
 /// What [`remove`] would report.

@@ -1,24 +1,35 @@
--- The questions of 0.2e about quality. $1: a customer, or null for all. $2: the time to begin with, or null.
+-- The questions of 0.2e about quality. $1: a customer, or null for all. $2: the time to begin with, or null. $3: the
+-- same for the answers, of which only the newest are read unless all are asked for.
 WITH regression AS NOT MATERIALIZED (
     SELECT * FROM quality_regressions
     WHERE ($1 IS NULL OR customer_id = $1) AND ($2 IS NULL OR detected_at >= $2)
 ),
 answer AS NOT MATERIALIZED (
     SELECT * FROM quality_metrics
-    WHERE ($1 IS NULL OR customer_id = $1) AND ($2 IS NULL OR "timestamp" >= $2)
+    WHERE ($1 IS NULL OR customer_id = $1) AND ($3 IS NULL OR "timestamp" >= $3)
+),
+-- The first read of the answers; the second is for the lines, because the span of time has to be known for them.
+figure AS MATERIALIZED (
+    SELECT
+        model_name,
+        count(*) AS answers,
+        avg(overall_quality_score) AS average_quality,
+        avg(latency_ms) AS average_latency_ms,
+        count(*) FILTER (WHERE hallucination_detected) AS hallucinations,
+        min("timestamp") AS first,
+        max("timestamp") AS last
+    FROM answer
+    GROUP BY model_name
 ),
 span AS MATERIALIZED (
-    SELECT
-        min("timestamp") AS origin,
-        greatest(interval '1 minute', (max("timestamp") - min("timestamp")) / 48) AS width
-    FROM answer
+    SELECT min(first) AS origin, greatest(interval '1 minute', (max(last) - min(first)) / 48) AS width
+    FROM figure
 ),
 average AS MATERIALIZED (
     SELECT
         a.model_name,
         date_bin(s.width, a."timestamp", s.origin) AS "at",
-        avg(a.overall_quality_score) AS value,
-        count(*) AS samples
+        avg(a.overall_quality_score) AS value
     FROM answer AS a
     CROSS JOIN span AS s
     GROUP BY a.model_name, date_bin(s.width, a."timestamp", s.origin)
@@ -40,14 +51,7 @@ SELECT jsonb_build_object(
     'quality', (
         SELECT coalesce(jsonb_agg(to_jsonb(f) ORDER BY f.model_name COLLATE "C"), '[]')
         FROM (
-            SELECT
-                model_name,
-                count(*) AS answers,
-                avg(overall_quality_score) AS average_quality,
-                avg(latency_ms) AS average_latency_ms,
-                count(*) FILTER (WHERE hallucination_detected) AS hallucinations
-            FROM answer
-            GROUP BY model_name
+            SELECT model_name, answers, average_quality, average_latency_ms, hallucinations FROM figure
         ) AS f
     ),
     'regressions', (
@@ -91,7 +95,7 @@ SELECT jsonb_build_object(
                 jsonb_agg(jsonb_build_object('at', a."at", 'value', a.value) ORDER BY a."at") AS points
             FROM average AS a
             WHERE a.model_name IN (
-                SELECT model_name FROM average GROUP BY model_name ORDER BY sum(samples) DESC, model_name LIMIT 8
+                SELECT model_name FROM figure ORDER BY answers DESC, model_name LIMIT 8
             )
             GROUP BY a.model_name
         ) AS f

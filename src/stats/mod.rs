@@ -2,8 +2,9 @@
 //!
 //! One query for each layer (the `.sql` file of its name), and the operator's view in `operations`, all in one READ ONLY
 //! transaction that a role with SELECT can run. It is harmless to whoever works in the database: it waits 50 ms for a
-//! lock and 5 s for a query, says what it skipped, and goes on. It judges nothing: that is for `verify`. API keys are
-//! never read.
+//! lock and 5 s for a query, says what it skipped, and goes on. Of the tables that grow without end it reads the newest
+//! rows, so that it takes no longer in a year than today. It judges nothing: that is for `verify`. API keys are never
+//! read.
 
 pub mod operations;
 
@@ -11,7 +12,7 @@ use chrono::{DateTime, Utc};
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
-use diesel::sql_types::{Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{BigInt, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
@@ -31,15 +32,26 @@ use crate::tenant;
 const HARMLESS: &str =
     "SET LOCAL lock_timeout = '50ms'; SET LOCAL statement_timeout = '5s'; SET LOCAL TimeZone = 'UTC'";
 
+/// How many of the newest samples are summed up, and of the newest answers, unless told otherwise.
+pub const NEWEST: i64 = 250_000;
+
 /// What to look at.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
     /// Only the rows of this customer. The sizes of the tables and the agents are everybody's all the same.
     pub customer: Option<Uuid>,
     /// Only what happened at this time or later, UTC.
     pub since: Option<DateTime<Utc>>,
-    /// Count the rows of every table, however long that takes, instead of taking the planner's estimate.
+    /// Count the rows of every table instead of taking the planner's estimate, and sum up all samples and answers.
     pub exact: bool,
+    /// Sum up about so many of the newest samples, and of the newest answers.
+    pub newest: i64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { customer: None, since: None, exact: false, newest: NEWEST }
+    }
 }
 
 /// What is in the database.
@@ -59,6 +71,11 @@ pub struct Report {
     pub customer: Option<Uuid>,
     /// The time that these rows do not reach back behind, UTC; `None` for all.
     pub since: Option<DateTime<Utc>>,
+    /// The time that the samples of the resource layer do not reach back behind, UTC; `None` for all. Later than
+    /// `since` where there are more samples than are summed up.
+    pub samples_since: Option<DateTime<Utc>>,
+    /// The same of the answers of the application layer.
+    pub answers_since: Option<DateTime<Utc>>,
     /// Every table, by layer.
     pub tables: Vec<Table>,
     /// Customers and agents. (0.2a)
@@ -390,6 +407,12 @@ fn gather(conn: &mut PgConnection, options: &Options) -> Result<Report> {
     let (head, migrations) = migrations(conn)?;
     let tables = operations::tables(conn, options.exact)?;
     let mut layers = Layers { conn, options, pending: pending(&migrations), skipped: Vec::new() };
+    let (core, _) = layers.read("core", include_str!("core.sql"), None)?;
+    let (workflow_history, _) = layers.read("workflow_history", include_str!("workflow_history.sql"), None)?;
+    let newest = include_str!("newest_samples.sql");
+    let (resource, samples_since) = layers.read("resource", include_str!("resource.sql"), Some(newest))?;
+    let newest = include_str!("newest_answers.sql");
+    let (application, answers_since) = layers.read("application", include_str!("application.sql"), Some(newest))?;
     Ok(Report {
         database,
         schema,
@@ -398,10 +421,12 @@ fn gather(conn: &mut PgConnection, options: &Options) -> Result<Report> {
         gathered_at,
         customer: options.customer,
         since: options.since,
-        core: layers.read("core", include_str!("core.sql"))?,
-        workflow_history: layers.read("workflow_history", include_str!("workflow_history.sql"))?,
-        resource: layers.read("resource", include_str!("resource.sql"))?,
-        application: layers.read("application", include_str!("application.sql"))?,
+        samples_since,
+        answers_since,
+        core,
+        workflow_history,
+        resource,
+        application,
         skipped: layers.skipped,
         operations: operations::look(conn, &tables, migrations)?,
         tables,
@@ -442,38 +467,75 @@ struct Layers<'a> {
 }
 
 impl Layers<'_> {
-    fn read<T: DeserializeOwned + Default>(&mut self, part: &'static str, query: &'static str) -> Result<T> {
+    /// Reads a layer; where a table of it grows without end, `newest` finds when its newest rows begin.
+    fn read<T: DeserializeOwned + Default>(
+        &mut self,
+        part: &'static str,
+        query: &'static str,
+        newest: Option<&'static str>,
+    ) -> Result<(T, Option<DateTime<Utc>>)> {
         let read = match self.pending.clone() {
             Some(reason) => Err(reason),
-            None => attempt(self.conn, |conn| of_layer(conn, self.options, query, part))?,
+            None => attempt(self.conn, |conn| of_layer(conn, self.options, query, newest).doing(summary(part)))?,
         };
         Ok(read.unwrap_or_else(|reason| {
             self.skipped.push(Skipped { part, reason });
-            T::default()
+            (T::default(), self.options.since)
         }))
     }
 }
 
-/// Runs the query of a layer, which returns one JSON object with the fields of `T`.
+fn summary(part: &str) -> String {
+    format!("summarise the {part} layer")
+}
+
+/// Runs the query of a layer, which returns one JSON object with the fields of `T`. Says when the rows begin that grow
+/// without end.
 fn of_layer<T: DeserializeOwned>(
     conn: &mut PgConnection,
     options: &Options,
     query: &'static str,
-    layer: &str,
-) -> Result<T> {
+    newest: Option<&'static str>,
+) -> QueryResult<(T, Option<DateTime<Utc>>)> {
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = Jsonb)]
         summary: Value,
     }
-    let row: QueryResult<Row> = sql_query(query)
+    let mut summary = sql_query(query)
+        .into_boxed()
         .bind::<Nullable<SqlUuid>, _>(options.customer)
-        .bind::<Nullable<Timestamptz>, _>(options.since)
-        .get_result(conn);
-    row.and_then(|row| {
-        serde_json::from_value(row.summary).map_err(|error| DieselError::DeserializationError(error.into()))
-    })
-    .doing(format!("summarise the {layer} layer"))
+        .bind::<Nullable<Timestamptz>, _>(options.since);
+    let mut begin = options.since;
+    if let Some(newest) = newest {
+        begin = begin.max(begin_of_newest(conn, options, newest)?);
+        summary = summary.bind::<Nullable<Timestamptz>, _>(begin);
+    }
+    let row: Row = summary.get_result(conn)?;
+    let found = serde_json::from_value(row.summary).map_err(|error| DieselError::DeserializationError(error.into()))?;
+    Ok((found, begin))
+}
+
+/// When the newest rows begin; `None` when there are no others.
+fn begin_of_newest(
+    conn: &mut PgConnection,
+    options: &Options,
+    query: &'static str,
+) -> QueryResult<Option<DateTime<Utc>>> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Timestamptz)]
+        begin: DateTime<Utc>,
+    }
+    if options.exact {
+        return Ok(None);
+    }
+    let row: Option<Row> = sql_query(query)
+        .bind::<Nullable<SqlUuid>, _>(options.customer)
+        .bind::<BigInt, _>(options.newest)
+        .get_result(conn)
+        .optional()?;
+    Ok(row.map(|row| row.begin))
 }
 
 /// Tries what another session's lock or a missing right may forbid. `Err` within is why; the transaction goes on.

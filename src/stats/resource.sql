@@ -1,28 +1,49 @@
--- The questions of 0.2d part 2 about samples and scaling events. $1: a customer, or null for all. $2: the time to begin with, or null.
+-- The questions of 0.2d part 2 about samples and scaling events. $1: a customer, or null for all. $2: the time to begin
+-- with, or null. $3: the same for the samples, of which only the newest are read unless all are asked for.
 WITH metric AS NOT MATERIALIZED (
     SELECT * FROM resource_metrics
-    WHERE ($1 IS NULL OR customer_id = $1) AND ($2 IS NULL OR "timestamp" >= $2)
+    WHERE ($1 IS NULL OR customer_id = $1) AND ($3 IS NULL OR "timestamp" >= $3)
 ),
 event AS NOT MATERIALIZED (
     SELECT *, extract(epoch FROM completed_at - executed_at)::float8 AS duration_seconds
     FROM scaling_events
     WHERE ($1 IS NULL OR customer_id = $1) AND ($2 IS NULL OR executed_at >= $2)
 ),
--- One read of the samples for the line of each instance: 96 spans of at least a minute from the first sample on.
-span AS MATERIALIZED (
+-- The first read of the samples, from which every figure but the lines comes.
+figure AS MATERIALIZED (
     SELECT
-        min("timestamp") AS origin,
-        greatest(interval '1 minute', (max("timestamp") - min("timestamp")) / 96) AS width
+        instance_id,
+        resource_type,
+        metric_name = 'utilization' AS is_utilization,
+        count(*) AS samples,
+        sum(metric_value) AS total,
+        min("timestamp") AS first,
+        max("timestamp") AS last
     FROM metric
+    GROUP BY instance_id, resource_type, metric_name = 'utilization'
+),
+-- The second read is for the line of each instance: 96 spans of at least a minute from the first sample on.
+span AS MATERIALIZED (
+    SELECT min(first) AS origin, greatest(interval '1 minute', (max(last) - min(first)) / 96) AS width
+    FROM figure
+),
+-- The instances with most samples of utilisation. Only their lines are drawn, so only they are read again.
+drawn AS MATERIALIZED (
+    SELECT instance_id
+    FROM figure
+    WHERE is_utilization
+    GROUP BY instance_id
+    ORDER BY sum(samples) DESC, instance_id
+    LIMIT 12
 ),
 average AS MATERIALIZED (
     SELECT
         m.instance_id,
         m.resource_type,
         date_bin(s.width, m."timestamp", s.origin) AS "at",
-        avg(m.metric_value) AS value,
-        count(*) AS samples
-    FROM metric AS m
+        avg(m.metric_value) AS value
+    FROM drawn AS d
+    JOIN metric AS m ON m.instance_id = d.instance_id
     CROSS JOIN span AS s
     WHERE m.metric_name = 'utilization'
     GROUP BY m.instance_id, m.resource_type, date_bin(s.width, m."timestamp", s.origin)
@@ -30,18 +51,19 @@ average AS MATERIALIZED (
 SELECT jsonb_build_object(
     'metrics', (
         SELECT coalesce(jsonb_agg(to_jsonb(f) ORDER BY f.resource_type), '[]')
-        FROM (SELECT resource_type, count(*) FROM metric GROUP BY resource_type) AS f
+        FROM (SELECT resource_type, sum(samples)::bigint AS count FROM figure GROUP BY resource_type) AS f
     ),
     'instances', (
         SELECT coalesce(jsonb_agg(to_jsonb(f) ORDER BY f.instance_id COLLATE "C"), '[]')
         FROM (
             SELECT
                 instance_id,
-                count(*) AS metrics,
-                count(*) FILTER (WHERE is_gpu_utilization) AS gpu_samples,
-                avg(metric_value) FILTER (WHERE is_gpu_utilization) AS average_gpu_utilization
-            FROM metric
-            CROSS JOIN LATERAL (SELECT resource_type = 'gpu' AND metric_name = 'utilization' AS is_gpu_utilization) AS k
+                sum(samples)::bigint AS metrics,
+                coalesce(sum(samples) FILTER (WHERE is_gpu_utilization), 0)::bigint AS gpu_samples,
+                sum(total) FILTER (WHERE is_gpu_utilization)
+                    / (sum(samples) FILTER (WHERE is_gpu_utilization))::float8 AS average_gpu_utilization
+            FROM figure
+            CROSS JOIN LATERAL (SELECT resource_type = 'gpu' AND is_utilization AS is_gpu_utilization) AS k
             GROUP BY instance_id
         ) AS f
     ),
@@ -90,9 +112,6 @@ SELECT jsonb_build_object(
                 a.resource_type,
                 jsonb_agg(jsonb_build_object('at', a."at", 'value', a.value) ORDER BY a."at") AS points
             FROM average AS a
-            WHERE a.instance_id IN (
-                SELECT instance_id FROM average GROUP BY instance_id ORDER BY sum(samples) DESC, instance_id LIMIT 12
-            )
             GROUP BY a.instance_id, a.resource_type
         ) AS f
     ),

@@ -319,10 +319,10 @@ fn a_writer_counts_what_it_writes() {
 #[test]
 fn a_large_row_ends_its_chunk() {
     let (db, mut conn, _, customer) = ground(AgentType::Resource);
-    let large = NewEvent { data: Some(json!({"text": "x".repeat(3 << 20)})), ..new_event(&customer) };
+    let large = NewEvent { data: Some(json!({"text": "x".repeat(4 << 20)})), ..new_event(&customer) };
     let report = BulkWriter::new(&pool(&db, 1)).write(vec![large; 5]).unwrap();
     assert_eq!((report.written, report.chunks), (5, 3));
-    assert_eq!(number(&mut conn, "SELECT min(length(data ->> 'text'))::bigint FROM events"), 3 << 20);
+    assert_eq!(number(&mut conn, "SELECT min(length(data ->> 'text'))::bigint FROM events"), 4 << 20);
 }
 
 // --- Rows that are there already ---
@@ -659,26 +659,38 @@ fn a_chunk_that_loses_a_deadlock_is_written_again() {
 }
 
 #[test]
+fn a_chunk_that_is_refused_once_and_not_again_is_written() {
+    let (db, mut conn, agent, customer) = ground(AgentType::Resource);
+    // A sequence is not rolled back, so the first try fails and no other.
+    conn.batch_execute(
+        "CREATE SEQUENCE tries; \
+         CREATE FUNCTION refuse_once() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+             IF nextval('tries') = 1 THEN RAISE EXCEPTION 'not now'; END IF; RETURN NULL; END $$; \
+         CREATE TRIGGER refuse_once BEFORE INSERT ON resource_metrics EXECUTE FUNCTION refuse_once()",
+    )
+    .unwrap();
+    let report = BulkWriter::new(&pool(&db, 1)).rows_per_chunk(100).write(samples(&agent, &customer, 200)).unwrap();
+    assert_eq!((report.written, report.chunks), (200, 2));
+    assert_eq!(count(&mut conn, "resource_metrics"), 200);
+}
+
+#[test]
 fn rows_go_through_a_temporary_table_where_row_security_applies() {
     let (db, mut conn, agent, customer) = ground(AgentType::Resource);
     let other = crate::support::customer(&mut conn);
     let role = db.role();
     conn.batch_execute(&format!(
-        "GRANT USAGE ON SCHEMA {schema} TO {role}; GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA {schema} TO {role}; \
-         ALTER TABLE resource_metrics ENABLE ROW LEVEL SECURITY; \
-         CREATE POLICY own_rows ON resource_metrics TO {role} \
-             USING (customer_id = '{customer}') WITH CHECK (customer_id = '{customer}')",
+        "GRANT USAGE ON SCHEMA {schema} TO {role}; GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA {schema} TO {role}",
         schema = db.schema(),
         role = role.name,
-        customer = customer.id,
     ))
     .unwrap();
     let target = connection::Target::parse(&db.url_as(&role.name)).unwrap();
     let secured = connection::pool(&target, 2, "test").unwrap();
     let rows = samples(&agent, &customer, 300);
     let write = |pool: &Pool, on_conflict, rows: &[NewResourceMetric]| {
-        let mut writer = BulkWriter::new(pool).connections(2).rows_per_chunk(100).on_conflict(on_conflict);
-        writer.write(rows.to_vec())
+        let writer = BulkWriter::new(pool).connections(2).rows_per_chunk(100).on_conflict(on_conflict);
+        writer.for_customer(customer.id).write(rows.to_vec())
     };
 
     let report = write(&secured, OnConflict::Refuse, &rows[..200]).unwrap();
@@ -695,6 +707,9 @@ fn rows_go_through_a_temporary_table_where_row_security_applies() {
         let error = write(&secured, on_conflict, &foreign).unwrap_err();
         assert_row_refused(&error, 42, foreign[42].id, "row-level security policy");
     }
+    // A session that works for nobody writes nothing.
+    let error = BulkWriter::new(&secured).write(foreign.clone()).unwrap_err();
+    assert_row_refused(&error, 0, foreign[0].id, "row-level security policy");
     // The owner is not subject to it.
     let report = write(&pool(&db, 2), OnConflict::Refuse, &foreign).unwrap();
     assert_eq!((report.written, report.through), (100, Some(Through::Copy)));
@@ -714,7 +729,7 @@ fn a_session_may_change_its_role_between_two_writes() {
     }
     let rows = samples(&agent, &customer, 30);
     for (role, part) in roles.iter().zip(rows.chunks(15)) {
-        conn.batch_execute(&format!("SET ROLE {}", role.name)).unwrap();
+        conn.batch_execute(&format!("SET ROLE {}; SET app.customer_id = '{}'", role.name, customer.id)).unwrap();
         assert_eq!(ingest::insert_missing(&mut conn, part).unwrap(), 15);
         // Twice in one transaction, so that the table has to be emptied.
         let again = conn.transaction(|conn| {

@@ -26,6 +26,7 @@ mod constraints;
 mod core;
 mod dependencies;
 mod enums;
+mod fleet;
 mod html;
 mod ingest;
 mod ingest_faults;

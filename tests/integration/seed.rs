@@ -333,7 +333,8 @@ fn an_artifact_belongs_to_the_run_of_its_step() {
 #[test]
 fn the_documented_questions_have_their_answers() {
     let (_db, mut conn) = seeded();
-    let latest = ResourceMetric::latest(&mut conn, Some(ids::techstart()), ResourceType::Gpu, "utilization").unwrap();
+    let latest =
+        ResourceMetric::latest(&mut conn, Some(ids::techstart().into()), ResourceType::Gpu, "utilization").unwrap();
     assert_eq!(latest.map(|sample| (sample.metric_value, sample.timestamp)), Some((80.0, at())));
     let scaled = ScalingEvent::latest(&mut conn, None).unwrap().unwrap();
     assert_eq!(scaled.duration_seconds(), Some(300.0));

@@ -698,3 +698,94 @@ fn a_customer_is_found_by_id_and_by_name_if_there_is_only_one() {
     assert_eq!(several.to_string(), "more than one customer is called 'TechStart Inc'");
     assert!(several.hint().unwrap().contains(&ids::techstart().to_string()));
 }
+
+/// The newest samples and answers, `newest` of each.
+fn of_newest(db: &TestDb, customer: Option<uuid::Uuid>, newest: i64) -> Report {
+    stats::run(&mut db.conn(), &Options { customer, newest, ..Options::default() }).unwrap()
+}
+
+#[test]
+fn of_many_rows_the_newest_are_summed_up_and_the_report_says_since_when() {
+    let db = seeded();
+    let whole = of_newest(&db, None, 1_000);
+    assert_eq!((whole.samples_since, whole.answers_since), (None, None));
+    assert_eq!((&whole.resource, &whole.application), (&of_all(&db).resource, &of_all(&db).application));
+
+    let report = of_newest(&db, None, 20);
+    for (table, begin, found) in [
+        ("resource_metrics", report.samples_since, report.resource.metrics.iter().map(|m| m.count).sum::<i64>()),
+        ("quality_metrics", report.answers_since, report.application.quality.iter().map(|q| q.answers).sum()),
+    ] {
+        let begin = begin.unwrap();
+        let counted = number(&mut db.conn(), &format!("SELECT count(*) FROM {table} WHERE timestamp >= '{begin}'"));
+        assert_eq!(found, counted, "{table}");
+        let older = number(&mut db.conn(), &format!("SELECT count(*) FROM {table} WHERE timestamp > '{begin}'"));
+        assert!(counted > 20 && older <= 20, "{table}: {counted}, {older}");
+    }
+    assert_eq!(report.resource.instances.iter().map(|i| i.metrics).sum::<i64>(), sum_of(&report));
+    assert_eq!(report.resource.scaling_timeline.len(), 8, "events are not so many");
+    assert!(report.resource.utilization.iter().flat_map(|l| &l.points).all(|p| Some(p.at) >= report.samples_since));
+    let latest = report.resource.latest_gpu_utilization.unwrap();
+    assert_eq!(latest.timestamp, at());
+}
+
+fn sum_of(report: &Report) -> i64 {
+    report.resource.metrics.iter().map(|metrics| metrics.count).sum()
+}
+
+#[test]
+fn a_customers_newest_rows_are_its_own_however_many_others_have() {
+    let db = seeded();
+    let techstart = of_newest(&db, Some(ids::techstart()), 10);
+    assert_eq!((techstart.samples_since, sum_of(&techstart)), (None, 6), "all it has");
+    assert_eq!(techstart.application.quality.iter().map(|q| q.answers).sum::<i64>(), 10);
+    let fewer = of_newest(&db, Some(ids::techstart()), 4);
+    assert_eq!(sum_of(&fewer), 5);
+    let begin = fewer.samples_since.unwrap();
+    assert!(fewer.resource.utilization.iter().all(|line| line.points[0].at == begin), "{begin}");
+}
+
+#[test]
+fn since_holds_where_it_is_later_than_the_newest_rows_begin() {
+    let db = seeded();
+    let since = Some(at() - TimeDelta::minutes(30));
+    let options = Options { since, newest: 60, ..Options::default() };
+    let report = stats::run(&mut db.conn(), &options).unwrap();
+    assert_eq!((report.samples_since, report.answers_since), (since, since));
+    let long_ago = Options { since: Some(at() - TimeDelta::days(9)), newest: 20, ..options };
+    let report = stats::run(&mut db.conn(), &long_ago).unwrap();
+    assert!(report.samples_since > long_ago.since && report.answers_since > long_ago.since);
+}
+
+#[test]
+fn what_stats_reads_does_not_grow_with_the_tables() {
+    let db = TestDb::migrated();
+    let mut conn = db.conn();
+    seed::run(&mut conn, &Layer::ALL, at()).unwrap();
+    let fill = |conn: &mut PgConnection, from: i64, to: i64| {
+        conn.batch_execute(&format!(
+            "INSERT INTO resource_metrics (agent_id, customer_id, instance_id, resource_type, metric_name, metric_value,
+                 unit, timestamp)
+             SELECT (SELECT id FROM agents WHERE type = 'resource'), (SELECT id FROM customers WHERE name = 'Acme Corp'),
+                 'i-' || n % 20, 'gpu', 'utilization', 50, 'percent', timestamptz '2025-11-01Z' + interval '1 s' * n
+             FROM generate_series({from}, {to}) AS n;
+             ANALYZE resource_metrics"
+        ))
+        .unwrap();
+    };
+    // Rows that the server's statistics say were fetched from the table, by index or not, in one report.
+    let read = |conn: &mut PgConnection| {
+        conn.batch_execute("SELECT pg_stat_force_next_flush(); SELECT pg_stat_reset_single_table_counters('resource_metrics'::regclass)").unwrap();
+        stats::run(conn, &Options { newest: 500, ..Options::default() }).unwrap();
+        conn.batch_execute("SELECT pg_stat_force_next_flush()").unwrap();
+        let fetched = "SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_all_tables
+            WHERE relid = 'resource_metrics'::regclass";
+        number(conn, fetched)
+    };
+    fill(&mut conn, 1, 4_000);
+    let few = read(&mut conn);
+    fill(&mut conn, 4_001, 40_000);
+    let many = read(&mut conn);
+    assert!(few > 500, "it does read: {few}");
+    assert!(many < 4_000, "{few} rows of 4 thousand, {many} of 40 thousand");
+}

@@ -10,13 +10,15 @@ use diesel::prelude::*;
 use diesel::result::Error;
 use diesel::sql_types::Text;
 use optiinfra_db::connection;
+use optiinfra_db::id::{AgentId, CustomerId};
 use optiinfra_db::migrate::{Goal, Migrator};
-use optiinfra_db::tenant;
+use optiinfra_db::schema::resource_metrics;
 use optiinfra_db::verify::catalog::{self, Entry, Kind};
+use optiinfra_db::{Result, tenant};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::{Family, OwnDatabase, Role, TestDb, figures, number, unique};
+use crate::support::{Family, OwnDatabase, Role, TestDb, figures, number, rounds, unique};
 
 /// A migrated schema with one row of every table for each of two customers, and a role that may do anything with rows
 /// and nothing else.
@@ -335,6 +337,27 @@ fn the_list_of_tenant_tables_and_their_policies_is_what_the_catalogue_says() {
 }
 
 #[test]
+fn the_policy_is_read_once_a_query_and_finds_an_index_that_begins_with_the_customer() {
+    #[derive(QueryableByName)]
+    struct Line {
+        #[diesel(sql_type = Text, column_name = "QUERY PLAN")]
+        line: String,
+    }
+    let world = World::new();
+    let mut conn = world.own_session();
+    // The tables are too small for an index to be worth while.
+    conn.batch_execute("SET enable_seqscan = off").unwrap();
+    let entries = catalog::read(&mut world.db.conn()).unwrap();
+    let with_customer = entries.iter().filter(|e| e.kind == Kind::Column && e.object.ends_with(".customer_id"));
+    for table in with_customer.map(Entry::table) {
+        let lines: Vec<Line> = diesel::sql_query(format!("EXPLAIN SELECT * FROM {table}")).load(&mut conn).unwrap();
+        let plan = lines.into_iter().map(|line| line.line).collect::<Vec<_>>().join("\n");
+        assert!(plan.contains("Index Cond: (customer_id = ") && plan.contains("InitPlan"), "{table}: {plan}");
+        assert!(!plan.contains("current_setting"), "{table}: {plan}");
+    }
+}
+
+#[test]
 fn unset_and_empty_mean_no_rows_and_what_is_no_uuid_is_an_error() {
     let world = World::new();
     let mut conn = world.session();
@@ -528,4 +551,221 @@ fn the_owner_sees_and_writes_everything_without_the_setting_with_copy_and_pg_dum
     }
     drop(conn);
     database.conn().batch_execute(&format!("DROP OWNED BY {owner} CASCADE; DROP ROLE {owner}")).unwrap();
+}
+
+const NOBODY: [Uuid; 0] = [];
+
+/// The customers whose samples a session sees.
+fn customers(conn: &mut PgConnection) -> QueryResult<Vec<Uuid>> {
+    resource_metrics::table.select(resource_metrics::customer_id).load(conn)
+}
+
+#[test]
+fn a_scope_shows_one_customer_and_leaves_nothing_behind() {
+    let world = World::new();
+    let (own, foreign) = (world.own.customer.id, world.foreign.customer.id);
+    let mut conn = world.session();
+    let seen = tenant::scoped(&mut conn, own.into(), |conn| -> Result<_> { Ok(customers(conn)?) }).unwrap();
+    assert_eq!(seen, [own]);
+    assert_eq!(customers(&mut conn).unwrap(), NOBODY);
+
+    // What it writes stays, what it writes and then regrets does not.
+    let write = |conn: &mut PgConnection| diesel::sql_query("UPDATE agents SET version = '9'").execute(conn);
+    tenant::scoped(&mut conn, own.into(), |conn| -> Result<_> { Ok(write(conn)?) }).unwrap();
+    let regretted = tenant::scoped(&mut conn, own.into(), |conn| -> Result<()> {
+        diesel::delete(resource_metrics::table).execute(conn)?;
+        Err(optiinfra_db::Error::UnknownVersion("regret".to_owned()))
+    });
+    assert!(matches!(regretted, Err(optiinfra_db::Error::UnknownVersion(_))));
+    let mut owner = world.db.conn();
+    assert_eq!(number(&mut owner, "SELECT count(*) FROM agents WHERE version = '9'"), 2);
+    assert_eq!(number(&mut owner, "SELECT count(*) FROM resource_metrics"), 2);
+
+    // A statement that failed, passed over: the server would roll back and Diesel would call it done.
+    let passed_over = tenant::scoped(&mut conn, own.into(), |conn| -> Result<()> {
+        diesel::delete(resource_metrics::table).execute(conn)?;
+        assert!(conn.batch_execute("SELECT 1 / 0").is_err());
+        Ok(())
+    });
+    assert!(passed_over.unwrap_err().to_string().contains("commit the work for one customer"));
+    assert_eq!(number(&mut owner, "SELECT count(*) FROM resource_metrics"), 2);
+
+    // One that panics, on a connection that lives on.
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        tenant::scoped(&mut conn, own.into(), |_| -> Result<()> { std::panic::resume_unwind(Box::new("planted")) })
+    }));
+    assert!(panicked.is_err());
+    assert_eq!(customers(&mut conn).unwrap(), NOBODY);
+
+    // One that sets another customer for the session.
+    tenant::scoped(&mut conn, own.into(), |conn| -> Result<()> {
+        work_for(conn, &foreign.to_string());
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(customers(&mut conn).unwrap(), NOBODY);
+
+    // One that ends the transaction itself is left without a customer, not with the wrong one, and told so.
+    let ended = tenant::scoped(&mut conn, own.into(), |conn| -> Result<()> {
+        conn.batch_execute("COMMIT")?;
+        assert_eq!(customers(conn)?, NOBODY);
+        work_for(conn, &foreign.to_string());
+        Ok(())
+    });
+    assert!(ended.unwrap_err().to_string().contains("commit the work for one customer"));
+    assert_eq!(customers(&mut conn).unwrap(), NOBODY);
+
+    // In a transaction of which Diesel does not know.
+    conn.batch_execute("BEGIN").unwrap();
+    let unknown = tenant::scoped(&mut conn, own.into(), |conn| -> Result<_> { Ok(customers(conn)?) });
+    assert_eq!(unknown.unwrap(), [own]);
+    assert_eq!(customers(&mut conn).unwrap(), NOBODY);
+}
+
+#[test]
+fn a_scope_begins_in_no_transaction_but_its_customers() {
+    let world = World::new();
+    let (own, foreign) = (world.own.customer.id, world.foreign.customer.id);
+    let mut conn = world.session();
+    let refused = |conn: &mut PgConnection| {
+        let error = tenant::scoped(conn, foreign.into(), |_| -> Result<()> { panic!("must not run") }).unwrap_err();
+        assert!(matches!(error, optiinfra_db::Error::ForeignTransaction(customer) if customer == foreign.into()));
+        assert!(error.hint().unwrap().contains("end the transaction first"));
+    };
+    conn.transaction(|conn| {
+        refused(conn);
+        assert_eq!(customers(conn)?, NOBODY);
+        Ok::<_, Error>(())
+    })
+    .unwrap();
+    let seen = tenant::scoped(&mut conn, own.into(), |conn| -> Result<_> {
+        refused(conn);
+        let inner = tenant::scoped(conn, own.into(), |conn| -> Result<()> {
+            diesel::delete(resource_metrics::table).execute(conn)?;
+            Err(optiinfra_db::Error::UnknownVersion("only the inner one".to_owned()))
+        });
+        assert!(inner.is_err());
+        let twice = tenant::scoped(conn, own.into(), |conn| -> Result<_> { Ok(customers(conn)?) })?;
+        assert_eq!(twice, [own]);
+        Ok(customers(conn)?)
+    });
+    assert_eq!(seen.unwrap(), [own]);
+    assert_eq!(customers(&mut conn).unwrap(), NOBODY);
+}
+
+#[test]
+fn a_pool_hands_out_connections_that_work_for_nobody() {
+    let world = World::new();
+    let target = connection::Target::parse(&world.db.url_as(&world.role.name)).unwrap();
+    let pool = connection::pool(&target, 1, "test").unwrap();
+    let backend = |conn: &mut PgConnection| number(conn, "SELECT pg_backend_pid()::bigint");
+    let mut conn = pool.get().unwrap();
+    let first = backend(&mut conn);
+    work_for(&mut conn, &world.own.customer.id.to_string());
+    assert_eq!(customers(&mut conn).unwrap(), [world.own.customer.id]);
+    drop(conn);
+    let mut conn = pool.get().unwrap();
+    assert_eq!(backend(&mut conn), first, "the same connection");
+    assert_eq!(customers(&mut conn).unwrap(), NOBODY);
+
+    // The connection string may name a customer: then that is whom every connection works for, also after another.
+    let url = world
+        .db
+        .url_as(&world.role.name)
+        .replace("options=", &format!("options=-capp.customer_id%3D{}%20", world.own.customer.id));
+    let bound = connection::pool(&connection::Target::parse(&url).unwrap(), 1, "test").unwrap();
+    let seen = tenant::scoped(&mut bound.get().unwrap(), world.foreign.customer.id.into(), |conn| -> Result<_> {
+        Ok(customers(conn)?)
+    });
+    assert_eq!(seen.unwrap(), [world.foreign.customer.id]);
+    assert_eq!(customers(&mut bound.get().unwrap()).unwrap(), [world.own.customer.id]);
+
+    // In the middle of a scope, by a panic of the thread that has it: that connection is not handed out again.
+    drop(conn);
+    let lost = std::thread::scope(|scope| {
+        let panics = scope.spawn(|| {
+            let mut conn = pool.get().unwrap();
+            let _: Result<()> = tenant::scoped(&mut conn, world.own.customer.id.into(), |_| -> Result<()> {
+                std::panic::resume_unwind(Box::new("planted"))
+            });
+        });
+        panics.join()
+    });
+    assert!(lost.is_err());
+    assert_eq!(customers(&mut pool.get().unwrap()).unwrap(), NOBODY);
+}
+
+/// What one of the operations of the test below does.
+fn operate(pool: &connection::Pool, families: &[&Family], turn: usize) {
+    let own = families[turn / 7 % families.len()].customer.id;
+    let foreign = families[(turn / 7 + 1) % families.len()].customer.id;
+    let mut conn = pool.get().unwrap();
+    assert_eq!(customers(&mut conn).unwrap(), NOBODY, "left behind by another user of the connection");
+    let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        tenant::scoped(&mut conn, own.into(), |conn| -> Result<()> {
+            assert_eq!(customers(conn)?, [own]);
+            match turn % 7 {
+                0 => {}
+                1 => std::panic::resume_unwind(Box::new("planted")),
+                2 => return Err(optiinfra_db::Error::UnknownVersion("early".to_owned())),
+                3 => conn.batch_execute("SELECT no_such_column")?,
+                4 => drop(conn.batch_execute("SELECT 1 / 0")),
+                5 => work_for(conn, &foreign.to_string()),
+                _ => {
+                    let changed = diesel::sql_query("UPDATE resource_metrics SET metric_value = metric_value + 1");
+                    assert_eq!(changed.execute(conn)?, 1);
+                }
+            }
+            Ok(())
+        })
+    }));
+    let is_ok = matches!(done, Ok(Ok(())));
+    assert_eq!(is_ok, matches!(turn % 7, 0 | 5 | 6), "{turn}: {done:?}");
+    if turn.is_multiple_of(3) {
+        // A careless user of the pool.
+        work_for(&mut conn, &own.to_string());
+    }
+}
+
+#[test]
+fn eight_threads_on_two_connections_never_see_each_others_customer() {
+    let world = World::new();
+    let target = connection::Target::parse(&world.db.url_as(&world.role.name)).unwrap();
+    let pool = connection::pool(&target, 2, "test").unwrap();
+    let families = [&world.own, &world.foreign];
+    let operations = rounds(2_000, 10_000);
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                loop {
+                    let turn = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                    if turn >= operations {
+                        break;
+                    }
+                    operate(&pool, &families, turn);
+                }
+            });
+        }
+    });
+    let updates = (0..operations).filter(|turn| turn % 7 == 6).count();
+    let written = "SELECT sum(metric_value)::bigint FROM resource_metrics";
+    // 75.5 each at first.
+    assert_eq!(number(&mut world.db.conn(), written), 151 + i64::try_from(updates).unwrap());
+    figures(&format!(
+        "{operations} operations of 8 threads on 2 connections, {updates} of them written: 0 foreign rows seen"
+    ));
+}
+
+#[test]
+fn ids_are_their_uuids_in_every_form() {
+    let mut conn = TestDb::empty().conn();
+    let uuid = Uuid::new_v4();
+    let id = CustomerId::from(uuid);
+    assert_eq!((id.to_string(), id.to_string().parse()), (uuid.to_string(), Ok(id)));
+    assert_eq!((serde_json::to_value(id).unwrap(), Uuid::from(id)), (json!(uuid), uuid));
+    assert_eq!(serde_json::from_value::<AgentId>(json!(uuid)).unwrap(), AgentId::from(uuid));
+    let stored: CustomerId = diesel::select(id.into_sql::<diesel::sql_types::Uuid>()).get_result(&mut conn).unwrap();
+    assert_eq!(stored, id);
+    assert!("acme".parse::<AgentId>().is_err());
 }

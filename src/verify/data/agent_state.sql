@@ -25,6 +25,22 @@ FROM agent_capabilities c
 JOIN seeded a ON a.id = c.agent_id
 
 UNION ALL
-SELECT DISTINCT 'metrics', m.metric_name, a.name, NULL::float8
-FROM agent_metrics m
-JOIN seeded a ON a.id = m.agent_id
+-- From one name to the next in the index: an agent has few names and any number of rows.
+SELECT 'metrics', names.metric_name, a.name, NULL::float8
+FROM seeded a
+CROSS JOIN LATERAL (
+    WITH RECURSIVE skip AS (
+        (SELECT metric_name FROM agent_metrics WHERE agent_id = a.id ORDER BY metric_name LIMIT 1)
+        UNION ALL
+        SELECT (
+            SELECT m.metric_name
+            FROM agent_metrics m
+            WHERE m.agent_id = a.id AND m.metric_name > skip.metric_name
+            ORDER BY m.metric_name
+            LIMIT 1
+        )
+        FROM skip
+        WHERE skip.metric_name IS NOT NULL
+    )
+    SELECT metric_name FROM skip WHERE metric_name IS NOT NULL
+) names

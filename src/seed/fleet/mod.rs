@@ -1,0 +1,501 @@
+//! A made-up fleet of any size, to fill a database with what real customers would: instances with their load by day
+//! and week, the scaling that follows from it, answers of models that get worse for a while, and the agents' own
+//! samples.
+//!
+//! A fleet is a pure function of its [`Fleet`]: the same numbers give the same rows, ids and times included, on every
+//! machine. Its customers carry these numbers in their metadata, so a run that was cut short can be taken up again,
+//! and a removal takes away exactly the rows that were made. `resources`, `answers` and `agents` make the rows, this
+//! file writes them and takes them away. It never touches a row that the fleet did not make.
+
+mod agents;
+mod answers;
+mod load;
+mod resources;
+
+use std::iter;
+use std::num::NonZeroU16;
+use std::sync::atomic::AtomicBool;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use diesel::dsl::exists;
+use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use self::agents::Agents;
+use self::answers::Answers;
+use self::resources::Resources;
+use super::rows::Rows;
+use super::{Report, TableReport, ids, removal};
+use crate::connection::{self, Pool};
+use crate::enums::{CustomerPlan, CustomerStatus};
+use crate::error::{Doing, Error, Result};
+use crate::ingest::{BulkWriter, Ingest, OnConflict};
+use crate::layer::{self, Layer};
+use crate::models::NewCustomer;
+use crate::schema;
+
+/// How many rows are looked for or removed by one statement.
+const ROWS_PER_STATEMENT: usize = 10_000;
+
+/// The numbers that a fleet follows from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fleet {
+    /// Which fleet it is: two with different seeds share no row and live side by side.
+    pub rng_seed: u64,
+    /// How many customers it has.
+    pub customers: u16,
+    /// How many instances each customer has, of which not all are in service at a time.
+    pub instances: u16,
+    /// How many hours it goes back from its last sample.
+    pub hours: u16,
+    /// Seconds from one sample of an instance to the next.
+    pub interval_seconds: NonZeroU16,
+    /// The time of the last sample, UTC, to the second.
+    pub at: DateTime<Utc>,
+}
+
+/// One customer of a fleet.
+#[derive(Debug, Clone)]
+struct Member {
+    id: Uuid,
+    /// Counted from 0.
+    number: u16,
+    /// What its names and keys begin with.
+    word: String,
+}
+
+impl Fleet {
+    fn interval(&self) -> TimeDelta {
+        TimeDelta::seconds(i64::from(self.interval_seconds.get()))
+    }
+
+    /// The time of its first sample.
+    fn begin(&self) -> DateTime<Utc> {
+        super::ago(self.at, self.interval() * self.ticks().saturating_sub(1).cast_signed())
+    }
+
+    /// How many times each instance is sampled.
+    fn ticks(&self) -> u32 {
+        u32::from(self.hours) * 3600 / u32::from(self.interval_seconds.get())
+    }
+
+    /// The time of a tick; `None` after the last one.
+    fn time(&self, tick: u32) -> Option<DateTime<Utc>> {
+        (tick < self.ticks()).then(|| self.begin() + self.interval() * tick.cast_signed())
+    }
+
+    /// Which share of all rows is made when a table has come so far; the tables come in this order.
+    fn share(&self, table: &str, ticks: u32) -> f64 {
+        // An answer for every other tick of a model, two in three instances in service, and three series each.
+        let (customers, instances) = (f64::from(self.customers), f64::from(self.instances));
+        let sizes = [
+            ("resource_metrics", customers * instances * 2.0),
+            ("quality_metrics", customers * 1.5),
+            ("agent_metrics", 3.0),
+        ];
+        let done = f64::from(ticks.min(self.ticks())) / f64::from(self.ticks().max(1));
+        let before: f64 = sizes.iter().take_while(|(name, _)| *name != table).map(|(_, size)| size).sum();
+        let this: f64 = sizes.iter().filter(|(name, _)| *name == table).map(|(_, size)| size).sum();
+        (before + this * done) / sizes.iter().map(|(_, size)| size).sum::<f64>()
+    }
+
+    fn member(&self, number: u16) -> Member {
+        let word = word(self.rng_seed, number);
+        Member { id: ids::of("customers", &word), number, word }
+    }
+
+    fn members(&self) -> impl Iterator<Item = Member> {
+        (0..self.customers).map(|number| self.member(number))
+    }
+
+    fn rows_of_customers(&self) -> Vec<NewCustomer> {
+        let plans = CustomerPlan::ALL;
+        let customer = |member: Member| {
+            NewCustomer::builder()
+                .id(member.id)
+                .name(format!("Fleet {:x} customer {:04}", self.rng_seed, member.number))
+                .email(format!("ops@{}.example", member.word))
+                .api_key(format!("{}_test_key", member.word))
+                .plan(plans[usize::from(member.number) % plans.len()])
+                .status(CustomerStatus::Active)
+                .metadata(json!({"fleet": self}))
+                .created_at(self.begin())
+                .updated_at(self.begin())
+                .build()
+        };
+        self.members().map(customer).collect()
+    }
+}
+
+/// How a fleet is written.
+#[derive(Clone, Copy)]
+pub struct Writing<'a> {
+    /// How many connections of the pool write at once; one more is taken for the rest.
+    pub connections: usize,
+    /// Asked between chunks of rows: whether to stop.
+    pub cancel: &'a AtomicBool,
+    /// Told now and then how far it has got.
+    pub progress: &'a dyn Fn(Progress),
+}
+
+/// How far the writing has got.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Progress {
+    /// Samples and answers handed to the server so far.
+    pub rows: u64,
+    /// Share of all of them that this is, 0 to 1, as far as one can tell before they are made.
+    pub share: f64,
+}
+
+/// Writes the rows of a fleet that are missing.
+///
+/// The samples go in chunks of their own, so a run that was ended leaves whole chunks, and another one writes the
+/// rest: into an untouched database by plain COPY, else leaving out what is there. Two runs of a schema take turns.
+///
+/// # Errors
+///
+/// [`Error::Behind`] or [`Error::Ahead`] when the schema is not the one that the rows are for,
+/// [`Error::MissingPrerequisite`] without the agents of the core layer, [`Error::OtherFleet`] when the seed's fleet is
+/// there with other numbers, and otherwise when a statement fails.
+pub fn run(pool: &Pool, fleet: &Fleet, writing: Writing<'_>) -> Result<Report> {
+    let mut conn = connection::take(pool)?;
+    let answers = Answers::new(fleet);
+    let (customers, baselines) = (fleet.rows_of_customers(), answers.baselines());
+    let mut tables = super::write(&mut conn, |conn| {
+        check(conn, fleet)?;
+        Ok(vec![insert(conn, &customers)?, insert(conn, &baselines)?])
+    })?;
+    // The lock's transaction stays open while others write. It holds nothing else, not even a snapshot.
+    super::write(&mut conn, |conn| {
+        let mut writer = Writer { pool, fleet, writing, untouched: is_untouched(conn, &customers)?, rows: 0 };
+        tables.extend(writer.resources(conn)?);
+        tables.extend(writer.answers(conn, answers)?);
+        tables.push(writer.agents()?);
+        Ok(())
+    })?;
+    Ok(report(fleet, &tables))
+}
+
+/// Says what [`run`] would do, from a read-only transaction.
+///
+/// # Errors
+///
+/// As [`run`], as far as reading tells.
+pub fn plan(conn: &mut PgConnection, fleet: &Fleet) -> Result<Report> {
+    super::read(conn, |conn| {
+        check(conn, fleet)?;
+        let tables = each_chunk(fleet, |chunk| {
+            let present = chunk.present(conn).doing(format!("look for the fleet's rows of {}", chunk.table()))?.len();
+            Ok(counts(chunk.table(), chunk.len() - present, present, 0))
+        })?;
+        Ok(report(fleet, &tables))
+    })
+}
+
+/// The fleet of this seed, if the database has one.
+///
+/// # Errors
+///
+/// Fails when the query does.
+pub fn find(conn: &mut PgConnection, rng_seed: u64) -> Result<Option<Fleet>> {
+    use schema::customers::dsl::{customers, id, metadata};
+    let first = ids::of("customers", &word(rng_seed, 0));
+    let found: Option<Option<Value>> =
+        customers.filter(id.eq(first)).select(metadata).first(conn).optional().doing("look for the fleet")?;
+    let numbers = found.flatten().and_then(|mut facts| facts.get_mut("fleet").map(Value::take));
+    Ok(numbers.and_then(|numbers| serde_json::from_value(numbers).ok()))
+}
+
+/// Removes exactly the rows that a fleet is made of, in one transaction, whatever has become of their other columns.
+///
+/// # Errors
+///
+/// [`Error::SeedInUse`] when a row that the fleet did not make refers to one of its customers or baselines: to remove
+/// the one would take the other with it. Else as [`run`].
+pub fn remove(conn: &mut PgConnection, fleet: &Fleet) -> Result<Report> {
+    let (customers, baselines) = (fleet.rows_of_customers(), Answers::new(fleet).baselines());
+    super::write(conn, |conn| {
+        lock(conn, &customers)?;
+        lock(conn, &baselines)?;
+        let mut unchecked = true;
+        let tables = each_chunk(fleet, |chunk| {
+            // The samples and what follows from them come first: what then still refers to these two is not ours.
+            if unchecked && [baselines.table(), customers.table()].contains(&chunk.table()) {
+                removal::check_only_used_by(conn, &[&customers, &baselines])?;
+                unchecked = false;
+            }
+            let removed = chunk.delete(conn).doing(format!("remove the fleet's rows of {}", chunk.table()))?;
+            Ok(counts(chunk.table(), 0, 0, removed))
+        })?;
+        Ok(report(fleet, &tables))
+    })
+}
+
+/// Writes the rows that come in a stream.
+struct Writer<'a> {
+    pool: &'a Pool,
+    fleet: &'a Fleet,
+    writing: Writing<'a>,
+    /// Whether the database has no sample of these customers yet.
+    untouched: bool,
+    /// Rows handed over so far.
+    rows: u64,
+}
+
+fn word(rng_seed: u64, number: u16) -> String {
+    format!("fleet-{rng_seed:x}-{number:04}")
+}
+
+/// Refuses a fleet whose agents are missing, or whose seed is in use for other numbers.
+fn check(conn: &mut PgConnection, fleet: &Fleet) -> Result<()> {
+    if let Some(found) = find(conn, fleet.rng_seed)?.filter(|found| found != fleet) {
+        return Err(Error::OtherFleet { rng_seed: found.rng_seed });
+    }
+    let agents = vec![ids::RESOURCE_AGENT, ids::APPLICATION_AGENT];
+    let present: i64 = schema::agents::table
+        .filter(schema::agents::id.eq_any(&agents))
+        .count()
+        .get_result(conn)
+        .doing("look for the agents of a fleet")?;
+    if usize::try_from(present) == Ok(agents.len()) {
+        return Ok(());
+    }
+    let what = "the agents that watch a fleet".to_owned();
+    Err(Error::MissingPrerequisite { layer: Layer::Resource, what, provided_by: vec![Layer::Core] })
+}
+
+impl Writer<'_> {
+    /// Samples, and the scaling events that follow from them.
+    fn resources(&mut self, conn: &mut PgConnection) -> Result<Vec<TableReport>> {
+        let mut resources = Resources::new(self.fleet);
+        let samples = self.stream(|| Some((resources.advance()?, resources.tick)))?;
+        Ok(vec![samples, insert(conn, &resources.decisions)?])
+    }
+
+    /// Answers, and the regressions that they show.
+    fn answers(&mut self, conn: &mut PgConnection, mut answers: Answers<'_>) -> Result<Vec<TableReport>> {
+        let judged = self.stream(|| Some((answers.advance()?, answers.tick)))?;
+        Ok(vec![judged, insert(conn, &answers.regressions)?])
+    }
+
+    fn agents(&mut self) -> Result<TableReport> {
+        let mut agents = Agents::new(self.fleet);
+        self.stream(|| Some((agents.advance()?, agents.tick)))
+    }
+
+    /// Writes what `advance` gives, batch by batch, each with the number of its tick.
+    fn stream<R: Ingest>(&mut self, mut advance: impl FnMut() -> Option<(Vec<R>, u32)>) -> Result<TableReport> {
+        let (fleet, tell, before) = (self.fleet, self.writing.progress, self.rows);
+        let mut rows = 0;
+        let batches = iter::from_fn(|| {
+            let (batch, tick) = advance()?;
+            rows += batch.len() as u64;
+            tell(Progress { rows: before + rows, share: fleet.share(R::TABLE, tick + 1) });
+            Some(batch)
+        });
+        let on_conflict = if self.untouched { OnConflict::Refuse } else { OnConflict::Skip };
+        let report = BulkWriter::new(self.pool)
+            .connections(self.writing.connections)
+            .on_conflict(on_conflict)
+            .cancelled_by(self.writing.cancel)
+            .write(batches.flatten())?;
+        self.rows += rows;
+        Ok(TableReport { inserted: report.written, unchanged: report.skipped, ..counts(R::TABLE, 0, 0, 0) })
+    }
+}
+
+fn insert(conn: &mut PgConnection, rows: &dyn Rows) -> Result<TableReport> {
+    let inserted = rows.insert(conn).doing(format!("insert the fleet's rows of {}", rows.table()))?;
+    Ok(counts(rows.table(), inserted, rows.len() - inserted, 0))
+}
+
+fn lock(conn: &mut PgConnection, rows: &dyn Rows) -> Result<()> {
+    rows.lock(conn).doing(format!("lock the fleet's rows of {}", rows.table())).map(drop)
+}
+
+/// Whether nobody has begun to write the samples of these customers.
+fn is_untouched(conn: &mut PgConnection, customers: &dyn Rows) -> Result<bool> {
+    let of_fleet = customers.ids();
+    let samples = schema::resource_metrics::table.filter(schema::resource_metrics::customer_id.eq_any(&of_fleet));
+    let answers = schema::quality_metrics::table.filter(schema::quality_metrics::customer_id.eq_any(&of_fleet));
+    let begun: bool =
+        diesel::select(exists(samples).or(exists(answers))).get_result(conn).doing("see whether the fleet is begun")?;
+    Ok(!begun)
+}
+
+/// Goes through all rows of a fleet in chunks, each after those that refer to it, and sums up what is done to them.
+fn each_chunk(fleet: &Fleet, mut work: impl FnMut(&dyn Rows) -> Result<TableReport>) -> Result<Vec<TableReport>> {
+    let mut tables = Vec::new();
+    let mut resources = Resources::new(fleet);
+    for chunk in chunks(|| resources.advance()) {
+        tables.push(work(&chunk)?);
+    }
+    tables.push(work(&resources.decisions)?);
+    let mut answers = Answers::new(fleet);
+    for chunk in chunks(|| answers.advance()) {
+        tables.push(work(&chunk)?);
+    }
+    tables.push(work(&answers.regressions)?);
+    let mut agents = Agents::new(fleet);
+    for chunk in chunks(|| agents.advance()) {
+        tables.push(work(&chunk)?);
+    }
+    tables.push(work(&answers.baselines())?);
+    tables.push(work(&fleet.rows_of_customers())?);
+    Ok(tables)
+}
+
+/// Gathers batches into chunks that are worth a statement.
+fn chunks<R>(mut advance: impl FnMut() -> Option<Vec<R>>) -> impl Iterator<Item = Vec<R>> {
+    iter::from_fn(move || {
+        let mut chunk = Vec::new();
+        while chunk.len() < ROWS_PER_STATEMENT {
+            let Some(batch) = advance() else { break };
+            chunk.extend(batch);
+        }
+        (!chunk.is_empty()).then_some(chunk)
+    })
+}
+
+fn counts(table: &'static str, inserted: usize, unchanged: usize, removed: usize) -> TableReport {
+    let layer = Layer::of_table(table).unwrap_or(Layer::Core);
+    let [inserted, unchanged, removed] = [inserted, unchanged, removed].map(|count| count as u64);
+    TableReport { layer, table, inserted, unchanged, removed }
+}
+
+/// A line for each table, in the order of the layers.
+fn report(fleet: &Fleet, parts: &[TableReport]) -> Report {
+    let mut tables: Vec<TableReport> = layer::tables().map(|(_, table)| counts(table, 0, 0, 0)).collect();
+    for part in parts {
+        for sum in tables.iter_mut().filter(|sum| sum.table == part.table) {
+            sum.inserted += part.inserted;
+            sum.unchanged += part.unchanged;
+            sum.removed += part.removed;
+        }
+    }
+    tables.retain(|sum| parts.iter().any(|part| part.table == sum.table));
+    Report { at: fleet.at, tables }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::enums::{RegressionType, ScalingEventType};
+
+    fn fleet(rng_seed: u64) -> Fleet {
+        let at = "2025-10-24T12:00:00Z".parse().unwrap();
+        let interval_seconds = NonZeroU16::new(300).unwrap();
+        Fleet { rng_seed, customers: 4, instances: 12, hours: 72, interval_seconds, at }
+    }
+
+    fn text_of(fleet: &Fleet) -> Vec<String> {
+        let mut rows = Vec::new();
+        each_chunk(fleet, |chunk| {
+            rows.push(format!("{chunk:?}"));
+            Ok(counts(chunk.table(), 0, 0, 0))
+        })
+        .unwrap();
+        rows
+    }
+
+    fn resources(fleet: &Fleet) -> (Vec<crate::models::NewResourceMetric>, Vec<crate::models::NewScalingEvent>) {
+        let mut resources = Resources::new(fleet);
+        let samples = iter::from_fn(|| resources.advance()).flatten().collect();
+        (samples, resources.decisions)
+    }
+
+    fn answers(fleet: &Fleet) -> (Vec<crate::models::NewQualityMetric>, Vec<crate::models::NewQualityRegression>) {
+        let mut answers = Answers::new(fleet);
+        let judged = iter::from_fn(|| answers.advance()).flatten().collect();
+        (judged, answers.regressions)
+    }
+
+    #[test]
+    fn the_same_numbers_give_the_same_rows_and_another_seed_others() {
+        assert_eq!(text_of(&fleet(1)), text_of(&fleet(1)));
+        let ids = |fleet: &Fleet| {
+            let mut ids = Vec::new();
+            each_chunk(fleet, |chunk| {
+                ids.extend(chunk.ids());
+                Ok(counts(chunk.table(), 0, 0, 0))
+            })
+            .unwrap();
+            ids
+        };
+        let (one, two) = (ids(&fleet(1)), ids(&fleet(2)));
+        let distinct: HashSet<_> = one.iter().chain(&two).collect();
+        assert_eq!(distinct.len(), one.len() + two.len());
+    }
+
+    #[test]
+    fn the_times_end_at_the_anchor_an_interval_apart() {
+        let fleet = fleet(1);
+        assert_eq!(fleet.ticks(), 72 * 12);
+        assert_eq!((fleet.time(fleet.ticks() - 1), fleet.time(fleet.ticks())), (Some(fleet.at), None));
+        let (samples, _) = resources(&fleet);
+        assert!(samples.is_sorted_by_key(|sample| sample.timestamp));
+        assert_eq!((samples[0].timestamp, samples[samples.len() - 1].timestamp), (fleet.begin(), fleet.at));
+    }
+
+    #[test]
+    fn busy_hours_saturate_and_lead_to_scaling() {
+        let (samples, decisions) = resources(&fleet(1));
+        let used = |from: f64, to: f64| {
+            let percents = samples.iter().filter(|sample| sample.metric_name == "utilization");
+            percents.filter(|sample| (from..=to).contains(&sample.metric_value)).count()
+        };
+        assert!(used(0.0, 6.0) > 500 && used(20.0, 60.0) > 3000 && used(85.0, 100.0) > 300);
+        assert_eq!(used(0.0, 100.0), used(f64::MIN, f64::MAX));
+        assert!(decisions.iter().any(|decision| decision.trigger_reason.contains("idle")));
+        assert!(decisions.iter().all(|decision| decision.completed_at >= Some(decision.executed_at)));
+    }
+
+    #[test]
+    fn every_kind_of_decision_is_taken_by_some_fleet() {
+        let decisions: Vec<_> = (1..=4).flat_map(|seed| resources(&fleet(seed)).1).collect();
+        let kinds: HashSet<_> = decisions.iter().map(|decision| decision.event_type.as_str()).collect();
+        assert!(ScalingEventType::ALL.iter().all(|kind| kinds.contains(kind.as_str())), "{kinds:?}");
+        assert!(decisions.iter().any(|decision| decision.success == Some(false)));
+    }
+
+    #[test]
+    fn a_scaling_event_shows_in_the_samples() {
+        let fleet = fleet(1);
+        let (samples, decisions) = resources(&fleet);
+        let up = decisions.iter().find(|decision| decision.event_type == ScalingEventType::ScaleUp).unwrap();
+        let instances_at = |time| {
+            let of_customer = samples.iter().filter(|sample| sample.customer_id == up.customer_id);
+            let then = of_customer.filter(|sample| sample.timestamp == time);
+            then.map(|sample| sample.instance_id.as_str()).collect::<HashSet<_>>().len()
+        };
+        let count = |state: &serde_json::Value| usize::try_from(state["instance_count"].as_u64().unwrap()).unwrap();
+        assert_eq!(instances_at(up.executed_at), count(&up.before_state));
+        assert_eq!(instances_at(up.executed_at + fleet.interval()), count(&up.after_state));
+    }
+
+    #[test]
+    fn regressions_are_measured_on_the_answers() {
+        let (mut aspects, mut open, mut resolved) = (HashSet::new(), 0, 0);
+        for seed in 0..8 {
+            let (_, regressions) = answers(&fleet(seed));
+            for regression in regressions {
+                aspects.insert(regression.regression_type.as_str());
+                assert!(regression.resolved_at.is_none_or(|end| end >= regression.detected_at));
+                if regression.resolved_at.is_some() { resolved += 1 } else { open += 1 }
+            }
+        }
+        assert!(RegressionType::ALL.iter().all(|aspect| aspects.contains(aspect.as_str())), "{aspects:?}");
+        assert!(open > 0 && resolved > open, "{open} open, {resolved} resolved");
+    }
+
+    #[test]
+    fn the_numbers_come_back_from_the_metadata() {
+        let fleet = fleet(u64::MAX);
+        let facts = fleet.rows_of_customers()[0].metadata.clone().unwrap();
+        assert_eq!(serde_json::from_value::<Fleet>(facts["fleet"].clone()).unwrap(), fleet);
+    }
+}

@@ -1,0 +1,212 @@
+//! `seed fleet`: the same rows everywhere, written once, taken up again where they were cut short, and taken away
+//! without touching anything else.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU16;
+use std::sync::atomic::AtomicBool;
+
+use diesel::connection::SimpleConnection;
+use diesel::pg::PgConnection;
+use diesel::prelude::*;
+use diesel::sql_types::Text;
+use optiinfra_db::Error;
+use optiinfra_db::connection::{self, Pool};
+use optiinfra_db::layer::{self, Layer};
+use optiinfra_db::seed::Report;
+use optiinfra_db::seed::fleet::{self, Fleet, Writing};
+use optiinfra_db::{seed, verify};
+
+use crate::support::{Dbctl, TestDb, number};
+
+const TABLES: [&str; 7] = [
+    "customers",
+    "agent_metrics",
+    "resource_metrics",
+    "scaling_events",
+    "quality_metrics",
+    "quality_baselines",
+    "quality_regressions",
+];
+
+fn small(rng_seed: u64) -> Fleet {
+    let interval_seconds = NonZeroU16::new(900).unwrap();
+    let at = "2025-10-24T12:00:00Z".parse().unwrap();
+    Fleet { rng_seed, customers: 3, instances: 5, hours: 36, interval_seconds, at }
+}
+
+/// A database with the core layer, a pool and a connection.
+fn ground() -> (TestDb, Pool, PgConnection) {
+    let db = TestDb::migrated();
+    let mut conn = db.conn();
+    seed::run(&mut conn, &[Layer::Core], small(0).at).unwrap();
+    let pool = connection::pool(&db.target(), 3, "test").unwrap();
+    (db, pool, conn)
+}
+
+fn write(pool: &Pool, fleet: &Fleet) -> Result<Report, Error> {
+    let cancel = AtomicBool::new(false);
+    fleet::run(pool, fleet, Writing { connections: 2, cancel: &cancel, progress: &|_| {} })
+}
+
+/// What is in every table, created_at and all.
+fn contents(conn: &mut PgConnection) -> BTreeMap<&'static str, String> {
+    let digest = |(_, table)| {
+        let query = format!("(SELECT coalesce(md5(string_agg(t::text, ',' ORDER BY t.id)), '') FROM {table} t)");
+        (table, diesel::select(diesel::dsl::sql::<Text>(&query)).get_result(&mut *conn).unwrap())
+    };
+    layer::tables().map(digest).collect()
+}
+
+fn counts(report: &Report) -> BTreeMap<&'static str, (u64, u64, u64)> {
+    report.tables.iter().map(|table| (table.table, (table.inserted, table.unchanged, table.removed))).collect()
+}
+
+#[test]
+fn the_same_numbers_give_the_same_tables_in_two_databases() {
+    let (_one, pool, mut conn) = ground();
+    let (_two, other_pool, mut other_conn) = ground();
+    let report = write(&pool, &small(7)).unwrap();
+    assert_eq!(report, write(&other_pool, &small(7)).unwrap());
+    assert_eq!(report.tables.iter().map(|table| table.table).collect::<Vec<_>>(), TABLES);
+    assert!(report.tables.iter().all(|table| table.inserted > 0 && table.unchanged == 0), "{report:?}");
+    let of_fleet = |mut contents: BTreeMap<&'static str, String>| {
+        contents.retain(|table, _| TABLES.contains(table) && *table != "customers");
+        contents
+    };
+    assert_eq!(of_fleet(contents(&mut conn)), of_fleet(contents(&mut other_conn)));
+}
+
+#[test]
+fn the_report_counts_what_is_in_the_tables_and_a_second_run_changes_nothing() {
+    let (_db, pool, mut conn) = ground();
+    let before: BTreeMap<_, _> = layer::row_counts(&mut conn).unwrap().into_iter().collect();
+    let plan = fleet::plan(&mut conn, &small(7)).unwrap();
+    let report = write(&pool, &small(7)).unwrap();
+    assert_eq!(plan, report);
+    for (table, rows) in layer::row_counts(&mut conn).unwrap() {
+        let inserted = report.tables.iter().find(|line| line.table == table).map_or(0, |line| line.inserted);
+        assert_eq!(rows - before[table], inserted.cast_signed(), "{table}");
+    }
+    let written = contents(&mut conn);
+    let again = write(&pool, &small(7)).unwrap();
+    assert_eq!((again.inserted(), again.unchanged()), (0, report.inserted()));
+    assert_eq!(fleet::plan(&mut conn, &small(7)).unwrap(), again);
+    assert_eq!(contents(&mut conn), written);
+}
+
+#[test]
+fn verify_finds_nothing_wrong_with_a_fleet() {
+    let (_db, pool, mut conn) = ground();
+    seed::run(&mut conn, &Layer::ALL, small(0).at).unwrap();
+    write(&pool, &small(7)).unwrap();
+    let report = verify::run(&mut conn, &verify::Options::default()).unwrap();
+    let findings: Vec<_> = report.checks.iter().filter(|check| !check.findings.is_empty()).collect();
+    assert!(findings.is_empty(), "{findings:#?}");
+}
+
+#[test]
+fn a_removal_takes_exactly_the_rows_of_its_fleet() {
+    let (_db, pool, mut conn) = ground();
+    seed::run(&mut conn, &Layer::ALL, small(0).at).unwrap();
+    write(&pool, &small(8)).unwrap();
+    let before = contents(&mut conn);
+    let written = write(&pool, &small(7)).unwrap();
+    let found = fleet::find(&mut conn, 7).unwrap();
+    assert_eq!(found, Some(small(7)));
+    let removed = fleet::remove(&mut conn, &small(7)).unwrap();
+    assert_eq!((removed.removed(), removed.inserted()), (written.inserted(), 0));
+    assert_eq!(contents(&mut conn), before);
+    assert_eq!(fleet::find(&mut conn, 7).unwrap(), None);
+    assert_eq!(fleet::remove(&mut conn, &small(7)).unwrap().removed(), 0);
+}
+
+#[test]
+fn a_removal_goes_nowhere_when_somebody_added_a_row() {
+    let (_db, pool, mut conn) = ground();
+    write(&pool, &small(7)).unwrap();
+    conn.batch_execute(
+        "INSERT INTO events (customer_id, event_type, severity)
+         SELECT id, 'seen', 'info' FROM customers WHERE metadata ? 'fleet' LIMIT 1",
+    )
+    .unwrap();
+    let before = contents(&mut conn);
+    let error = fleet::remove(&mut conn, &small(7)).unwrap_err();
+    assert!(matches!(&error, Error::SeedInUse(rows) if rows[0].contains("events")), "{error}");
+    assert_eq!(contents(&mut conn), before);
+    conn.batch_execute("DELETE FROM events WHERE event_type = 'seen'").unwrap();
+    assert!(fleet::remove(&mut conn, &small(7)).unwrap().removed() > 0);
+}
+
+#[test]
+fn what_was_cut_short_is_completed() {
+    let (_db, pool, mut conn) = ground();
+    let whole = write(&pool, &small(7)).unwrap();
+    let written = contents(&mut conn);
+    conn.batch_execute(
+        "DELETE FROM quality_regressions; DELETE FROM scaling_events; DELETE FROM agent_metrics;
+         DELETE FROM quality_metrics;
+         DELETE FROM resource_metrics WHERE timestamp > '2025-10-24 01:00Z'",
+    )
+    .unwrap();
+    let rest = write(&pool, &small(7)).unwrap();
+    let (before, after) = (counts(&whole), counts(&rest));
+    assert!(after["resource_metrics"].0 > 0 && after["resource_metrics"].1 > 0, "{after:?}");
+    assert_eq!(after["quality_metrics"], before["quality_metrics"]);
+    assert_eq!(contents(&mut conn), written);
+}
+
+#[test]
+fn another_fleet_of_the_same_seed_is_refused() {
+    let (_db, pool, mut conn) = ground();
+    write(&pool, &small(7)).unwrap();
+    let before = contents(&mut conn);
+    let error = write(&pool, &Fleet { customers: 4, ..small(7) }).unwrap_err();
+    assert!(matches!(error, Error::OtherFleet { rng_seed: 7 }), "{error}");
+    assert_eq!(contents(&mut conn), before);
+}
+
+#[test]
+fn a_fleet_needs_its_agents() {
+    let db = TestDb::migrated();
+    let pool = connection::pool(&db.target(), 2, "test").unwrap();
+    let error = write(&pool, &small(7)).unwrap_err();
+    assert!(matches!(&error, Error::MissingPrerequisite { .. }), "{error}");
+    assert_eq!(number(&mut db.conn(), "SELECT count(*) FROM customers"), 0);
+}
+
+#[test]
+fn two_runs_at_once_write_every_row_once() {
+    let (_db, pool, mut conn) = ground();
+    let plan = fleet::plan(&mut conn, &small(7)).unwrap();
+    let other_pool = connection::pool(&_db.target(), 3, "test").unwrap();
+    let reports = std::thread::scope(|scope| {
+        let runs = [&pool, &other_pool].map(|pool| scope.spawn(|| write(pool, &small(7)).unwrap()));
+        runs.map(|run| run.join().unwrap())
+    });
+    assert_eq!(reports[0].inserted() + reports[1].inserted(), plan.inserted());
+    assert_eq!(reports[0].unchanged() + reports[1].unchanged(), plan.inserted());
+}
+
+#[test]
+fn the_command_plans_writes_and_removes() {
+    let (db, _pool, mut conn) = ground();
+    let command = "seed fleet --customers 2 --instances 4 --hours 6 --interval 600 --rng-seed 3";
+    let run = |arguments: &str| Dbctl::on(&db).run(&format!("{arguments} --format json"));
+    let planned = run(&format!("{command} --plan"));
+    assert_eq!(planned.code, Some(0), "{planned:?}");
+    assert_eq!(number(&mut conn, "SELECT count(*) FROM customers WHERE metadata ? 'fleet'"), 0);
+    let written = run(command);
+    assert_eq!(written.code, Some(0), "{written:?}");
+    assert_eq!(number(&mut conn, "SELECT count(*) FROM customers WHERE metadata ? 'fleet'"), 2);
+    // Without --at, the time of the fleet that is there.
+    let again = run(command);
+    assert!(again.json()["tables"].as_array().unwrap().iter().all(|table| table["inserted"] == 0), "{again:?}");
+    let unasked = run("seed fleet --rng-seed 3 --remove");
+    assert_eq!(unasked.code, Some(2), "{unasked:?}");
+    let removed = run("seed fleet --rng-seed 3 --remove --yes");
+    assert_eq!(removed.code, Some(0), "{removed:?}");
+    assert_eq!(number(&mut conn, "SELECT count(*) FROM resource_metrics"), 0);
+    let none = run("seed fleet --rng-seed 3 --remove --yes");
+    assert_eq!(none.code, Some(2), "{none:?}");
+    assert!(none.stderr.contains("there is no fleet 3"), "{none:?}");
+}
