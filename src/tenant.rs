@@ -69,8 +69,8 @@ const DOING: &str = "work for one customer";
 /// Bound to the transaction: what it sets is gone when that ends, however it ends.
 pub(crate) const SET_CUSTOMER: &str = "SELECT set_config('app.customer_id', $1, true)";
 
-/// Bound to the session: no trace is left of what `work` may have set, only what the connection string says. Fails where a statement failed before, so that a
-/// COMMIT that the server takes for a ROLLBACK never passes for done.
+/// Bound to the session: no trace is left of what `work` may have set, only what the connection string says. Fails where
+/// a statement failed before, so that a COMMIT that the server takes for a ROLLBACK never passes for done.
 const FORGET_CUSTOMER: &str = "RESET app.customer_id";
 
 /// A transaction, or a savepoint in one, that is rolled back unless it is committed. A panic rolls it back too: the

@@ -50,7 +50,7 @@ impl Default for Mapping {
 pub(super) struct Plan {
     table: Table,
     mapping: Mapping,
-    /// For each column, the fields that may fill it; none where a constant does.
+    /// For each column, the fields that fill it, unless a constant does.
     accepted: Vec<Vec<String>>,
     /// For each column, its constant.
     constants: Vec<Option<String>>,
