@@ -20,7 +20,7 @@ Where the database comes from, the first that is set:
 
 Exit codes:
   0  done, or clean
-  1  checks found problems
+  1  checks found problems, or an import too many bad rows
   2  usage, configuration, or a statement that the server refused
   3  cannot connect
   4  the migration lock was not obtained in time

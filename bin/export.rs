@@ -18,7 +18,11 @@ pub fn run(args: &Export, global: &Global, out: &mut Output) -> anyhow::Result<E
     let format = if global.format == Format::Ndjson { FileFormat::Ndjson } else { FileFormat::Csv };
     let mut conn = target::connect_read_only(global, out, "export")?;
     let customer = args.customer.as_ref().map(|wanted| find_customer(&mut conn, wanted)).transpose()?;
-    let options = Options { customer, since: time(args.since, "--since")?, until: time(args.until, "--until")? };
+    let options = Options {
+        customer: customer.map(Into::into),
+        since: time(args.since, "--since")?,
+        until: time(args.until, "--until")?,
+    };
     let report = match &args.output {
         None => export::run(&mut conn, args.table, format, &options, &mut out.stream())?,
         Some(path) => {

@@ -35,10 +35,10 @@ pub fn run(args: &Import, global: &Global, out: &mut Output) -> anyhow::Result<E
     let report = import(args, source, global, out, &mut teller)?;
     let Teller { rejects, meter, .. } = teller;
     meter.done(report.read);
-    if let Some(rejects) = rejects {
-        rejects.finish()?;
-    }
+    // What became of the rows is told even where those that were not taken cannot be written down.
+    let told = rejects.map_or(Ok(()), Rejects::finish);
     out.result(&report, &tables(&report, args))?;
+    told?;
     Ok(if report.accepted { Exit::Done } else { Exit::Findings })
 }
 

@@ -14,6 +14,7 @@ mod local;
 mod migrate;
 mod output;
 mod prometheus;
+mod prometheus_label;
 mod roles;
 mod seed;
 mod stats;

@@ -10,6 +10,8 @@ use optiinfra_db::stats::operations::{Probe, RowsAre};
 use optiinfra_db::stats::{Report, Skipped};
 use optiinfra_db::verify;
 
+use crate::prometheus_label::escaped;
+
 /// Most models that become labels.
 const MOST_MODELS: usize = 50;
 
@@ -303,11 +305,6 @@ fn not_looked_at(report: &Report, verified: &Result<verify::Report, String>) -> 
 
 const fn is_skipped<T>(probe: &Probe<T>) -> bool {
     probe.found().is_none()
-}
-
-/// A label's value as the format wants it.
-fn escaped(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
 #[cfg(test)]

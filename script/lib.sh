@@ -1,5 +1,5 @@
 # What the scripts share. Sourced by each of them; runs nothing of its own.
-# shellcheck shell=bash disable=SC2034 # DIESEL and DIESEL_GUARD are used there
+# shellcheck shell=bash disable=SC2034 # the tools are used there
 
 set -euo pipefail
 unset CDPATH
@@ -7,6 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 DIESEL=$PWD/target/tools/bin/diesel
 DIESEL_GUARD=$PWD/target/tools/bin/diesel-guard
+CARGO_DENY=$PWD/target/tools/bin/cargo-deny
 
 # The scripts name the binaries that they build, so they decide where those lie.
 export CARGO_TARGET_DIR=$PWD/target

@@ -182,25 +182,45 @@ impl Target {
         pairs.join(" ")
     }
 
-    /// Takes every secret of this target out of a text.
-    fn scrub(&self, text: &str) -> Message {
-        let mut secrets: Vec<String> =
+    /// Takes every secret of this target out of a text, such as what libpq says. Where that cannot be done without a
+    /// trace, nothing of the text is left.
+    pub fn scrub(&self, text: &str) -> Message {
+        let secrets: Vec<String> =
             ["password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"]
                 .into_iter()
                 .filter_map(|key| self.setting(key).map(|setting| setting.value))
                 .chain(std::env::var("PGPASSWORD"))
                 .filter(|secret| !secret.is_empty())
                 .collect();
-        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        let mut scrubbed = text.trim().to_owned();
-        for secret in &secrets {
-            if secret.len() < 4 && scrubbed.contains(secret.as_str()) {
-                return Message("the server's message is withheld, because it may contain the password".to_owned());
-            }
-            scrubbed = scrubbed.replace(secret.as_str(), "***");
+        let text = text.trim();
+        let scrubbed = without(text, &secrets);
+        // A short one may be in the text by chance, and to take it out would tell it; and the stars may be a part of one.
+        let is_told =
+            |secret: &String| secret.len() < 4 && text.contains(secret.as_str()) || scrubbed.contains(secret.as_str());
+        if secrets.iter().any(is_told) {
+            return Message("the server's message is withheld, because it may contain the password".to_owned());
         }
         Message(scrubbed)
     }
+}
+
+/// The text with stars in the place of every occurrence of a secret, those that overlap included.
+fn without(text: &str, secrets: &[String]) -> String {
+    let mut scrubbed = String::with_capacity(text.len());
+    let mut secret_until = 0;
+    for (at, character) in text.char_indices() {
+        let begun = secrets.iter().filter(|secret| text[at..].starts_with(secret.as_str())).map(String::len).max();
+        if let Some(length) = begun {
+            if at >= secret_until {
+                scrubbed.push_str("***");
+            }
+            secret_until = secret_until.max(at + length);
+        }
+        if at >= secret_until {
+            scrubbed.push(character);
+        }
+    }
+    scrubbed
 }
 
 impl fmt::Display for Target {

@@ -67,7 +67,7 @@ pub fn scoped<T, E: From<Error>>(
 const DOING: &str = "work for one customer";
 
 /// Bound to the transaction: what it sets is gone when that ends, however it ends.
-const SET_CUSTOMER: &str = "SELECT set_config('app.customer_id', $1, true)";
+pub(crate) const SET_CUSTOMER: &str = "SELECT set_config('app.customer_id', $1, true)";
 
 /// Bound to the session: no trace is left of what `work` may have set, only what the connection string says. Fails where a statement failed before, so that a
 /// COMMIT that the server takes for a ROLLBACK never passes for done.

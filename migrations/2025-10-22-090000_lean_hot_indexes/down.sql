@@ -18,5 +18,8 @@ CREATE INDEX CONCURRENTLY IF NOT EXISTS ix_quality_metrics_hallucination_detecte
     ON quality_metrics (hallucination_detected);
 DROP INDEX CONCURRENTLY IF EXISTS ix_quality_metrics_customer_hallucination;
 
+CREATE INDEX CONCURRENTLY IF NOT EXISTS ix_quality_metrics_customer_model ON quality_metrics (customer_id, model_name);
+DROP INDEX CONCURRENTLY IF EXISTS ix_quality_metrics_customer_model_timestamp;
+
 CREATE INDEX CONCURRENTLY IF NOT EXISTS ix_resource_metrics_customer_type ON resource_metrics (customer_id, resource_type);
 DROP INDEX CONCURRENTLY IF EXISTS ix_resource_metrics_customer_type_timestamp;

@@ -14,7 +14,9 @@ use uuid::Uuid;
 use super::binary::Batch;
 use super::{Ingest, Place};
 use crate::error::{Doing, Error, Result};
+use crate::id::CustomerId;
 use crate::raw::{Batch as _, Sql, raw, sql_query};
+use crate::tenant::SET_CUSTOMER;
 
 /// What becomes of a row whose id, or other unique value, is there already.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -113,7 +115,7 @@ pub(super) struct Way {
     through: Through,
     on_conflict: OnConflict,
     /// For whom the session works, where that is to be said.
-    customer: Option<Uuid>,
+    customer: Option<CustomerId>,
 }
 
 #[derive(QueryableByName)]
@@ -131,7 +133,7 @@ impl Way {
     pub(super) fn find<R: Ingest>(
         conn: &mut PgConnection,
         on_conflict: OnConflict,
-        customer: Option<Uuid>,
+        customer: Option<CustomerId>,
     ) -> Result<Self> {
         let probe: Probe = sql_query(include_str!("probe.sql"))
             .bind::<Text, _>(R::TABLE)
@@ -154,9 +156,7 @@ impl Way {
     /// Sends rows of a batch and returns how many were written. To be called in a transaction.
     pub(super) fn send<R: Ingest>(self, conn: &mut PgConnection, rows: &[u8]) -> QueryResult<u64> {
         if let Some(customer) = self.customer {
-            sql_query("SELECT set_config('app.customer_id', $1, true)")
-                .bind::<Text, _>(customer.to_string())
-                .execute(conn)?;
+            sql_query(SET_CUSTOMER).bind::<Text, _>(customer.to_string()).execute(conn)?;
         }
         let written = match self.through {
             Through::Copy => R::copy(conn, Place::Table, rows)?,

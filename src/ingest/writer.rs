@@ -23,13 +23,15 @@ use super::send::{Blame, Way, position};
 pub use super::send::{OnConflict, Through};
 use crate::connection::{self, Manager, Pool};
 use crate::error::{Error, Result};
+use crate::id::CustomerId;
 use crate::raw::Batch as _;
 
-/// Rows in a chunk, unless told otherwise.
-pub const ROWS_PER_CHUNK: usize = 10_000;
+/// Rows in a chunk, unless told otherwise: some tenths of a second of the server's work, of which the wait for the disk
+/// at the end of each transaction is one hundredth.
+pub const ROWS_PER_CHUNK: usize = 25_000;
 
-/// A chunk ends here too, so that large rows do not make large chunks.
-const BYTES_PER_CHUNK: usize = 4 << 20;
+/// A chunk ends here too, so that large rows do not make large chunks. Rows of samples are 100 to 250 bytes.
+const BYTES_PER_CHUNK: usize = 6 << 20;
 
 /// How often a chunk is sent at most that another session was in the way of.
 const ATTEMPTS: usize = 5;
@@ -61,7 +63,7 @@ pub struct BulkWriter<'a, R> {
     rows_per_chunk: usize,
     on_conflict: OnConflict,
     retry_key: Option<Vec<u8>>,
-    customer: Option<Uuid>,
+    customer: Option<CustomerId>,
     cancel: Option<&'a AtomicBool>,
     progress: Option<Box<dyn FnMut(Progress) + 'a>>,
     rows: PhantomData<fn(R)>,
@@ -149,10 +151,10 @@ impl<'a, R: Ingest> BulkWriter<'a, R> {
         self
     }
 
-    /// Works for this customer, as a role that row security shows one customer's rows has to say. Without, the
-    /// sessions of the pool say it themselves, or are not subject to it.
+    /// Works for this customer, for the length of each transaction: a role under row security has to say for whom it
+    /// writes. Without, the sessions of the pool say it themselves, or are not subject to it.
     #[must_use]
-    pub fn for_customer(mut self, id: Uuid) -> Self {
+    pub fn for_customer(mut self, id: CustomerId) -> Self {
         self.customer = Some(id);
         self
     }
@@ -363,8 +365,8 @@ impl<R: Ingest> Run<'_, '_, '_, R> {
 
     /// A chunk to fill, one that has come back where all have been made; `None` when it is over.
     fn empty_chunk(&mut self) -> Option<Chunk> {
-        // One for each connection, one that waits for it, and the one that is being filled.
-        if self.made < 2 * self.writer.connections + 1 {
+        // One for each connection, one that waits for the first to be free, and the one that is being filled.
+        if self.made < self.writer.connections + 2 {
             self.made += 1;
             return Some(Chunk::default());
         }
@@ -452,7 +454,7 @@ impl<R: Ingest> Run<'_, '_, '_, R> {
 struct Worker<'w, R> {
     pool: &'w Pool,
     on_conflict: OnConflict,
-    customer: Option<Uuid>,
+    customer: Option<CustomerId>,
     stop: &'w AtomicBool,
     /// Opened for the first chunk, with the way that rows take on it.
     conn: Option<(Pooled, Way)>,

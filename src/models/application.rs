@@ -351,6 +351,28 @@ relations! {
 }
 
 impl QualityMetric {
+    /// The newest answer of a model, of one customer or of all; `None` without an answer. (0.2e)
+    ///
+    /// Of answers with the same time the one with the greatest id is taken, so the result is always the same one.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the query does.
+    pub fn latest(
+        conn: &mut PgConnection,
+        customer: Option<CustomerId>,
+        model_name: &str,
+    ) -> QueryResult<Option<Self>> {
+        let mut answers = Self::query()
+            .filter(quality_metrics::model_name.eq(model_name))
+            .order((quality_metrics::timestamp.desc(), quality_metrics::id.desc()))
+            .into_boxed();
+        if let Some(customer) = customer {
+            answers = answers.filter(quality_metrics::customer_id.eq(customer));
+        }
+        answers.first(conn).optional()
+    }
+
     /// The answers of a customer in which something was made up, newest first. (0.2e)
     pub fn hallucinations(customer: CustomerId) -> Rows<quality_metrics::table, Self> {
         Self::query()

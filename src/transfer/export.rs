@@ -12,13 +12,13 @@ use diesel::deserialize::{self, QueryableByName};
 use diesel::pg::{Pg, PgConnection, PgRowByRowLoadingMode};
 use diesel::prelude::*;
 use diesel::row::{Field as _, NamedRow, Row};
-use diesel::sql_types::{Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Timestamptz, Uuid as SqlUuid};
 use serde::Serialize;
-use uuid::Uuid;
 
 use super::columns::{Column, Kind, Table};
 use super::records::Format;
 use crate::error::{Doing, Error, Result};
+use crate::id::CustomerId;
 use crate::raw::{Batch as _, Sql, raw, sql_query};
 use crate::tenant;
 
@@ -29,7 +29,7 @@ const ROWS_AT_A_TIME: usize = 5000;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Options {
     /// Only those of one customer; for a table whose rows belong to customers.
-    pub customer: Option<Uuid>,
+    pub customer: Option<CustomerId>,
     /// Only those of this time and later.
     pub since: Option<DateTime<Utc>>,
     /// Only those before this time.
@@ -66,7 +66,12 @@ pub fn run(
         return Err(Error::NoCustomerColumn { table: table.as_str() });
     }
     let begun = Instant::now();
-    let rows = conn.build_transaction().read_only().run(|conn| write(conn, table, format, options, out))?;
+    let mut write = |conn: &mut PgConnection| write(conn, table, format, options, out);
+    let rows = match options.customer {
+        // Where row security holds, the session has to say for whom it works.
+        Some(customer) => tenant::scoped(conn, customer, write)?,
+        None => conn.transaction(&mut write)?,
+    };
     Ok(Report { table, format, rows, seconds: begun.elapsed().as_secs_f64() })
 }
 
@@ -78,10 +83,8 @@ pub fn has_customer(table: Table) -> bool {
 fn write(conn: &mut PgConnection, table: Table, format: Format, options: &Options, out: &mut dyn Write) -> Result<u64> {
     let doing = || format!("read {table}");
     conn.batch(SETTINGS).doing(doing())?;
-    match options.customer {
-        // Where row security holds, the session has to say for whom it works.
-        Some(customer) => work_for(conn, customer).doing(doing())?,
-        None => tenant::refuse_partial_view(conn).doing(doing())?,
+    if options.customer.is_none() {
+        tenant::refuse_partial_view(conn).doing(doing())?;
     }
     declare(conn, table, options).doing(doing())?;
     let columns = table.columns();
@@ -115,15 +118,13 @@ fn output(source: io::Error) -> Error {
     Error::Output { source }
 }
 
-/// What makes the server's texts exact whatever the role's own settings are, and its plan one for all the rows.
-const SETTINGS: &str = "SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'; SET LOCAL extra_float_digits = 1; \
+/// Writes nothing; the server's texts are exact, whatever the role's own settings are; one plan for all rows.
+const SETTINGS: &str = "
+    SET TRANSACTION READ ONLY;
+    SET LOCAL TimeZone = 'UTC';
+    SET LOCAL DateStyle = 'ISO';
+    SET LOCAL extra_float_digits = 1;
     SET LOCAL cursor_tuple_fraction = 1";
-
-/// Says for whom the transaction works, by the setting that row security looks at.
-fn work_for(conn: &mut PgConnection, customer: Uuid) -> QueryResult<()> {
-    let set = sql_query("SELECT set_config('app.customer_id', $1, true)").bind::<Text, _>(customer.to_string());
-    set.execute(conn).map(drop)
-}
 
 /// Opens the cursor `export`.
 fn declare(conn: &mut PgConnection, table: Table, options: &Options) -> QueryResult<()> {
@@ -157,14 +158,9 @@ fn declare(conn: &mut PgConnection, table: Table, options: &Options) -> QueryRes
     query.execute(conn).map(drop)
 }
 
-/// A column as the text that is written.
+/// A column as the server's text of it.
 fn expression(column: &Column) -> Sql {
-    let name = Sql::identifier(column.name);
-    match column.kind {
-        // From PostgreSQL's form to that of RFC 3339; the time zone is UTC.
-        Kind::Time => raw!("replace(replace({name}::text, ' ', 'T'), '+00', 'Z')", name),
-        _ => raw!("{name}::text", name),
-    }
+    raw!("{name}::text", name = Sql::identifier(column.name))
 }
 
 /// The texts of one row.
@@ -172,6 +168,16 @@ struct Cells {
     bytes: Vec<u8>,
     /// Where each cell ends; `None` where it is null.
     ends: Vec<Option<usize>>,
+}
+
+/// A time in UTC from the server's form to that of RFC 3339. What is none, such as infinity, stays as it is.
+fn put_time(text: &[u8], out: &mut Vec<u8>) {
+    let Some(time) = text.strip_suffix(b"+00") else {
+        out.extend_from_slice(text);
+        return;
+    };
+    out.extend(time.iter().map(|byte| if *byte == b' ' { b'T' } else { *byte }));
+    out.push(b'Z');
 }
 
 impl QueryableByName<Pg> for Cells {
@@ -208,11 +214,15 @@ fn put_header(columns: &[Column], out: &mut Vec<u8>) {
 
 /// A row as PostgreSQL's COPY writes it: nothing is null, and an empty text is a pair of quotes.
 fn put_csv(columns: &[Column], cells: &Cells, out: &mut Vec<u8>) {
-    for (at, (_, cell)) in cells.with(columns).enumerate() {
+    for (at, (column, cell)) in cells.with(columns).enumerate() {
         if at > 0 {
             out.push(b',');
         }
         let Some(cell) = cell else { continue };
+        if column.kind == Kind::Time {
+            put_time(cell, out);
+            continue;
+        }
         let is_plain = !cell.is_empty() && !cell.iter().any(|byte| matches!(byte, b',' | b'"' | b'\n' | b'\r'));
         if is_plain {
             out.extend_from_slice(cell);
@@ -241,16 +251,18 @@ fn put_json(columns: &[Column], cells: &Cells, out: &mut Vec<u8>) -> io::Result<
             out.extend_from_slice(b"null");
             continue;
         };
-        let is_bare = match column.kind {
-            Kind::Integer | Kind::Bool | Kind::Json => true,
+        match column.kind {
+            Kind::Integer | Kind::Bool | Kind::Json => out.extend_from_slice(cell),
             // JSON has no word for NaN and Infinity.
-            Kind::Float => !cell.ends_with(b"N") && !cell.ends_with(b"y"),
-            Kind::Uuid | Kind::Customer | Kind::Agent | Kind::Text { .. } | Kind::Time | Kind::Label(_) => false,
-        };
-        if is_bare {
-            out.extend_from_slice(cell);
-        } else {
-            serde_json::to_writer(&mut *out, &String::from_utf8_lossy(cell))?;
+            Kind::Float if !cell.ends_with(b"N") && !cell.ends_with(b"y") => out.extend_from_slice(cell),
+            Kind::Time => {
+                out.push(b'"');
+                put_time(cell, out);
+                out.push(b'"');
+            }
+            Kind::Float | Kind::Uuid | Kind::Customer | Kind::Agent | Kind::Text { .. } | Kind::Label(_) => {
+                serde_json::to_writer(&mut *out, &String::from_utf8_lossy(cell))?;
+            }
         }
     }
     out.extend_from_slice(b"}\n");

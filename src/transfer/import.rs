@@ -17,6 +17,7 @@ use super::columns::Table;
 use super::names::Names;
 use super::read::{self, FromFile, Reader, Reject, Row};
 use super::records::Format;
+use super::values::without_controls;
 use crate::connection::{self, Pool};
 use crate::error::{Error, Result};
 use crate::ingest::{self, BulkWriter, OnConflict};
@@ -26,6 +27,8 @@ use crate::models::{AgentMetric, NewEvent, NewQualityMetric, NewResourceMetric};
 pub const REJECTS_IN_REPORT: usize = 1000;
 /// Rows that are sent together.
 const CHUNK: usize = 5000;
+/// Rows that are sent together when the server has refused one of a chunk.
+const AFTER_REFUSAL: usize = 100;
 /// Bytes of the file that are sent together, unless one row has more.
 const CHUNK_BYTES: usize = 4 * 1024 * 1024;
 /// How often the reader says how far it is.
@@ -311,17 +314,23 @@ fn send<R: FromFile>(
     tally: &mut Tally<'_>,
     on_conflict: OnConflict,
 ) -> Result<u64, Stop> {
-    while !rows.is_empty() {
+    let (mut written, mut begin, mut together) = (0, 0, CHUNK);
+    while begin < rows.len() {
+        let end = rows.len().min(begin + together);
         let sent = match on_conflict {
-            OnConflict::Skip => ingest::insert_missing(conn, rows),
-            _ => ingest::copy(conn, rows),
+            OnConflict::Skip => ingest::insert_missing(conn, &rows[begin..end]),
+            _ => ingest::copy(conn, &rows[begin..end]),
         };
         let (row, source) = match sent {
-            Ok(count) => return Ok(count),
+            Ok(count) => {
+                written += count;
+                begin = end;
+                continue;
+            }
             Err(Error::RowRefused { row, source, .. }) => (row, source),
             Err(error) => return Err(error.into()),
         };
-        let at = usize::try_from(row).unwrap_or_default().saturating_sub(1).min(rows.len() - 1);
+        let at = (begin + usize::try_from(row).unwrap_or_default().saturating_sub(1)).min(end - 1);
         rows.remove(at);
         let (line, raw) = origins.remove(at);
         let (column, reason) = refusal(&source);
@@ -329,21 +338,24 @@ fn send<R: FromFile>(
         if tally.is_over() {
             return Err(Stop::TooManyRejects);
         }
+        // A refused row is seldom alone, and to find one takes the longer, the more rows it is sent with.
+        together = AFTER_REFUSAL;
     }
-    Ok(0)
+    Ok(written)
 }
 
 /// What the server says of a row.
 fn refusal(source: &Diesel) -> (Option<String>, String) {
     let Diesel::DatabaseError(kind, info) = source else { return (None, source.to_string()) };
-    let detail = info.details().unwrap_or_default();
-    let column = info.column_name().map(str::to_owned).or_else(|| column_of(detail));
+    let detail = without_controls(info.details().unwrap_or_default());
+    let column = info.column_name().map(str::to_owned).or_else(|| column_of(&detail));
     let reason = match kind {
         DatabaseErrorKind::UniqueViolation => {
             format!("is there already, in the table or earlier in the file: {detail}")
         }
-        _ if detail.is_empty() => info.message().to_owned(),
-        _ => format!("{}: {detail}", info.message()),
+        DatabaseErrorKind::ForeignKeyViolation => detail,
+        // The detail of the others is the row.
+        _ => without_controls(info.message()),
     };
     (column, reason)
 }

@@ -136,8 +136,8 @@ impl Plan {
             positions.push(match (&self.constants[at], &found[..]) {
                 (Some(_), _) => None,
                 (None, &[one, other, ..]) => {
-                    let message =
-                        format!("two fields fill the column {}: {} and {}", column.name, header[one], header[other]);
+                    let (one, other) = (shown(&header[one]), shown(&header[other]));
+                    let message = format!("two fields fill the column {}: {one} and {other}", column.name);
                     return Err(bad(message, &format!("choose one: --map {}=FIELD", column.name)));
                 }
                 (None, &[one]) => Some(one),
@@ -159,7 +159,8 @@ impl Plan {
     /// Refuses a CSV file that lacks the field of a column.
     fn refuse_missing(&self, at: usize, header: &[String]) -> Result<()> {
         let column = &self.columns()[at];
-        let wanted = self.accepted[at].join(" or ");
+        let wanted: Vec<_> = self.accepted[at].iter().map(|name| shown(name)).collect();
+        let wanted = wanted.join(" or ");
         let is_mapped = self.mapping.map.iter().any(|(name, _)| is_called(column, name));
         if !is_mapped && column.presence != Presence::Required {
             return Ok(());

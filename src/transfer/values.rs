@@ -7,8 +7,8 @@ use std::borrow::Cow;
 
 use chrono::format::{Item, Numeric, StrftimeItems};
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, Utc};
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Number, Value};
 use uuid::Uuid;
 
 use super::columns::{Column, Kind};
@@ -125,9 +125,14 @@ pub(super) trait FromText: Sized {
     }
 }
 
+/// A text from outside that does nothing to a terminal.
+pub(super) fn without_controls(text: &str) -> String {
+    text.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()
+}
+
 /// A wrong value in quotes, cut where it is long.
 pub(super) fn shown(text: &str) -> String {
-    let mut cut: String = text.chars().take(SHOWN).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    let mut cut = without_controls(&text.chars().take(SHOWN).collect::<String>());
     if text.chars().nth(SHOWN).is_some() {
         cut.push('…');
     }
@@ -291,8 +296,9 @@ fn is_exact(number: &str) -> bool {
     if number.parse::<i64>().is_ok() || number.parse::<u64>().is_ok() {
         return true;
     }
-    let Ok(double) = number.parse::<f64>() else { return false };
-    decimal(number) == decimal(&format!("{double:e}"))
+    // What is sent is serde_json's text of the double, which is not the one that Rust itself would write.
+    let sent = number.parse().ok().and_then(Number::from_f64).map(|sent| sent.to_string());
+    sent.is_some_and(|sent| decimal(number) == decimal(&sent))
 }
 
 /// A decimal number as its sign, its digits without zeros at either end, and the power of ten of the last one.
@@ -508,6 +514,7 @@ mod tests {
             "0.1",
             "1.7976931348623157e308",
             "0.30000000000000004",
+            "-13459064658885.062",
             r#"{"a\"1e999":"123456789012345678901234567890"}"#,
             "5e-324",
             "1E+2",

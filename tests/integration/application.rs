@@ -191,6 +191,29 @@ fn hallucinations_are_found_newest_first_and_of_one_customer_only() {
     assert_eq!(QualityMetric::hallucinations(Uuid::new_v4().into()).load(&mut conn).unwrap(), []);
 }
 
+#[test]
+fn the_latest_answer_of_a_model_is_the_newest_of_one_customer_or_of_all() {
+    let (_db, mut conn, agent, customer) = ground();
+    let stranger = support::customer(&mut conn);
+    let latest =
+        |conn: &mut PgConnection, of: Option<Uuid>| QualityMetric::latest(conn, of.map(Into::into), "model-a").unwrap();
+    assert_eq!(latest(&mut conn, None), None);
+    let own = new_quality_metric(&agent, &customer, 0.9, 2).insert(&mut conn);
+    new_quality_metric(&agent, &customer, 0.9, 1).insert(&mut conn);
+    let other_model = new_quality_metric(&agent, &customer, 0.9, 9);
+    NewQualityMetric { model_name: "model-b".to_owned(), ..other_model }.insert(&mut conn);
+    let newest = new_quality_metric(&agent, &stranger, 0.9, 3).insert(&mut conn);
+    assert_eq!(latest(&mut conn, None), Some(newest));
+    assert_eq!(latest(&mut conn, Some(customer.id)), Some(own));
+    assert_eq!(latest(&mut conn, Some(Uuid::new_v4())), None);
+    let again =
+        |id| NewQualityMetric { id: Some(Uuid::from_u128(id)), ..new_quality_metric(&agent, &customer, 0.9, 4) };
+    for id in [2, 3, 1] {
+        again(id).insert(&mut conn);
+    }
+    assert_eq!(latest(&mut conn, Some(customer.id)).map(|answer| answer.id), Some(Uuid::from_u128(3)));
+}
+
 /// 0.2e, Part 2, validation: average quality by model
 #[test]
 fn the_average_quality_is_known_by_model() {

@@ -319,10 +319,10 @@ fn a_writer_counts_what_it_writes() {
 #[test]
 fn a_large_row_ends_its_chunk() {
     let (db, mut conn, _, customer) = ground(AgentType::Resource);
-    let large = NewEvent { data: Some(json!({"text": "x".repeat(3 << 20)})), ..new_event(&customer) };
+    let large = NewEvent { data: Some(json!({"text": "x".repeat(4 << 20)})), ..new_event(&customer) };
     let report = BulkWriter::new(&pool(&db, 1)).write(vec![large; 5]).unwrap();
     assert_eq!((report.written, report.chunks), (5, 3));
-    assert_eq!(number(&mut conn, "SELECT min(length(data ->> 'text'))::bigint FROM events"), 3 << 20);
+    assert_eq!(number(&mut conn, "SELECT min(length(data ->> 'text'))::bigint FROM events"), 4 << 20);
 }
 
 // --- Rows that are there already ---
@@ -690,7 +690,7 @@ fn rows_go_through_a_temporary_table_where_row_security_applies() {
     let rows = samples(&agent, &customer, 300);
     let write = |pool: &Pool, on_conflict, rows: &[NewResourceMetric]| {
         let writer = BulkWriter::new(pool).connections(2).rows_per_chunk(100).on_conflict(on_conflict);
-        writer.for_customer(customer.id).write(rows.to_vec())
+        writer.for_customer(customer.id.into()).write(rows.to_vec())
     };
 
     let report = write(&secured, OnConflict::Refuse, &rows[..200]).unwrap();

@@ -11,16 +11,20 @@
 #![expect(clippy::disallowed_methods, reason = "a test asks the database as it likes")]
 #![expect(clippy::print_stderr, reason = "what cannot be cleaned up is told to whoever runs the tests")]
 
+#[path = "../properties/mod.rs"]
+mod properties;
 mod support;
 
 mod adopt;
 mod agent_state;
+mod any_input;
 mod application;
 mod cli;
 mod concurrency;
 mod connection;
 mod constraints;
 mod core;
+mod dependencies;
 mod enums;
 mod fleet;
 mod html;

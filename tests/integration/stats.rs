@@ -579,7 +579,11 @@ fn the_hot_tables_have_no_redundant_index_and_the_others_keep_theirs() {
     let (hot, others): (Vec<_>, Vec<_>) = REDUNDANT.iter().map(|(index, _)| *index).partition(|index| is_hot(index));
     assert_eq!(hot.len(), 11);
     assert_eq!(found, others);
-    let replaced = ["ix_quality_metrics_hallucination_detected", "ix_resource_metrics_customer_type"];
+    let replaced = [
+        "ix_quality_metrics_customer_model",
+        "ix_quality_metrics_hallucination_detected",
+        "ix_resource_metrics_customer_type",
+    ];
     let indexes = operations.indexes.found().unwrap();
     assert!(!indexes.iter().any(|i| hot.contains(&i.index.as_str()) || replaced.contains(&i.index.as_str())));
     assert!(indexes.len() >= 115, "the documented number: {}", indexes.len());
@@ -741,6 +745,7 @@ fn a_customers_newest_rows_are_its_own_however_many_others_have() {
     assert_eq!(techstart.application.quality.iter().map(|q| q.answers).sum::<i64>(), 10);
     let fewer = of_newest(&db, Some(ids::techstart()), 4);
     assert_eq!(sum_of(&fewer), 5);
+    assert_eq!(fewer.application.quality.iter().map(|q| q.answers).sum::<i64>(), 5);
     let begin = fewer.samples_since.unwrap();
     assert!(fewer.resource.utilization.iter().all(|line| line.points[0].at == begin), "{begin}");
 }
