@@ -524,6 +524,13 @@ fn query_hint(source: &diesel::result::Error) -> Option<String> {
                 .into(),
         );
     }
+    if text.contains("row-level security") {
+        return Some(
+            "this role sees one customer: name it in app.customer_id, or connect as the owner or as a member of \
+             optiinfra_operator"
+                .into(),
+        );
+    }
     if text.contains("permission denied to") || text.contains("must be ") || text.contains("must have ") {
         return Some(
             "connect as a superuser, or as the owner of the object with the attributes that this needs".into(),

@@ -501,8 +501,9 @@ fn who_may_make_roles_and_owns_the_tables_needs_no_superuser() {
     assert_eq!(applied.code, Some(0), "{applied:#?}");
     assert!(applied.stderr.contains(&format!("GRANT {prefix}_owner TO {}", dba.name)), "{applied:#?}");
     assert_eq!(world.found(), [""; 0]);
-    // As advised: the former owner works on as before.
-    conn.batch_execute(&format!("GRANT {prefix}_owner TO {}", dba.name)).unwrap();
+    // As advised: the former owner works on as before. Who made the role may grant it.
+    let mut granting = PgConnection::establish(&url).unwrap();
+    granting.batch_execute(&format!("GRANT {prefix}_owner TO {}", dba.name)).unwrap();
     let again = Dbctl::new().env("DATABASE_URL", &url).run(&format!("roles apply --take-ownership --prefix {prefix}"));
     assert!(again.stdout.starts_with("nothing to do"), "{again:#?}");
 }

