@@ -170,6 +170,11 @@ impl<'w> Tally<'w> {
         self.rejected > self.max_rejects
     }
 
+    /// Whether so many rows are bad that the server need not be asked about the others: it is the file, not the rows.
+    const fn is_hopeless(&self) -> bool {
+        self.is_over() && self.rejected > REJECTS_IN_REPORT as u64
+    }
+
     fn reject(&mut self, mut reject: Reject) -> Result<()> {
         self.watch.rejected(&reject).map_err(|source| Error::Rejects { source })?;
         self.rejected += 1;
@@ -277,7 +282,8 @@ fn whole<R: FromFile>(
     Ok(tally.report(R::OF, format, &written, options))
 }
 
-/// Writes what a reader has, in the caller's transaction.
+/// Writes what a reader has, in the caller's transaction. It goes on when too many rows are bad, because what is wrong
+/// with some rows only the server knows; the transaction is rolled back in the end.
 fn write_all<R: FromFile>(
     conn: &mut PgConnection,
     reader: &mut Reader<'_, R>,
@@ -294,7 +300,7 @@ fn write_all<R: FromFile>(
             origins.push((row.line, row.raw));
             rows.push(row.row);
         }
-        if tally.is_over() {
+        if tally.is_hopeless() || (rows.is_empty() && tally.is_over()) {
             return Err(Stop::TooManyRejects);
         }
         if rows.is_empty() {
@@ -335,7 +341,7 @@ fn send<R: FromFile>(
         let (line, raw) = origins.remove(at);
         let (column, reason) = refusal(&source);
         tally.reject(Reject { line, column, reason, raw })?;
-        if tally.is_over() {
+        if tally.is_hopeless() {
             return Err(Stop::TooManyRejects);
         }
         // A refused row is seldom alone, and to find one takes the longer, the more rows it is sent with.
