@@ -60,6 +60,10 @@ def thousands(number):
     return f"{number:,.0f}".replace(",", " ")
 
 
+def rounds(count):
+    return "1 round" if count == 1 else f"{count} rounds"
+
+
 def pick(contenders, name, schema, ids, connections=1):
     return next(c for c in contenders if (c["name"], c["schema"], c["ids"], c["connections"]) == (name, schema, ids, connections))
 
@@ -83,7 +87,7 @@ def ingest(section):
     ]
     return f"""## Writing
 
-{thousands(section['rows'])} rows of `resource_metrics` into a fresh database, {section['rounds']} rounds; contenders that would take too long write fewer,
+{thousands(section['rows'])} rows of `resource_metrics` into a fresh database, {rounds(section['rounds'])}; contenders that would take too long write fewer,
 and their rate is compared. "As deployed" has the platform's twelve indexes, "lean" what `lean_hot_indexes` leaves.
 `BulkWriter` is `examples/bulk_load.rs`, its time and memory are those of the whole process, making the rows included; psql reads the same
 rows from a file. The rows of `INSERT` and SQLAlchemy are in memory before the clock starts. Ratios are to `psql \\copy` into lean indexes with UUIDv7.
@@ -146,7 +150,7 @@ def commands(section):
     whole = section["whole"]["optiinfra-dbctl migrate"]
     return f"""## Migrating
 
-The first {section['migrations']} migrations on an empty database, whole processes, {len(whole)} rounds. They are those that all contenders can run: what
+The first {section['migrations']} migrations on an empty database, whole processes, {rounds(len(whole))}. They are those that all contenders can run: what
 is built CONCURRENTLY cannot be part of one transaction, which is how `psql -1` and diesel_cli send a file.
 
 {table(['contender', 'median', 'all rounds', 'ours / it'], rows)}
@@ -197,7 +201,7 @@ million rows with more samples of each instance. The aim is at most 1.5 from one
 {table(headers, rows)}
 An average over all samples of an instance reads all of them, so it grows with the history, and with nothing else.
 
-Whole processes, the median of {section['rounds']}; what is skipped took longer than its limit of 5 s, and says so. `stats` sums up the newest 250 000 samples
+Whole processes, {rounds(section['rounds'])}; what is skipped took longer than its limit of 5 s, and says so. `stats` sums up the newest 250 000 samples
 and answers; `--exact` reads them all. `verify` looks for impossible values in every row.
 
 {table(['command', *columns], whole)}"""
