@@ -208,7 +208,7 @@ fn library(way: Way, _: usize, password: &str, server: &Scratch) -> String {
 }
 
 /// Every command, in every format, as talkative as it gets.
-const COMMANDS: [&str; 30] = [
+const COMMANDS: [&str; 31] = [
     "migrate -vv",
     "migrate --to 20251019120000 -vv",
     "migrate status -vv",
@@ -223,6 +223,7 @@ const COMMANDS: [&str; 30] = [
     "seed --all --plan --format json",
     "seed core --reset --yes -vv",
     "seed core --remove --yes -vv",
+    "seed fleet --customers 1 --instances 2 --hours 1 -vv",
     "verify -vv",
     "verify --probes --format json",
     "verify --seed --format junit -vv",
