@@ -100,7 +100,7 @@ impl Customer {
         let capacity = instances - idle;
         Self {
             load: Load::new(&mut random),
-            in_service: (capacity * 3 / 5).max(1),
+            in_service: (capacity * 3 / 5).max(1).min(capacity),
             capacity,
             floor: (capacity * 2 / 5).max(1),
             idle,
