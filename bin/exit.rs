@@ -60,11 +60,12 @@ pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
 }
 
 fn lost_connection(error: &Error) -> bool {
-    use diesel::result::{DatabaseErrorKind, Error as Diesel};
+    use diesel::result::DatabaseErrorKind::{ClosedConnection, UnableToSendCommand};
+    use diesel::result::Error as Diesel;
     match error {
         Error::Query { source, .. } | Error::Transaction(source) => matches!(
             source,
-            Diesel::DatabaseError(DatabaseErrorKind::ClosedConnection, _) | Diesel::BrokenTransactionManager
+            Diesel::DatabaseError(ClosedConnection | UnableToSendCommand, _) | Diesel::BrokenTransactionManager
         ),
         Error::ChunkFailed { source, .. } => matches!(**source, Error::Pool { .. }) || lost_connection(source),
         _ => false,

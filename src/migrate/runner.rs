@@ -103,13 +103,15 @@ impl Runner<'_> {
                 conn.batch(header.timeouts("SESSION", lock_timeout, deadline))?;
                 conn.batch(*statement)
             });
-            inherited.restore(conn).doing("give the session its time limits back")?;
+            let restored = inherited.restore(conn);
+            // The statement's error first: where the connection is lost, both fail.
             ran.map_err(|source| match source {
                 Failure::Locked(source) => self.gave_up(migration, source),
                 Failure::Other(source) => {
                     Error::MigrationStopped { name: migration.name.to_owned(), statement: number, of, source }
                 }
             })?;
+            restored.doing("give the session its time limits back")?;
             if direction == Direction::Apply {
                 let done = i32::try_from(number).unwrap_or(i32::MAX);
                 history::update_record(conn, migration, None, Some(done)).doing("note how far the migration is")?;
