@@ -12,6 +12,7 @@ mod answers;
 mod load;
 mod resources;
 
+use std::cell::Cell;
 use std::iter;
 use std::num::NonZeroU16;
 use std::sync::atomic::AtomicBool;
@@ -31,7 +32,7 @@ use super::{Report, TableReport, ids, removal};
 use crate::connection::{self, Pool};
 use crate::enums::{CustomerPlan, CustomerStatus};
 use crate::error::{Doing, Error, Result};
-use crate::ingest::{BulkWriter, Ingest, OnConflict};
+use crate::ingest::{self, BulkWriter, Ingest, OnConflict};
 use crate::layer::{self, Layer};
 use crate::models::NewCustomer;
 use crate::schema;
@@ -143,7 +144,7 @@ pub struct Writing<'a> {
 /// How far the writing has got.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Progress {
-    /// Samples and answers handed to the server so far.
+    /// Samples and answers that are written, or were there.
     pub rows: u64,
     /// Share of all of them that this is, 0 to 1, as far as one can tell before they are made.
     pub share: f64,
@@ -240,7 +241,7 @@ struct Writer<'a> {
     writing: Writing<'a>,
     /// Whether the database has no sample of these customers yet.
     untouched: bool,
-    /// Rows handed over so far.
+    /// Rows of the tables that are done.
     rows: u64,
 }
 
@@ -288,20 +289,29 @@ impl Writer<'_> {
     /// Writes what `advance` gives, batch by batch, each with the number of its tick.
     fn stream<R: Ingest>(&mut self, mut advance: impl FnMut() -> Option<(Vec<R>, u32)>) -> Result<TableReport> {
         let (fleet, tell, before) = (self.fleet, self.writing.progress, self.rows);
-        let mut rows = 0;
+        let ticks = Cell::new(0);
         let batches = iter::from_fn(|| {
             let (batch, tick) = advance()?;
-            rows += batch.len() as u64;
-            tell(Progress { rows: before + rows, share: fleet.share(R::TABLE, tick + 1) });
+            ticks.set(tick + 1);
             Some(batch)
         });
+        // What is made runs ahead of what is written.
+        let told = |done: ingest::Progress| {
+            let rows = done.written + done.skipped;
+            #[expect(clippy::cast_precision_loss, reason = "a share is no exact number")]
+            let of_made = rows as f64 / done.received.max(1) as f64;
+            let begun = fleet.share(R::TABLE, 0);
+            let share = begun + (fleet.share(R::TABLE, ticks.get()) - begun) * of_made;
+            tell(Progress { rows: before + rows, share });
+        };
         let on_conflict = if self.untouched { OnConflict::Refuse } else { OnConflict::Skip };
         let report = BulkWriter::new(self.pool)
             .connections(self.writing.connections)
             .on_conflict(on_conflict)
             .cancelled_by(self.writing.cancel)
+            .progress(told)
             .write(batches.flatten())?;
-        self.rows += rows;
+        self.rows += report.received;
         Ok(TableReport { inserted: report.written, unchanged: report.skipped, ..counts(R::TABLE, 0, 0, 0) })
     }
 }
