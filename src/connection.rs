@@ -18,6 +18,9 @@ use crate::service_file;
 /// A pool of connections, as [`pool`] makes it.
 pub type Pool = r2d2::Pool<Manager>;
 
+/// A connection of a [`Pool`], which goes back with the value.
+pub(crate) type Pooled = r2d2::PooledConnection<Manager>;
+
 /// What a session may be left with by whoever had it before, and must not be: the customer whom it works for, and a role
 /// that it took on. They become what the connection string says, in general nobody and the user. A transaction left
 /// open is Diesel's to notice.
@@ -343,7 +346,7 @@ pub fn pool(target: &Target, size: u32, application: &str) -> Result<Pool> {
 /// # Errors
 ///
 /// [`Error::Pool`] when none is free within [`POOL_TIMEOUT`], or a new one is refused.
-pub(crate) fn take(pool: &Pool) -> Result<r2d2::PooledConnection<Manager>> {
+pub(crate) fn take(pool: &Pool) -> Result<Pooled> {
     pool.get().map_err(|error| Error::Pool { source: Message(error.to_string()) })
 }
 

@@ -19,6 +19,7 @@ use diesel::prelude::*;
 use uuid::Uuid;
 
 pub use self::send::{copy, insert_missing};
+pub(crate) use self::tables::{at_once, empty_object, gauge};
 pub use self::writer::{BulkWriter, OnConflict, Progress, Report, Through};
 
 /// Where a COPY goes.

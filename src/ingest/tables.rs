@@ -196,11 +196,11 @@ ingested! {
     }
 }
 
-fn at_once(now: DateTime<Utc>) -> DateTime<Utc> {
+pub(crate) fn at_once(now: DateTime<Utc>) -> DateTime<Utc> {
     now
 }
 
-fn empty_object(_: DateTime<Utc>) -> Value {
+pub(crate) fn empty_object(_: DateTime<Utc>) -> Value {
     Value::Object(Map::new())
 }
 
@@ -208,7 +208,7 @@ fn not(_: DateTime<Utc>) -> bool {
     false
 }
 
-fn gauge(_: DateTime<Utc>) -> MetricType {
+pub(crate) fn gauge(_: DateTime<Utc>) -> MetricType {
     MetricType::Gauge
 }
 

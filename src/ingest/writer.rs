@@ -21,7 +21,7 @@ use super::Ingest;
 use super::binary::Batch;
 use super::send::{Blame, Way, position};
 pub use super::send::{OnConflict, Through};
-use crate::connection::{self, Manager, Pool};
+use crate::connection::{self, Pool, Pooled};
 use crate::error::{Error, Result};
 use crate::id::CustomerId;
 use crate::raw::Batch as _;
@@ -38,8 +38,6 @@ const ATTEMPTS: usize = 5;
 
 /// How long a cancellation goes unnoticed at most while the input waits for the server.
 const PATIENCE: Duration = Duration::from_millis(50);
-
-type Pooled = r2d2::PooledConnection<Manager>;
 
 /// Writes rows from an iterator into their table.
 ///

@@ -3,13 +3,13 @@
 //! A test compares the list with the catalogue. What holds for rows beyond their types is in `ranges`.
 
 use chrono::{DateTime, Utc};
-use serde_json::{Value, json};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::ranges::Ranges;
 use super::values::{Context, FromText, Input, Written, shown};
 use crate::enums::{self, EventSeverity, MetricType, ResourceType, UnknownLabel};
-use crate::ingest::Ingest;
+use crate::ingest::{self, Ingest};
 use crate::models::{AgentMetric, NewEvent, NewQualityMetric, NewResourceMetric};
 
 /// A table that rows can be brought into and taken out of.
@@ -265,11 +265,11 @@ macro_rules! record {
     (@Required $values:ident, $at:expr,) => { $values.required($at)? };
     (@Nullable $values:ident, $at:expr,) => { $values.optional($at)? };
     (@Default $values:ident, $at:expr,) => { $values.optional($at)? };
-    // A whole row: what is left out has to be said.
-    (@Default $values:ident, $at:expr, $default:expr) => { $values.optional($at)?.unwrap_or_else(|| $default($values)) };
+    // A whole row: what is left out has to be said, and takes what `ingest` gives a new one.
+    (@Default $values:ident, $at:expr, $default:expr) => { $values.optional($at)?.unwrap_or_else(|| $default($values.now)) };
     (@NullableDefault $values:ident, $at:expr, $default:expr) => {{
         let at = $at;
-        if $values.is_absent(at) { Some($default($values)) } else { $values.optional(at)? }
+        if $values.is_absent(at) { Some($default($values.now)) } else { $values.optional(at)? }
     }};
 }
 
@@ -319,13 +319,13 @@ record! {
 // The whole row, because the new one cannot say that tags is null.
 record! {
     AgentMetric {
-        id: Kind::Uuid, Default(|_: &Values<'_, '_>| Uuid::nil());
+        id: Kind::Uuid, Default(|_| Uuid::nil());
         agent_id: Kind::Agent, Required;
         metric_name: text(255), Required;
         metric_value: Kind::Float, Required;
-        metric_type: Kind::Label("metrictype"), Default(|_: &Values<'_, '_>| MetricType::Gauge);
-        tags: Kind::Json, NullableDefault(|_: &Values<'_, '_>| -> Value { json!({}) });
-        recorded_at: Kind::Time, Default(|values: &Values<'_, '_>| values.now);
+        metric_type: Kind::Label("metrictype"), Default(ingest::gauge);
+        tags: Kind::Json, NullableDefault(ingest::empty_object);
+        recorded_at: Kind::Time, Default(ingest::at_once);
     }
 }
 

@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::Fleet;
 use super::load::two_decimals;
+use super::{Fleet, Turns};
 use crate::enums::MetricType;
 use crate::ingest::ids::sample_id_of;
 use crate::models::NewAgentMetric;
@@ -17,19 +17,18 @@ const STREAM: u64 = u64::MAX >> 1;
 pub(super) struct Agents<'a> {
     fleet: &'a Fleet,
     random: Random,
-    pub(super) tick: u32,
+    pub(super) turns: Turns<'a>,
     collected: f64,
 }
 
 impl<'a> Agents<'a> {
     pub(super) fn new(fleet: &'a Fleet) -> Self {
-        Self { fleet, random: Random::stream(fleet.rng_seed, STREAM), tick: 0, collected: 0.0 }
+        Self { fleet, random: Random::stream(fleet.rng_seed, STREAM), turns: Turns::new(fleet, 1), collected: 0.0 }
     }
 
     /// The samples of the next tick; `None` at the end.
     pub(super) fn advance(&mut self) -> Option<Vec<NewAgentMetric>> {
-        let time = self.fleet.time(self.tick)?;
-        self.tick += 1;
+        let (_, time) = self.turns.next()?;
         self.collected += f64::from(self.fleet.customers) * f64::from(self.fleet.instances);
         let cycle_ms = self.random.between(40.0, 90.0) + self.collected.min(50.0);
         let series = [

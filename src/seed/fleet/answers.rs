@@ -1,14 +1,14 @@
 //! The answers of a fleet's models: how good they are, and the incidents in which one gets worse for a while.
 //!
-//! A regression is found, not made up: during an incident the answers of each hour are measured against the model's baseline, and what
-//! falls short is written down with the figures measured. Nothing here knows of a database.
+//! A regression is found, not made up: during an incident the answers of each hour are measured against the model's
+//! baseline, and what falls short is written down with the figures measured. Nothing here knows of a database.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use uuid::Uuid;
 
 use super::load::{Load, two_decimals};
-use super::{Fleet, Member};
+use super::{Fleet, Member, Turns};
 use crate::enums::{BaselineType, RegressionAction, RegressionSeverity, RegressionType};
 use crate::ingest::ids::sample_id_of;
 use crate::models::{NewQualityBaseline, NewQualityMetric, NewQualityRegression};
@@ -34,8 +34,7 @@ const TOXICITY: f64 = 0.02;
 pub(super) struct Answers<'a> {
     fleet: &'a Fleet,
     services: Vec<Service>,
-    pub(super) tick: u32,
-    turn: usize,
+    pub(super) turns: Turns<'a>,
     /// The regressions found so far, in the order of detection.
     pub(super) regressions: Vec<NewQualityRegression>,
 }
@@ -78,10 +77,11 @@ struct Window {
 impl<'a> Answers<'a> {
     pub(super) fn new(fleet: &'a Fleet) -> Self {
         let models = || (0u64..).zip(MODELS);
-        let services = fleet
+        let services: Vec<_> = fleet
             .members()
-            .flat_map(|member| models().map(move |(number, model)| Service::new(fleet, member.clone(), number, model)));
-        Self { fleet, services: services.collect(), tick: 0, turn: 0, regressions: Vec::new() }
+            .flat_map(|member| models().map(move |(number, model)| Service::new(fleet, member.clone(), number, model)))
+            .collect();
+        Self { fleet, turns: Turns::new(fleet, services.len()), services, regressions: Vec::new() }
     }
 
     /// The baselines that the answers are measured against, established when the fleet began.
@@ -91,14 +91,9 @@ impl<'a> Answers<'a> {
 
     /// The answers of the next model at this tick; at the end of a tick the next one begins. `None` at the end.
     pub(super) fn advance(&mut self) -> Option<Vec<NewQualityMetric>> {
-        if self.turn == self.services.len() {
-            self.turn = 0;
-            self.tick += 1;
-        }
-        let time = self.fleet.time(self.tick)?;
-        let service = self.services.get_mut(self.turn)?;
-        self.turn += 1;
-        let answers = service.answers(self.fleet, self.tick, time);
+        let (turn, time) = self.turns.next()?;
+        let service = self.services.get_mut(turn)?;
+        let answers = service.answers(self.fleet, self.turns.tick, time);
         service.watch(self.fleet, time, &mut self.regressions);
         Some(answers)
     }

@@ -57,6 +57,32 @@ pub struct Fleet {
     pub at: DateTime<Utc>,
 }
 
+/// Goes through a fleet's time, and at each tick through everybody who has rows then.
+struct Turns<'a> {
+    fleet: &'a Fleet,
+    /// How many take a turn at each tick.
+    of: usize,
+    tick: u32,
+    turn: usize,
+}
+
+impl<'a> Turns<'a> {
+    const fn new(fleet: &'a Fleet, of: usize) -> Self {
+        Self { fleet, of, tick: 0, turn: 0 }
+    }
+
+    /// Whose turn it is, and when; `None` at the end.
+    fn next(&mut self) -> Option<(usize, DateTime<Utc>)> {
+        if self.turn == self.of {
+            self.turn = 0;
+            self.tick += 1;
+        }
+        let time = self.fleet.time(self.tick).filter(|_| self.of > 0)?;
+        self.turn += 1;
+        Some((self.turn - 1, time))
+    }
+}
+
 /// One customer of a fleet.
 #[derive(Debug, Clone)]
 struct Member {
@@ -187,10 +213,13 @@ pub fn run(pool: &Pool, fleet: &Fleet, writing: Writing<'_>) -> Result<Report> {
 pub fn plan(conn: &mut PgConnection, fleet: &Fleet) -> Result<Report> {
     super::read(conn, |conn| {
         check(conn, fleet)?;
-        let tables = each_chunk(fleet, |chunk| {
-            let present = chunk.present(conn).doing(format!("look for the fleet's rows of {}", chunk.table()))?.len();
-            Ok(counts(chunk.table(), chunk.len() - present, present, 0))
-        })?;
+        let mut look = |rows: &dyn Rows| {
+            let present = rows.present(conn).doing(format!("look for the fleet's rows of {}", rows.table()))?.len();
+            Ok(counts(rows.table(), rows.len() - present, present, 0))
+        };
+        let mut tables = each_chunk(fleet, &mut look)?;
+        tables.push(look(&Answers::new(fleet).baselines())?);
+        tables.push(look(&fleet.rows_of_customers())?);
         Ok(report(fleet, &tables))
     })
 }
@@ -220,16 +249,11 @@ pub fn remove(conn: &mut PgConnection, fleet: &Fleet) -> Result<Report> {
     super::write(conn, |conn| {
         lock(conn, &customers)?;
         lock(conn, &baselines)?;
-        let mut unchecked = true;
-        let tables = each_chunk(fleet, |chunk| {
-            // The samples and what follows from them come first: what then still refers to these two is not ours.
-            if unchecked && [baselines.table(), customers.table()].contains(&chunk.table()) {
-                removal::check_only_used_by(conn, &[&customers, &baselines])?;
-                unchecked = false;
-            }
-            let removed = chunk.delete(conn).doing(format!("remove the fleet's rows of {}", chunk.table()))?;
-            Ok(counts(chunk.table(), 0, 0, removed))
-        })?;
+        let mut tables = each_chunk(fleet, |chunk| delete(conn, chunk))?;
+        // What still refers to these two is not ours.
+        removal::check_only_used_by(conn, &[&customers, &baselines])?;
+        tables.push(delete(conn, &baselines)?);
+        tables.push(delete(conn, &customers)?);
         Ok(report(fleet, &tables))
     })
 }
@@ -271,19 +295,19 @@ impl Writer<'_> {
     /// Samples, and the scaling events that follow from them.
     fn resources(&mut self, conn: &mut PgConnection) -> Result<Vec<TableReport>> {
         let mut resources = Resources::new(self.fleet);
-        let samples = self.stream(|| Some((resources.advance()?, resources.tick)))?;
+        let samples = self.stream(|| Some((resources.advance()?, resources.turns.tick)))?;
         Ok(vec![samples, insert(conn, &resources.decisions)?])
     }
 
     /// Answers, and the regressions that they show.
     fn answers(&mut self, conn: &mut PgConnection, mut answers: Answers<'_>) -> Result<Vec<TableReport>> {
-        let judged = self.stream(|| Some((answers.advance()?, answers.tick)))?;
+        let judged = self.stream(|| Some((answers.advance()?, answers.turns.tick)))?;
         Ok(vec![judged, insert(conn, &answers.regressions)?])
     }
 
     fn agents(&mut self) -> Result<TableReport> {
         let mut agents = Agents::new(self.fleet);
-        self.stream(|| Some((agents.advance()?, agents.tick)))
+        self.stream(|| Some((agents.advance()?, agents.turns.tick)))
     }
 
     /// Writes what `advance` gives, batch by batch, each with the number of its tick.
@@ -321,6 +345,11 @@ fn insert(conn: &mut PgConnection, rows: &dyn Rows) -> Result<TableReport> {
     Ok(counts(rows.table(), inserted, rows.len() - inserted, 0))
 }
 
+fn delete(conn: &mut PgConnection, rows: &dyn Rows) -> Result<TableReport> {
+    let removed = rows.delete(conn).doing(format!("remove the fleet's rows of {}", rows.table()))?;
+    Ok(counts(rows.table(), 0, 0, removed))
+}
+
 fn lock(conn: &mut PgConnection, rows: &dyn Rows) -> Result<()> {
     rows.lock(conn).doing(format!("lock the fleet's rows of {}", rows.table())).map(drop)
 }
@@ -335,7 +364,7 @@ fn is_untouched(conn: &mut PgConnection, customers: &dyn Rows) -> Result<bool> {
     Ok(!begun)
 }
 
-/// Goes through all rows of a fleet in chunks, each after those that refer to it, and sums up what is done to them.
+/// Goes in chunks through the rows that hang on a fleet's customers and baselines, and says what is done to each.
 fn each_chunk(fleet: &Fleet, mut work: impl FnMut(&dyn Rows) -> Result<TableReport>) -> Result<Vec<TableReport>> {
     let mut tables = Vec::new();
     let mut resources = Resources::new(fleet);
@@ -352,8 +381,6 @@ fn each_chunk(fleet: &Fleet, mut work: impl FnMut(&dyn Rows) -> Result<TableRepo
     for chunk in chunks(|| agents.advance()) {
         tables.push(work(&chunk)?);
     }
-    tables.push(work(&answers.baselines())?);
-    tables.push(work(&fleet.rows_of_customers())?);
     Ok(tables)
 }
 

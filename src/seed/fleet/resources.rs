@@ -9,7 +9,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::load::{Load, two_decimals};
-use super::{Fleet, Member};
+use super::{Fleet, Member, Turns};
 use crate::enums::{ResourceType, ScalingEventType};
 use crate::ingest::ids::sample_id_of;
 use crate::models::{NewResourceMetric, NewScalingEvent};
@@ -32,8 +32,7 @@ const COST: f64 = 10.0;
 pub(super) struct Resources<'a> {
     fleet: &'a Fleet,
     customers: Vec<Customer>,
-    pub(super) tick: u32,
-    turn: usize,
+    pub(super) turns: Turns<'a>,
     /// The decisions so far, in the order of time.
     pub(super) decisions: Vec<NewScalingEvent>,
 }
@@ -69,19 +68,14 @@ struct Decision {
 
 impl<'a> Resources<'a> {
     pub(super) fn new(fleet: &'a Fleet) -> Self {
-        let customers = fleet.members().map(|member| Customer::new(fleet, member)).collect();
-        Self { fleet, customers, tick: 0, turn: 0, decisions: Vec::new() }
+        let customers: Vec<_> = fleet.members().map(|member| Customer::new(fleet, member)).collect();
+        Self { fleet, turns: Turns::new(fleet, customers.len()), customers, decisions: Vec::new() }
     }
 
     /// The samples of the next customer at this tick; at the end of a tick the next one begins. `None` at the end.
     pub(super) fn advance(&mut self) -> Option<Vec<NewResourceMetric>> {
-        if self.turn == self.customers.len() {
-            self.turn = 0;
-            self.tick += 1;
-        }
-        let time = self.fleet.time(self.tick)?;
-        let customer = self.customers.get_mut(self.turn)?;
-        self.turn += 1;
+        let (turn, time) = self.turns.next()?;
+        let customer = self.customers.get_mut(turn)?;
         let load = customer.load.at(time, self.fleet.interval(), &mut customer.random);
         let used = customer.utilization(load);
         let samples = customer.samples(self.fleet, time, used);
