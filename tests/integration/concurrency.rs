@@ -13,7 +13,6 @@ use std::time::{Duration, Instant};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use optiinfra_db::Error;
 use optiinfra_db::connection::{self, Target};
 use optiinfra_db::local::Status;
@@ -21,8 +20,8 @@ use optiinfra_db::migrate::{self, EMBEDDED, Goal, Migration, Migrator, StartupPo
 use optiinfra_db::verify::catalog::{self, Entry, Kind};
 
 use crate::support::{
-    Dbctl, OwnDatabase, Pooler, Run, Scratch, TestDb, figures, migration_locks, number, rounds, spread,
-    take_migration_lock,
+    Dbctl, OwnDatabase, Pooler, Run, Scratch, TestDb, figures, limit, migration_locks, number, rounds, signal, spread,
+    take_migration_lock, until,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -52,21 +51,6 @@ const INDEXES: Migration = Migration {
     up: "CREATE INDEX CONCURRENTLY IF NOT EXISTS t_a ON t (a); CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS t_a_key ON t (a);",
     down: "DROP INDEX CONCURRENTLY IF EXISTS t_a_key; DROP INDEX CONCURRENTLY IF EXISTS t_a;",
 };
-
-/// Waits until something is so, and says how long that took.
-#[track_caller]
-fn until(what: &str, limit: Duration, mut is_so: impl FnMut() -> bool) -> Duration {
-    let begin = Instant::now();
-    while !is_so() {
-        assert!(begin.elapsed() < limit, "not within {limit:?}: {what}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    begin.elapsed()
-}
-
-fn signal(child: &Child, signal: Signal) {
-    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), signal).unwrap();
-}
 
 /// Random moments of a run, from its begin to a little behind its end.
 struct Moments {
@@ -183,7 +167,8 @@ fn a_killed_run_leaves_a_whole_number_of_migrations_and_no_lock() {
     figures(&format!("kill -9: migrations left: {}; lock free after: {}", tally(&counts), spread(&freed)));
 }
 
-/// A session in a transaction that others have to wait for, until it is dropped.
+/// A session in a transaction that others have to wait for, until it is dropped. In a database where nothing else is, so
+/// that who waits is the run that the test has started.
 struct Blocker {
     /// To look with: a transaction sees the other sessions as they were when it looked first.
     observer: PgConnection,
@@ -221,7 +206,7 @@ impl Blocker {
 
 /// A database whose next migration has to wait for a reader.
 fn blocked() -> (TestDb, Blocker) {
-    let db = TestDb::empty();
+    let db = TestDb::alone();
     Migrator::default().run(&mut db.conn(), &Goal::Version(BEFORE_ALTERING.to_owned())).unwrap();
     let reader = Blocker::new(&db, READ_QUALITY);
     (db, reader)
@@ -374,7 +359,7 @@ fn readers_beside_a_migration_that_meets_a_lock_wait_no_longer_than_its_limit() 
     });
     let longest = times.iter().max().unwrap();
     assert!(*longest > Duration::from_millis(100), "the readers met the migration: {longest:?}");
-    assert!(*longest <= Duration::from_millis(500 + 500), "{longest:?}");
+    assert!(*longest <= limit(Duration::from_millis(500 + 500)), "{longest:?}");
     assert_eq!(number(&mut blocker, "SELECT count(*) FROM __diesel_schema_migrations"), 1);
     figures(&format!("reads beside ALTER TABLE with lock_timeout 500 ms: {}", spread(&times)));
 }
@@ -386,7 +371,7 @@ fn a_run_that_does_not_get_a_table_in_time_is_exit_4_with_nothing_applied() {
     let run = Dbctl::on(&db).run("migrate --lock-wait 1");
     assert_eq!(run.code, Some(4), "{run:#?}");
     assert!(run.stderr.contains(&format!("migration {ALTERING} met a lock")), "{run:#?}");
-    assert!(begin.elapsed() < 4 * SECOND);
+    assert!(begin.elapsed() < limit(4 * SECOND));
     assert_eq!(whole_number(&mut db.conn()), 5);
     assert_eq!(migration_locks(&mut db.conn()), 0);
 }
@@ -444,7 +429,7 @@ fn interrupt(child: Child, with: Signal, code: i32, state: &str) -> Duration {
     let run = Run::of(child);
     let took = begin.elapsed();
     assert_eq!(run.code, Some(code), "{run:#?}");
-    assert!(took < 2 * SECOND, "{took:?} {run:#?}");
+    assert!(took < limit(2 * SECOND), "{took:?} {run:#?}");
     let told: Vec<_> = run.stderr.lines().filter(|line| line.starts_with("interrupted: ")).collect();
     assert_eq!(told.len(), 1, "{run:#?}");
     assert!(told[0].contains(state) && !run.stderr.contains("error:"), "{run:#?}");
@@ -485,7 +470,7 @@ fn a_signal_ends_a_run_at_any_moment_with_a_whole_number_of_migrations() {
         times.push(begin.elapsed());
         // Before it listens the signal simply ends it; at its end it may be done.
         assert!(matches!(run.code, Some(130 | 0) | None), "{run:#?}");
-        assert!(times.iter().all(|took| *took < 2 * SECOND), "{run:#?}");
+        assert!(times.iter().all(|took| *took < limit(2 * SECOND)), "{run:#?}");
         until("the lock is free", SECOND, || migration_locks(&mut db.conn()) == 0);
         let applied = whole_number(&mut db.conn());
         moments.learn(applied);
@@ -497,14 +482,14 @@ fn a_signal_ends_a_run_at_any_moment_with_a_whole_number_of_migrations() {
 
 #[test]
 fn a_signal_ends_a_run_that_waits_for_another_one() {
-    let db = TestDb::empty();
+    let db = TestDb::alone();
     let mut holder = db.conn();
     take_migration_lock(&mut holder);
     let child = Dbctl::on(&db).spawn("migrate");
     let schema = db.schema();
     until("the run waits", 20 * SECOND, || {
-        let waits = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'optiinfra-dbctl/migrate' \
-                     AND query LIKE '%pg_try_advisory_lock%'";
+        let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                     AND application_name = 'optiinfra-dbctl/migrate' AND query LIKE '%pg_try_advisory_lock%'";
         number(&mut holder, waits) > 0
     });
     interrupt(child, Signal::SIGINT, 130, "nothing is half done");
@@ -517,7 +502,7 @@ fn a_signal_ends_a_run_that_waits_for_another_one() {
 
 #[test]
 fn a_signal_ends_seed_and_verify_in_their_statement() {
-    let db = TestDb::migrated();
+    let db = TestDb::alone().migrate();
     // stats waits for nobody.
     for command in ["seed --all", "verify"] {
         let mut holder = Blocker::new(&db, "BEGIN; LOCK TABLE customers IN ACCESS EXCLUSIVE MODE");
@@ -532,7 +517,7 @@ fn a_signal_ends_seed_and_verify_in_their_statement() {
 
 #[test]
 fn a_question_that_a_signal_cancelled_is_no_skipped_check() {
-    let db = TestDb::migrated();
+    let db = TestDb::alone().migrate();
     assert_eq!(Dbctl::on(&db).run("seed --all").code, Some(0));
     // The schema's name makes a lock of its own.
     let lock = format!("hashtext('{}')", db.schema());

@@ -7,7 +7,7 @@ mod example;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
@@ -21,10 +21,12 @@ use optiinfra_db::models::{Agent, Customer, NewResourceMetric};
 use optiinfra_db::{Error, ingest};
 
 use self::example::{Options, Owners};
-use crate::support::{Scratch, TestDb, agent, at, customer, figures, ground, new_resource_metric, number, rounds};
+use crate::support::{
+    Scratch, TestDb, agent, at, customer, figures, ground, new_resource_metric, number, rounds, until,
+};
 
 const CHUNK: usize = 200;
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(20);
 
 /// The victim's orders: where to write, whose rows, and into which table.
 const ORDERS: &str = "OPTIINFRA_TEST_BULK_LOAD";
@@ -38,15 +40,6 @@ fn sample(agent: &Agent, customer: &Customer, minute: usize) -> NewResourceMetri
     row.timestamp = at(0) + chrono::TimeDelta::seconds(i64::try_from(minute).unwrap());
     row.id = Some(ingest::ids::sample_id_of(row.timestamp, &minute.to_be_bytes()));
     row
-}
-
-#[track_caller]
-fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let begin = Instant::now();
-    while !is_so() {
-        assert!(begin.elapsed() < LIMIT, "not within {LIMIT:?}: {what}");
-        std::thread::sleep(Duration::from_millis(1));
-    }
 }
 
 // --- Killed processes ---
@@ -93,11 +86,11 @@ fn after_many_kills_and_a_run_to_the_end_exactly_the_inputs_rows_are_there() {
             let mut child = start_victim(&db, table, &agent, &customer);
             // It has to be at it, and somewhere else in its work each time.
             let chunks = i64::try_from(round % 3).unwrap();
-            until("the victim writes", || count(&mut conn, table) > before + chunks * 200);
+            until("the victim writes", LIMIT, || count(&mut conn, table) > before + chunks * 200);
             assert_eq!(child.try_wait().unwrap(), None, "the victim ended before it was killed");
             child.kill().unwrap();
             child.wait().unwrap();
-            until("its sessions end", || {
+            until("its sessions end", LIMIT, || {
                 let schema = db.schema();
                 let sessions = format!(
                     "SELECT count(*) FROM pg_stat_activity a WHERE application_name = 'victim' AND EXISTS (SELECT FROM \
@@ -166,7 +159,7 @@ fn a_lost_connection_leaves_whole_chunks_and_the_retry_completes() {
             sample(&agent, &customer, minute)
         });
         let error = write_while(&pool, connections, rows);
-        until("no other is writing", || {
+        until("no other is writing", LIMIT, || {
             number(
                 &mut conn,
                 &format!("SELECT count(*) FROM pg_stat_activity WHERE application_name = '{name}' AND state <> 'idle'"),
@@ -204,7 +197,7 @@ fn a_stopped_server_leaves_whole_chunks_and_the_retry_completes() {
             sample(&agent, &customer, minute)
         });
         let error = write_while(&pool, 2, rows);
-        until("the server is gone", || !matches!(scratch.cluster.status().unwrap(), Status::Running { .. }));
+        until("the server is gone", LIMIT, || !matches!(scratch.cluster.status().unwrap(), Status::Running { .. }));
         scratch.cluster.start().unwrap();
         let mut conn = connection::connect(&scratch.cluster.target(), "test").unwrap();
         let before = i64::try_from(there).unwrap();

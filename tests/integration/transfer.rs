@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -16,8 +16,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Bool, Nullable, Text};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use optiinfra_db::enums::AgentType;
 use optiinfra_db::ingest::OnConflict;
 use optiinfra_db::models::{Agent, AgentMetric, Customer, NewEvent, NewQualityMetric, NewResourceMetric};
@@ -28,7 +27,7 @@ use optiinfra_db::verify::{self, Outcome};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::{Dbctl, Run, TestDb, customer, figures, ground, number, rounds};
+use crate::support::{Dbctl, Run, TestDb, customer, figures, ground, ground_in, limit, number, rounds, signal, until};
 
 /// A folder of the test's own, for the files of a run.
 struct Folder(tempfile::TempDir);
@@ -848,7 +847,7 @@ fn a_signal_ends_an_export_that_nobody_reads() {
     signal(&child, Signal::SIGINT);
     let begun = Instant::now();
     let run = Run::of(child);
-    assert!(begun.elapsed() < Duration::from_secs(2), "{run:#?}");
+    assert!(begun.elapsed() < limit(Duration::from_secs(2)), "{run:#?}");
     assert_eq!(run.code, Some(130), "{run:#?}");
     assert!(run.stderr.starts_with("interrupted: "), "{run:#?}");
 }
@@ -1042,13 +1041,9 @@ fn a_bad_row_too_many_ends_a_retryable_import_and_the_mended_file_completes_it()
     assert_eq!((&report["skipped"], rows(&mut conn, "resource_metrics")), (&json!(written), 30_000));
 }
 
-fn signal(child: &Child, signal: Signal) {
-    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), signal).unwrap();
-}
-
 #[test]
 fn a_signal_leaves_nothing_of_an_import_and_whole_chunks_of_a_retryable_one() {
-    let (db, mut conn, agent, customer) = ground(AgentType::Resource);
+    let (db, mut conn, agent, customer) = ground_in(TestDb::alone().migrate(), AgentType::Resource);
     let folder = Folder::new();
     let rejects = folder.path("rejects.csv");
     for (arguments, state) in [("", "nothing is half done"), ("--on-conflict skip", "the same command again")] {
@@ -1063,18 +1058,14 @@ fn a_signal_leaves_nothing_of_an_import_and_whole_chunks_of_a_retryable_one() {
             }
             stdin.flush().unwrap();
             // It waits for more, and the first rows are on the server.
-            let application = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'optiinfra-dbctl/import' \
-                AND backend_xmin IS NULL AND state LIKE 'idle%'";
-            let begun = Instant::now();
-            while number(&mut conn, application) == 0 {
-                assert!(begun.elapsed() < Duration::from_secs(20));
-                std::thread::sleep(Duration::from_millis(2));
-            }
+            let application = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                AND application_name = 'optiinfra-dbctl/import' AND backend_xmin IS NULL AND state LIKE 'idle%'";
+            until("the import waits", Duration::from_secs(20), || number(&mut conn, application) > 0);
             signal(&child, with);
             let begun = Instant::now();
             let run = Run::of(child);
             drop(stdin);
-            assert!(begun.elapsed() < Duration::from_secs(2), "{run:#?}");
+            assert!(begun.elapsed() < limit(Duration::from_secs(2)), "{run:#?}");
             assert_eq!(run.code, Some(if with == Signal::SIGINT { 130 } else { 143 }), "{run:#?}");
             assert!(run.stderr.contains(state) && run.stdout.is_empty(), "{run:#?}");
             let left = rows(&mut conn, "resource_metrics");

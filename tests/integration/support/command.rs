@@ -3,7 +3,15 @@
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
 use super::TestDb;
+
+/// Sends a signal to an invocation that runs.
+pub fn signal(child: &Child, signal: Signal) {
+    kill(Pid::from_raw(i32::try_from(child.id()).expect("a process id")), signal).expect("the process is there");
+}
 
 /// An invocation of the binary, without anything of the tester's environment that would tell it where to connect.
 pub struct Dbctl {

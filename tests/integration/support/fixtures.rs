@@ -50,7 +50,11 @@ pub fn agent(conn: &mut PgConnection, kind: AgentType) -> Agent {
 
 /// A migrated database, a connection to it, and what nearly every row hangs on.
 pub fn ground(kind: AgentType) -> (TestDb, PgConnection, Agent, Customer) {
-    let db = TestDb::migrated();
+    ground_in(TestDb::migrated(), kind)
+}
+
+/// The same in a schema that is there.
+pub fn ground_in(db: TestDb, kind: AgentType) -> (TestDb, PgConnection, Agent, Customer) {
     let mut conn = db.conn();
     let agent = agent(&mut conn, kind);
     let customer = customer(&mut conn);

@@ -11,11 +11,11 @@ mod tcp_server;
 mod test_db;
 
 pub use certificates::{Authority, Certificate, Validity};
-pub use command::{Dbctl, Run};
+pub use command::{Dbctl, Run, signal};
 pub use fixtures::*;
 pub use pooler::Pooler;
 pub use rows::*;
 pub use scratch::Scratch;
-pub use soak::{figures, rounds, spread};
+pub use soak::{figures, limit, rounds, spread, until};
 pub use tcp_server::TcpServer;
 pub use test_db::{OwnDatabase, Role, TestDb, migration_locks, number, take_migration_lock};

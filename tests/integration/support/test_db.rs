@@ -21,22 +21,38 @@ pub(super) fn cluster() -> &'static Ephemeral {
 /// A schema that belongs to one test.
 pub struct TestDb {
     schema: String,
+    /// Where the schema is, if not among those of the other tests.
+    database: Option<OwnDatabase>,
 }
 
 impl TestDb {
     /// An empty schema.
     pub fn empty() -> Self {
-        let schema = format!("test_{}", Uuid::new_v4().simple());
-        let mut conn = connection::connect(&cluster().target(), "test").expect("a connection to the suite's cluster");
-        conn.batch_execute(&format!("CREATE SCHEMA {schema}")).expect("a schema for the test");
-        Self { schema }
+        Self::of(None)
+    }
+
+    /// An empty schema in a database where nothing else is. For a test that looks at sessions, or holds a transaction
+    /// open: whoever builds an index CONCURRENTLY waits for every transaction of the database.
+    pub fn alone() -> Self {
+        Self::of(Some(OwnDatabase::empty()))
+    }
+
+    fn of(database: Option<OwnDatabase>) -> Self {
+        let db = Self { schema: format!("test_{}", Uuid::new_v4().simple()), database };
+        let create = format!("CREATE SCHEMA {}", db.schema);
+        db.conn_outside().batch_execute(&create).expect("a schema for the test");
+        db
     }
 
     /// A schema with every migration applied.
     pub fn migrated() -> Self {
-        let db = Self::empty();
-        Migrator::default().run(&mut db.conn(), &Goal::Head).expect("every migration applies");
-        db
+        Self::empty().migrate()
+    }
+
+    /// Applies every migration.
+    pub fn migrate(self) -> Self {
+        Migrator::default().run(&mut self.conn(), &Goal::Head).expect("every migration applies");
+        self
     }
 
     /// A fresh connection whose `search_path` is the schema.
@@ -44,9 +60,12 @@ impl TestDb {
         connection::connect(&self.target(), "test").expect("a connection to the suite's cluster")
     }
 
-    /// A fresh connection to the suite's database that does not look into the schema.
+    /// A fresh connection to the schema's database that does not look into the schema.
     pub fn conn_outside(&self) -> PgConnection {
-        connection::connect(&cluster().target(), "test").expect("a connection to the suite's cluster")
+        match &self.database {
+            Some(database) => database.conn(),
+            None => connection::connect(&cluster().target(), "test").expect("a connection to the suite's cluster"),
+        }
     }
 
     /// Where the schema is.
@@ -56,7 +75,8 @@ impl TestDb {
 
     /// The same as a URL.
     pub fn url(&self) -> String {
-        format!("{}&options=-csearch_path%3D{}", cluster().url(), self.schema)
+        let database = self.database.as_ref().map_or_else(|| cluster().url(), OwnDatabase::url);
+        format!("{database}&options=-csearch_path%3D{}", self.schema)
     }
 
     /// The same as a URL, as another role.
@@ -142,10 +162,14 @@ impl OwnDatabase {
         Self { name }
     }
 
+    /// A URL of it.
+    fn url(&self) -> String {
+        cluster().url().replace("/optiinfra?", &format!("/{}?", self.name))
+    }
+
     /// A URL of it, as another role.
     pub fn url_as(&self, role: &str) -> String {
-        let url = cluster().url().replace("user=optiinfra", &format!("user={role}"));
-        url.replace("/optiinfra?", &format!("/{}?", self.name))
+        self.url().replace("user=optiinfra", &format!("user={role}"))
     }
 
     /// The database's name.
