@@ -552,16 +552,13 @@ pub enum RolesAction {
     /// No password is set: do that with \password in psql. Run it again after migrations that add columns or tables.
     Apply(RolesApply),
     /// List every role, right, membership, policy and owner that is missing or too much; exit with 1 if there is any.
-    Check {
-        #[command(flatten)]
-        prefix: RolesPrefix,
-    },
+    Check(RolesWanted),
 }
 
 #[derive(Debug, Args)]
 pub struct RolesApply {
     #[command(flatten)]
-    pub prefix: RolesPrefix,
+    pub wanted: RolesWanted,
 
     /// Make the owner role the owner of the tables, types and functions. Whoever owns them now loses them.
     #[arg(long)]
@@ -569,10 +566,15 @@ pub struct RolesApply {
 }
 
 #[derive(Debug, Args)]
-pub struct RolesPrefix {
+pub struct RolesWanted {
     /// What the names of the roles begin with: roles are the cluster's, and it may hold several databases.
     #[arg(long, value_name = "PREFIX", default_value_t = Prefix::default())]
     pub prefix: Prefix,
+
+    /// Call PostgreSQL's comparison of enums leakproof in this database, so that a customer's filter on an enum finds its
+    /// index under row security too. Takes a superuser.
+    #[arg(long)]
+    pub leakproof_enums: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -3,7 +3,7 @@
 use optiinfra_db::roles::{self, Direction, Finding, Options, Report};
 use serde::Serialize;
 
-use crate::cli::{Global, RolesAction, RolesApply};
+use crate::cli::{Global, RolesAction, RolesApply, RolesWanted};
 use crate::exit::Exit;
 use crate::output::{Output, Table};
 use crate::target;
@@ -21,15 +21,19 @@ pub fn run(action: &RolesAction, global: &Global, out: &mut Output) -> anyhow::R
             applied(&report, out)?;
             Ok(Exit::Done)
         }
-        RolesAction::Check { prefix } => {
-            let findings = roles::check(&mut target::connect_read_only(global, out, "roles")?, &prefix.prefix)?;
+        RolesAction::Check(args) => {
+            let findings = roles::check(&mut target::connect_read_only(global, out, "roles")?, &wanted(args))?;
             check(&findings, out)
         }
     }
 }
 
 fn options(args: &RolesApply) -> Options {
-    Options { prefix: args.prefix.prefix.clone(), take_ownership: args.take_ownership }
+    Options { take_ownership: args.take_ownership, ..wanted(&args.wanted) }
+}
+
+fn wanted(args: &RolesWanted) -> Options {
+    Options { prefix: args.prefix.clone(), take_ownership: false, leakproof_enums: args.leakproof_enums }
 }
 
 /// The plan as a script that can be read, and run as it is.

@@ -102,6 +102,9 @@ def only_dropped(extra=()):
     ]
 
 
+# The table without an index or a key: what a row costs before anything is checked or found again.
+BARE = ("CREATE TABLE bare (LIKE resource_metrics INCLUDING DEFAULTS)", "DROP TABLE resource_metrics", "ALTER TABLE bare RENAME TO resource_metrics")
+
 # Name, schema to begin with, what is changed, and why it is there.
 VARIANTS = (
     ("as deployed, 12 indexes", "deployed", [], "the platform's schema, with UUIDv7"),
@@ -146,3 +149,22 @@ READS = {
         "the same of one who stopped": f"SELECT * FROM quality_metrics WHERE customer_id = {LAST} AND model_name = 'gpt-4' {NEWEST} 1",
     },
 }
+
+# What a customer asks, with room for a filter on the customer, and which one asks: the last stopped reporting.
+TENANTS_QUESTIONS = {
+    "number of samples": ("SELECT count(*) FROM resource_metrics WHERE {}", 0),
+    "average of each instance": ("SELECT instance_id, avg(metric_value) FROM resource_metrics WHERE {} GROUP BY instance_id", 0),
+    "ten minutes of an instance": (
+        "SELECT * FROM resource_metrics WHERE {} AND instance_id = 'i-00000000' "
+        "AND \"timestamp\" >= now() - interval '10 minutes' ORDER BY \"timestamp\", id", 0),
+    "newest sample of a metric": (f"SELECT * FROM resource_metrics WHERE {{}} AND {GPU} {NEWEST} 1", 0),
+    "newest sample of a customer who stopped": (f"SELECT * FROM resource_metrics WHERE {{}} AND {GPU} {NEWEST} 1", -1),
+    "average of a resource type over an hour": (
+        "SELECT avg(metric_value) FROM resource_metrics WHERE {} AND resource_type = 'gpu' "
+        "AND \"timestamp\" >= now() - interval '1 hour'", 0),
+    "newest hallucinations, a page": (f"SELECT * FROM quality_metrics WHERE {{}} AND hallucination_detected {NEWEST} 20", 0),
+}
+
+
+def as_application(number):
+    return ["SET ROLE optiinfra_app", f"SET app.customer_id = 'c0000000-0000-0000-0000-{number:012x}'"]

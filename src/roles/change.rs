@@ -51,7 +51,7 @@ fn object(fact: &Fact) -> String {
         Kind::Role | Kind::Attribute | Kind::Membership | Kind::Setting => format!("role {}", fact.subject),
         Kind::TableOwner | Kind::TableGrant | Kind::Policy => format!("table {}", fact.object),
         Kind::TypeOwner => format!("type {}", fact.object),
-        Kind::FunctionOwner => format!("function {}", fact.object),
+        Kind::FunctionOwner | Kind::Leakproof => format!("function {}", fact.object),
         Kind::SchemaGrant => "the schema".to_owned(),
         Kind::ColumnGrant | Kind::Column => format!("column {}", fact.object),
         Kind::DefaultGrant => format!("tables that {} will create", fact.object),
@@ -76,6 +76,7 @@ fn problem(difference: Direction, fact: &Fact, found: &BTreeSet<Fact>) -> String
         (Kind::Policy, Direction::Missing) => format!("has no policy {subject} {what}"),
         (Kind::Policy, Direction::TooMuch) => format!("has the policy {subject} {what}"),
         (Kind::View, _) => format!("shows {subject} what its owner sees: make it WITH (security_invoker)"),
+        (Kind::Leakproof, _) => "is not leakproof: under row security a filter on an enum finds no index".to_owned(),
         _ => format!("{subject} {what}"),
     }
 }
@@ -135,6 +136,7 @@ pub(super) fn statements(place: &Place, prefix: &Prefix, missing: &BTreeSet<Fact
     }
     all.extend(of(extra, Kind::Policy).iter().map(|fact| write.drop_policy(fact)));
     all.extend(of(missing, Kind::Policy).iter().map(|fact| write.create_policy(fact)));
+    all.extend(of(missing, Kind::Leakproof).iter().map(leakproof));
     all.extend(membership.iter().map(|fact| write.membership(fact, false)));
     all
 }
@@ -287,6 +289,11 @@ impl Writer<'_> {
         let operator = role(Role::Operator);
         raw!("CREATE POLICY {name} ON {table} TO {operator} USING (true) WITH CHECK (true)", name, table, operator)
     }
+}
+
+/// The comparisons of enums have one signature.
+fn leakproof(fact: &Fact) -> Sql {
+    raw!("ALTER FUNCTION pg_catalog.{name}(anyenum, anyenum) LEAKPROOF", name = Sql::identifier(&fact.object))
 }
 
 /// A privilege by the server's word for it.

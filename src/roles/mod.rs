@@ -118,6 +118,9 @@ pub struct Options {
     pub prefix: Prefix,
     /// Whether to make the owner the owner of the tables, types and functions.
     pub take_ownership: bool,
+    /// Whether to call PostgreSQL's comparison of enums leakproof in this database, so that a filter on an enum finds
+    /// its index under row security too. Takes a superuser; what is called so already stays.
+    pub leakproof_enums: bool,
 }
 
 /// How the roles and rights differ from what they should be.
@@ -176,9 +179,8 @@ pub fn plan(conn: &mut PgConnection, options: &Options) -> Result<Report> {
 /// # Errors
 ///
 /// As [`plan`].
-pub fn check(conn: &mut PgConnection, prefix: &Prefix) -> Result<Vec<Finding>> {
-    let options = Options { prefix: prefix.clone(), take_ownership: false };
-    Ok(plan(conn, &options)?.findings)
+pub fn check(conn: &mut PgConnection, options: &Options) -> Result<Vec<Finding>> {
+    Ok(plan(conn, options)?.findings)
 }
 
 /// Makes the roles and rights what they should be, in one transaction. A second time it changes nothing.
@@ -246,7 +248,7 @@ fn difference(conn: &mut PgConnection, options: &Options, place: &Place) -> Resu
     let prefix = &options.prefix;
     let mut found = state::read(conn, prefix)?;
     let wanted = wanted::facts(options, &found);
-    let compared = |fact: &&Fact| !matches!(fact.kind, Kind::Column) && !fact.kind.is_ownership();
+    let compared = |fact: &&Fact| !matches!(fact.kind, Kind::Column | Kind::Leakproof) && !fact.kind.is_ownership();
     let extra: BTreeSet<Fact> = found.iter().filter(compared).filter(|fact| !wanted.contains(fact)).cloned().collect();
     let findings = change::findings(&wanted, &found, &extra);
 

@@ -43,10 +43,12 @@ pub(super) enum Kind {
     Column,
     /// The view `object` shows `subject` what its owner sees.
     View,
+    /// PostgreSQL's function `object` is called leakproof.
+    Leakproof,
 }
 
 impl Kind {
-    const ALL: [(&str, Self); 14] = [
+    const ALL: [(&str, Self); 15] = [
         ("role", Self::Role),
         ("attribute", Self::Attribute),
         ("membership", Self::Membership),
@@ -61,6 +63,7 @@ impl Kind {
         ("policy", Self::Policy),
         ("column", Self::Column),
         ("view", Self::View),
+        ("leakproof", Self::Leakproof),
     ];
 
     pub(super) const fn is_ownership(self) -> bool {

@@ -18,7 +18,7 @@ use optiinfra_db::{Result, tenant};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::{Family, OwnDatabase, Role, TestDb, figures, number, rounds, unique};
+use crate::support::{Family, OwnDatabase, Role, TestDb, explain, figures, number, rounds, unique};
 
 /// A migrated schema with one row of every table for each of two customers, and a role that may do anything with rows
 /// and nothing else.
@@ -338,11 +338,6 @@ fn the_list_of_tenant_tables_and_their_policies_is_what_the_catalogue_says() {
 
 #[test]
 fn the_policy_is_read_once_a_query_and_finds_an_index_that_begins_with_the_customer() {
-    #[derive(QueryableByName)]
-    struct Line {
-        #[diesel(sql_type = Text, column_name = "QUERY PLAN")]
-        line: String,
-    }
     let world = World::new();
     let mut conn = world.own_session();
     // The tables are too small for an index to be worth while.
@@ -350,8 +345,7 @@ fn the_policy_is_read_once_a_query_and_finds_an_index_that_begins_with_the_custo
     let entries = catalog::read(&mut world.db.conn()).unwrap();
     let with_customer = entries.iter().filter(|e| e.kind == Kind::Column && e.object.ends_with(".customer_id"));
     for table in with_customer.map(Entry::table) {
-        let lines: Vec<Line> = diesel::sql_query(format!("EXPLAIN SELECT * FROM {table}")).load(&mut conn).unwrap();
-        let plan = lines.into_iter().map(|line| line.line).collect::<Vec<_>>().join("\n");
+        let plan = explain(&mut conn, "", &format!("SELECT * FROM {table}"));
         assert!(plan.contains("Index Cond: (customer_id = ") && plan.contains("InitPlan"), "{table}: {plan}");
         assert!(!plan.contains("current_setting"), "{table}: {plan}");
     }
@@ -457,16 +451,10 @@ fn errors_and_plans_say_nothing_of_foreign_rows() {
     let cast = refusal(&mut conn, "SELECT * FROM customers WHERE email::int = 1");
     assert_eq!(cast, format!("invalid input syntax for type integer: \"{}\"", world.own.customer.email));
 
-    for plan in
-        ["EXPLAIN (ANALYZE, VERBOSE) SELECT * FROM customers", "EXPLAIN SELECT * FROM customers WHERE email > 'm'"]
+    for (options, query) in
+        [("(ANALYZE, VERBOSE)", "SELECT * FROM customers"), ("", "SELECT * FROM customers WHERE email > 'm'")]
     {
-        #[derive(QueryableByName)]
-        struct Line {
-            #[diesel(sql_type = Text, column_name = "QUERY PLAN")]
-            line: String,
-        }
-        let lines: Vec<Line> = diesel::sql_query(plan).load(&mut conn).unwrap();
-        let text: String = lines.into_iter().map(|line| line.line).collect();
+        let text = explain(&mut conn, options, query);
         assert!(text.contains("customers") && !text.contains(&secret), "{text}");
     }
     assert_eq!(number(&mut conn, "SELECT count(*) FROM pg_stats WHERE tablename = 'customers'"), 0);

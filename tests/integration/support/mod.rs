@@ -18,4 +18,4 @@ pub use rows::*;
 pub use scratch::Scratch;
 pub use soak::{figures, limit, rounds, spread, until};
 pub use tcp_server::TcpServer;
-pub use test_db::{OwnDatabase, Role, TestDb, migration_locks, number, take_migration_lock};
+pub use test_db::{OwnDatabase, Role, TestDb, explain, migration_locks, number, take_migration_lock};

@@ -200,6 +200,18 @@ pub fn number(conn: &mut PgConnection, query: &str) -> i64 {
         .unwrap_or_else(|error| panic!("{query}: {error}"))
 }
 
+/// The server's plan for a query.
+pub fn explain(conn: &mut PgConnection, options: &str, query: &str) -> String {
+    #[derive(QueryableByName)]
+    struct Line {
+        #[diesel(sql_type = diesel::sql_types::Text, column_name = "QUERY PLAN")]
+        line: String,
+    }
+    let query = format!("EXPLAIN {options} {query}");
+    let lines: Vec<Line> = diesel::sql_query(&query).load(conn).unwrap_or_else(|error| panic!("{query}: {error}"));
+    lines.into_iter().map(|line| line.line).collect::<Vec<_>>().join("\n")
+}
+
 macro_rules! lock_key {
     () => {
         "hashtextextended(current_database() || '/' || current_schema(), 8062025)"
