@@ -2,10 +2,11 @@
 
 use std::num::NonZeroU16;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use clap::builder::PossibleValuesParser;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use optiinfra_db::layer::Layer;
 use optiinfra_db::roles::Prefix;
@@ -30,7 +31,7 @@ Exit codes:
 
 /// Migrates, seeds, verifies and summarises the OptiInfra database.
 #[derive(Debug, Parser)]
-#[command(name = "optiinfra-dbctl", version, after_help = AFTER_HELP, disable_help_subcommand = true)]
+#[command(name = "optiinfra-dbctl", version, after_help = AFTER_HELP)]
 pub struct Cli {
     #[command(flatten)]
     pub global: Global,
@@ -58,7 +59,7 @@ pub struct Global {
     #[arg(long, global = true, help_heading = "Connection")]
     pub require_tls: bool,
 
-    /// How to print the result.
+    /// Format of the result.
     #[arg(long, global = true, value_enum, default_value_t = Format::Table, help_heading = "Output")]
     pub format: Format,
 
@@ -66,7 +67,7 @@ pub struct Global {
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto, help_heading = "Output")]
     pub color: Color,
 
-    /// Say more on stderr; twice for still more.
+    /// Log what is done to stderr; twice for more detail.
     #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Output")]
     pub verbose: u8,
 
@@ -119,7 +120,7 @@ pub enum Command {
         action: Option<MigrateAction>,
     },
     /// Insert the platform's example data, or a made-up fleet of any size.
-    #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+    #[command(args_conflicts_with_subcommands = true)]
     Seed {
         #[command(flatten)]
         layers: SeedLayers,
@@ -128,9 +129,9 @@ pub enum Command {
     },
     /// Check the database against what the code and the platform's documents expect.
     Verify(Verify),
-    /// Show what is in the database and how it is doing.
+    /// Show what is in the database, and its health.
     Stats(Stats),
-    /// Make the database roles of the platform, or compare them with what they should be.
+    /// Create the platform's database roles, or compare them with what they should be.
     Roles {
         #[command(subcommand)]
         action: RolesAction,
@@ -204,7 +205,7 @@ pub struct Apply {
 #[derive(Debug, Args)]
 pub struct LockWait {
     /// Seconds to wait while another run migrates the same database, and for tables that others have locked.
-    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = "60", allow_negative_numbers = true, value_parser = seconds)]
     pub lock_wait: Duration,
 }
 
@@ -224,8 +225,8 @@ pub enum MigrateAction {
     },
     /// Undo the newest migrations and apply them again.
     Redo {
-        /// So many of them.
-        #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+        /// Number of migrations.
+        #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true, value_parser = whole::<u32>(1, 1000))]
         steps: u32,
         #[command(flatten)]
         confirm: Confirm,
@@ -238,9 +239,9 @@ pub enum MigrateAction {
         #[arg(long)]
         dry_run: bool,
     },
-    /// Record that the text of this build is right for applied migrations that were edited since.
+    /// Accept this build's text of migrations that were edited after they were applied.
     Repair {
-        /// Why it is right. Kept in the history.
+        /// Why the edit is right. Kept in the history.
         #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
         reason: String,
         #[command(flatten)]
@@ -260,8 +261,8 @@ pub enum MigrateAction {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub struct RevertTo {
-    /// Undo so many migrations.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    /// Number of migrations to undo.
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole::<u32>(1, 1000))]
     pub steps: Option<u32>,
     /// Undo everything newer than this version: its digits or its folder's name.
     #[arg(long, value_name = "VERSION")]
@@ -281,7 +282,7 @@ pub struct Confirm {
 #[derive(Debug, Args)]
 pub struct SeedLayers {
     /// Layers to seed: core, agent_state, workflow_history, resource, application.
-    #[arg(value_name = "LAYER", required_unless_present = "all", conflicts_with = "all")]
+    #[arg(value_name = "LAYER", conflicts_with = "all")]
     pub layers: Vec<Layer>,
 
     /// Seed every layer.
@@ -319,19 +320,19 @@ pub enum SeedAction {
 #[derive(Debug, Args)]
 pub struct Fleet {
     /// How many customers.
-    #[arg(long, value_name = "C", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "C", default_value_t = 5, allow_negative_numbers = true, value_parser = whole::<u16>(1, 65_535))]
     pub customers: u16,
 
     /// How many instances each customer has; about three in five are in service, the others are there to scale.
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 20, allow_negative_numbers = true, value_parser = whole::<u16>(1, 65_535))]
     pub instances: u16,
 
     /// How many hours it goes back.
-    #[arg(long, value_name = "H", default_value_t = 24, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "H", default_value_t = 24, allow_negative_numbers = true, value_parser = whole::<u16>(1, 65_535))]
     pub hours: u16,
 
     /// Seconds from one sample of an instance to the next.
-    #[arg(long, value_name = "S", default_value = "300", value_parser = clap::value_parser!(NonZeroU16))]
+    #[arg(long, value_name = "S", default_value = "300", allow_negative_numbers = true, value_parser = whole::<NonZeroU16>(1, 65_535))]
     pub interval: NonZeroU16,
 
     /// Which fleet: two with different seeds live side by side.
@@ -342,8 +343,8 @@ pub struct Fleet {
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub at: Option<DateTime<Utc>>,
 
-    /// How many connections write at once.
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=64))]
+    /// Number of connections that write at once.
+    #[arg(long, value_name = "N", default_value_t = 2, allow_negative_numbers = true, value_parser = whole::<u32>(1, 64))]
     pub connections: u32,
 
     /// Show what would be inserted. Writes nothing.
@@ -437,7 +438,7 @@ pub struct Import {
     #[arg(long, value_name = "FORMAT")]
     pub time_format: Option<transfer::TimeFormat>,
 
-    /// The unquoted text that stands for NULL in CSV [default: nothing; an empty text is "" then].
+    /// The unquoted text that stands for NULL in CSV [default: an empty field; an empty text is written ""].
     #[arg(long, value_name = "TEXT")]
     pub null: Option<String>,
 
@@ -461,12 +462,12 @@ pub struct Import {
     #[arg(long)]
     pub dry_run: bool,
 
-    /// What becomes of rows whose id or request_id is there already.
+    /// What to do with rows whose id or request_id already exists.
     #[arg(long, value_enum, default_value_t = OnConflict::Refuse)]
     pub on_conflict: OnConflict,
 
-    /// Write over so many connections at once. For --on-conflict skip.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    /// Number of connections that write at once. For --on-conflict skip.
+    #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true, value_parser = whole::<u32>(1, 64))]
     pub connections: u32,
 }
 
@@ -493,9 +494,9 @@ pub enum InputFormat {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum OnConflict {
-    /// They are bad rows.
+    /// Treat them as bad rows.
     Refuse,
-    /// They are left out.
+    /// Skip them.
     Skip,
 }
 
@@ -547,11 +548,12 @@ impl Since {
 pub enum RolesAction {
     /// Show the SQL that `apply` would run. Writes nothing.
     Plan(RolesApply),
-    /// Make the roles and their rights what they should be, in one transaction. A second time it changes nothing.
+    /// Create the roles and grant or revoke rights until they match the list, in one transaction.
     ///
-    /// No password is set: do that with \password in psql. Run it again after migrations that add columns or tables.
+    /// A second time it changes nothing. No password is set: do that with \password in psql. Run it again after migrations
+    /// that add columns or tables.
     Apply(RolesApply),
-    /// List every role, right, membership, policy and owner that is missing or too much; exit with 1 if there is any.
+    /// List every role, right, membership, policy and owner that is missing or extra; exit with 1 if there is any.
     Check(RolesWanted),
 }
 
@@ -567,12 +569,12 @@ pub struct RolesApply {
 
 #[derive(Debug, Args)]
 pub struct RolesWanted {
-    /// What the names of the roles begin with: roles are the cluster's, and it may hold several databases.
+    /// Prefix of the role names. Roles belong to the whole cluster, which may hold several databases of the platform.
     #[arg(long, value_name = "PREFIX", default_value_t = Prefix::default())]
     pub prefix: Prefix,
 
-    /// Call PostgreSQL's comparison of enums leakproof in this database, so that a customer's filter on an enum finds its
-    /// index under row security too. Takes a superuser.
+    /// Mark PostgreSQL's enum equality LEAKPROOF in this database, so that a filter on an enum can use an index under row
+    /// security too. Needs a superuser.
     #[arg(long)]
     pub leakproof_enums: bool,
 }
@@ -600,9 +602,19 @@ fn assignment(text: &str) -> Result<(String, String), String> {
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
-    let number: f64 =
-        text.strip_suffix('s').unwrap_or(text).parse().map_err(|_| "not a number of seconds".to_owned())?;
-    Duration::try_from_secs_f64(number).map_err(|error| error.to_string())
+    let number = text.strip_suffix('s').unwrap_or(text).parse::<f64>().ok();
+    let duration = number.and_then(|number| Duration::try_from_secs_f64(number).ok());
+    duration.ok_or_else(|| "must be a number of seconds, 0 or more".to_owned())
+}
+
+/// A parser of whole numbers with both ends of the range.
+fn whole<T: FromStr + Clone + Send + Sync + 'static>(first: u32, last: u32) -> impl TypedValueParser<Value = T> {
+    let parse = move |text: &str| {
+        let is_within = text.parse::<u32>().is_ok_and(|number| (first..=last).contains(&number));
+        let number = text.parse::<T>().ok().filter(|_| is_within);
+        number.ok_or_else(|| format!("must be a whole number from {first} to {last}"))
+    };
+    parse
 }
 
 fn interval(text: &str) -> Result<Duration, String> {
@@ -617,13 +629,12 @@ fn since(text: &str) -> Result<Since, String> {
             return Ok(Since::Ago(TimeDelta::seconds(i64::from(count) * seconds)));
         }
     }
-    time(text).map(Since::Time).map_err(|error| format!("{error}, or a duration as 24h or 7d"))
+    time(text).map(Since::Time).map_err(|error| format!("{error}, nor a duration such as 24h or 7d"))
 }
 
 fn time(text: &str) -> Result<DateTime<Utc>, String> {
-    let time =
-        DateTime::parse_from_rfc3339(text).map_err(|error| format!("{error}: write it as 2025-10-20T12:00:00Z"))?;
-    Ok(time.with_timezone(&Utc))
+    let time = DateTime::parse_from_rfc3339(text);
+    time.map(|time| time.with_timezone(&Utc)).map_err(|_| "not a time such as 2025-10-20T12:00:00Z".to_owned())
 }
 
 #[cfg(test)]

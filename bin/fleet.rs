@@ -74,7 +74,7 @@ fn remove(args: &Fleet, conn: &mut PgConnection, out: &mut Output) -> anyhow::Re
         for line in fleet::plan(conn, &fleet)?.tables.iter().filter(|line| line.unchanged > 0) {
             table.row([line.table.to_owned(), line.unchanged.to_string()]);
         }
-        out.confirm(&[table], &format!("remove these rows, which fleet {} owns", args.rng_seed))?;
+        out.confirm(&[table], &format!("remove these rows of fleet {}", args.rng_seed))?;
     }
     Ok(fleet::remove(conn, &fleet)?)
 }

@@ -47,7 +47,7 @@ static CANCELLED: AtomicBool = AtomicBool::new(false);
 static CANCELLABLE: AtomicBool = AtomicBool::new(false);
 /// Files that are not whole yet.
 static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
-/// Whether somebody has taken it upon himself to say how the command ended.
+/// Set by the thread that reports how the command ended.
 static TOLD: AtomicBool = AtomicBool::new(false);
 
 /// A session on the server.
@@ -110,8 +110,10 @@ pub fn end_file(path: &Path) {
 pub fn finish(result: anyhow::Result<Exit>) -> anyhow::Result<Exit> {
     let Some(exit) = caught() else { return result };
     if !claim() {
-        // The other thread has spoken and ends the process.
-        return Ok(exit);
+        // The other thread speaks and ends the process: to end it here might cut the other off.
+        loop {
+            thread::park();
+        }
     }
     if let Err(error) = &result {
         output::interrupted(&state_after(error));

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::cli::{Confirm, LocalAction};
 use crate::exit::Exit;
-use crate::output::{Output, Table};
+use crate::output::{Hinted, Output, Table};
 
 /// What a subcommand shows.
 #[derive(Serialize)]
@@ -35,7 +35,7 @@ pub fn run(action: &LocalAction, out: &mut Output) -> anyhow::Result<Exit> {
             show(&cluster, did, out)?;
         }
         LocalAction::Status => show(&cluster, "", out)?,
-        LocalAction::Url => out.line(&cluster.url())?,
+        LocalAction::Url => url(&cluster, out)?,
         LocalAction::Destroy { confirm } => destroy(&cluster, confirm, out)?,
     }
     Ok(Exit::Done)
@@ -53,8 +53,18 @@ fn show(cluster: &Cluster, did: &str, out: &mut Output) -> anyhow::Result<()> {
     table.row(["PostgreSQL", version]);
     table.row(["process", &pid]);
     table.row(["directory", &shown.dir]);
-    table.row(["url", &shown.url]);
+    if shown.status != Status::Absent {
+        table.row(["url", &shown.url]);
+    }
     out.result(&shown, &[table])
+}
+
+fn url(cluster: &Cluster, out: &mut Output) -> anyhow::Result<()> {
+    if cluster.status()? == Status::Absent {
+        let message = format!("there is no local cluster in {}", cluster.dir().display());
+        return Err(Hinted { message, hint: "run `optiinfra-dbctl local start`".to_owned() }.into());
+    }
+    out.line(&cluster.url())
 }
 
 fn destroy(cluster: &Cluster, confirm: &Confirm, out: &mut Output) -> anyhow::Result<()> {

@@ -48,12 +48,22 @@ fn go(goal: &Goal, confirm: &Confirm, wait: Duration, global: &Global, out: &mut
     if *goal != Goal::Head && !confirm.yes {
         let loss = Migrator::default().loss(&mut conn, goal)?;
         if !loss.migrations.is_empty() {
-            out.confirm(&loss_tables(&loss), "revert these migrations and lose this data")?;
+            out.confirm(&loss_tables(&loss), &what_happens(goal, &loss))?;
         }
     }
     let report = with_progress(wait, out, |migrator| migrator.run(&mut conn, goal))?;
     print_report(&report, out)?;
     Ok(Exit::Done)
+}
+
+/// What is asked about, in words.
+fn what_happens(goal: &Goal, loss: &Loss) -> String {
+    let count = loss.migrations.len();
+    let migrations = if count == 1 { "1 migration".to_owned() } else { format!("{count} migrations") };
+    let verb = if matches!(goal, Goal::Redo(_)) { "revert and re-apply" } else { "revert" };
+    let is_harmless = loss.tables.iter().chain(&loss.columns).all(|(_, rows)| *rows == 0);
+    let and_lose = if is_harmless { ", which loses no data" } else { " and lose this data" };
+    format!("{verb} {migrations}{and_lose}")
 }
 
 fn with_progress<T>(
@@ -101,6 +111,7 @@ fn print_report(report: &Report, out: &mut Output) -> anyhow::Result<()> {
     let head = report.head.as_deref().unwrap_or("none");
     let count = |direction| report.steps.iter().filter(|step| step.direction == direction).count();
     let summary = match (count(Direction::Apply), count(Direction::Revert)) {
+        (0, 0) if report.head.is_none() => "nothing to do: no migration is applied".to_owned(),
         (0, 0) => format!("nothing to do: the newest migration is {head}"),
         (applied, 0) => format!("{applied} applied; the newest migration is {head}"),
         (0, reverted) => format!("{reverted} reverted; the newest migration is {head}"),
@@ -219,7 +230,11 @@ fn repair(reason: &str, wait: Duration, global: &Global, out: &mut Output) -> an
         };
         table.row([migration.name.as_str(), was]);
     }
-    let summary = format!("{} recorded anew", repaired.len());
+    let summary = match repaired.len() {
+        0 => "nothing to repair".to_owned(),
+        1 => "1 migration repaired".to_owned(),
+        count => format!("{count} migrations repaired"),
+    };
     out.result(&Shown { repaired: &repaired }, &[table.titled(&summary)])?;
     Ok(Exit::Done)
 }

@@ -216,14 +216,14 @@ impl Output {
             table.print(&mut self.stderr)?;
         }
         if !io::stdin().is_terminal() {
-            bail!(Hinted { message: format!("refused to {what} without being asked"), hint: "pass --yes".to_owned() });
+            bail!(Hinted { message: format!("refused to {what} without confirmation"), hint: "pass --yes".to_owned() });
         }
         write!(self.stderr, "Type yes to {what}: ")?;
         self.stderr.flush()?;
         let mut answer = String::new();
         io::stdin().lock().read_line(&mut answer)?;
-        if answer.trim() != "yes" {
-            bail!("nothing was changed, because the answer was not yes");
+        if !matches!(answer.trim(), "yes" | "y") {
+            bail!("nothing was changed: the answer was not yes");
         }
         Ok(())
     }

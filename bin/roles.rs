@@ -1,6 +1,7 @@
 //! `roles`: plan, apply, check.
 
-use optiinfra_db::roles::{self, Direction, Finding, Options, Report};
+use optiinfra_db::raw::Sql;
+use optiinfra_db::roles::{self, Direction, Finding, Options, Report, Role};
 use serde::Serialize;
 
 use crate::cli::{Global, RolesAction, RolesApply, RolesWanted};
@@ -22,8 +23,8 @@ pub fn run(action: &RolesAction, global: &Global, out: &mut Output) -> anyhow::R
             Ok(Exit::Done)
         }
         RolesAction::Check(args) => {
-            let findings = roles::check(&mut target::connect_read_only(global, out, "roles")?, &wanted(args))?;
-            check(&findings, out)
+            let report = roles::check(&mut target::connect_read_only(global, out, "roles")?, &wanted(args))?;
+            check(&report, out)
         }
     }
 }
@@ -40,16 +41,22 @@ fn wanted(args: &RolesWanted) -> Options {
 fn script(report: &Report) -> String {
     let mut script = String::new();
     for finding in &report.left_alone {
-        script += &format!("-- left alone: {} {}\n", finding.object, finding.problem);
+        script += &comment(&format!("left alone: {} {}", finding.object, finding.problem));
     }
     script += &match report.statements.as_slice() {
         [] => "-- nothing to do\n".to_owned(),
         statements => format!("BEGIN;\n{};\nCOMMIT;\n", statements.join(";\n")),
     };
     for line in advice(report) {
-        script += &format!("-- {line}\n");
+        script += &comment(&line);
     }
     script
+}
+
+/// A line of a script that does nothing, whatever names stand in it: one with a line break would end the comment.
+fn comment(text: &str) -> String {
+    let line: String = text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect();
+    format!("-- {line}\n")
 }
 
 fn applied(report: &Report, out: &mut Output) -> anyhow::Result<()> {
@@ -66,34 +73,44 @@ fn applied(report: &Report, out: &mut Output) -> anyhow::Result<()> {
     if !report.left_alone.is_empty() {
         tables.push(table(&report.left_alone).titled("left alone: somebody else's, or not asked for"));
     }
-    out.result(report, &tables)?;
+    // First, so that whoever reads only the beginning of the result is told all the same.
     for line in advice(report) {
         out.note(&line)?;
     }
-    Ok(())
+    out.result(report, &tables)
 }
 
 /// What a person has to do.
 fn advice(report: &Report) -> Vec<String> {
     let password = |role: &String| format!("{role} has no password: set one in psql with \\password {role}");
-    let owner = format!("{}_owner", report.prefix);
-    let member =
-        |role: &String| format!("{role} sees no table any more: GRANT {owner} TO {role} lets it work as before");
+    let owner = Role::Owner.name(&report.prefix);
+    let member = |role: &String| {
+        let quoted = Sql::identifier(role);
+        format!("{role} can no longer see the tables: GRANT {owner} TO {quoted} lets it work as before")
+    };
     report.without_password.iter().map(password).chain(report.former_owners.iter().map(member)).collect()
 }
 
-fn check(findings: &[Finding], out: &mut Output) -> anyhow::Result<Exit> {
+fn check(report: &Report, out: &mut Output) -> anyhow::Result<Exit> {
     #[derive(Serialize)]
     struct Shown<'a> {
         findings: &'a [Finding],
     }
-    let verdict = match findings.len() {
-        0 => "the roles are as they should be".to_owned(),
-        1 => "1 finding; `optiinfra-dbctl roles plan` shows what would mend it".to_owned(),
-        count => format!("{count} findings; `optiinfra-dbctl roles plan` shows what would mend them"),
-    };
-    out.result(&Shown { findings }, &[table(findings).titled(&verdict)])?;
+    let findings = report.findings.as_slice();
+    out.result(&Shown { findings }, &[table(findings).titled(&verdict(report))])?;
     Ok(if findings.is_empty() { Exit::Done } else { Exit::Findings })
+}
+
+fn verdict(report: &Report) -> String {
+    let count = match report.findings.len() {
+        0 => return "the roles are as they should be".to_owned(),
+        1 => "1 finding".to_owned(),
+        count => format!("{count} findings"),
+    };
+    if report.statements.is_empty() {
+        return format!("{count}, left alone by `roles apply`: somebody else's, or not asked for");
+    }
+    format!("{count}; `roles plan` with the same options shows the SQL that `roles apply` would run")
 }
 
 fn table(findings: &[Finding]) -> Table {
@@ -101,7 +118,7 @@ fn table(findings: &[Finding]) -> Table {
     for finding in findings {
         let difference = match finding.difference {
             Direction::Missing => "missing",
-            Direction::TooMuch => "too much",
+            Direction::Extra => "extra",
         };
         table.row([difference, &finding.object, &finding.problem]);
     }

@@ -7,11 +7,15 @@ use optiinfra_db::seed::{self, Report};
 
 use crate::cli::SeedLayers;
 use crate::exit::Exit;
-use crate::output::{Output, Table};
+use crate::output::{Hinted, Output, Table};
 
 /// Does to the seed data what the arguments say.
 pub fn run(args: &SeedLayers, conn: &mut PgConnection, out: &mut Output) -> anyhow::Result<Exit> {
     let layers: &[Layer] = if args.all { &Layer::ALL } else { &args.layers };
+    if layers.is_empty() {
+        let hint = "name layers, pass --all for every layer, or see `optiinfra-dbctl seed fleet --help`".to_owned();
+        return Err(Hinted { message: "no layer is named".to_owned(), hint }.into());
+    }
     let at = args.at.unwrap_or_else(Utc::now);
     let report = if args.plan {
         seed::plan(conn, layers, at)?
@@ -24,6 +28,9 @@ pub fn run(args: &SeedLayers, conn: &mut PgConnection, out: &mut Output) -> anyh
     } else {
         seed::run(conn, layers, at)?
     };
+    if args.at.is_some() && !args.plan && report.inserted() == 0 && report.unchanged() > 0 {
+        out.note("the rows are there already, with the times that they got then: --reset gives them others")?;
+    }
     print(&report, args.plan, out)?;
     Ok(Exit::Done)
 }
@@ -33,11 +40,12 @@ fn confirm(args: &SeedLayers, conn: &mut PgConnection, layers: &[Layer], out: &m
     if args.confirm.yes {
         return Ok(());
     }
-    let mut table = Table::new(&["table", "rows to remove"]);
-    for report in seed::plan_removal(conn, layers)?.tables.iter().filter(|report| report.removed > 0) {
-        table.row([report.table.to_owned(), report.removed.to_string()]);
+    let mut table = Table::new(&["layer", "table", "rows to remove"]);
+    let removal = seed::plan_removal(conn, layers)?;
+    for report in removal.tables.iter().filter(|report| report.removed > 0) {
+        table.row([report.layer.to_string(), report.table.to_owned(), report.removed.to_string()]);
     }
-    out.confirm(&[table], "remove these rows, which the seed owns")
+    out.confirm(&[table], &format!("remove {} rows of the seed", removal.removed()))
 }
 
 /// Prints what was done to the rows of each table.

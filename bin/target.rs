@@ -51,7 +51,7 @@ fn application(command: &str) -> String {
 /// The database, with the policy for the way there: refused or warned of where it is not protected.
 fn find(global: &Global, out: &mut Output) -> anyhow::Result<Target> {
     let target = named(global, out)?;
-    if global.require_tls || is_on("OPTIINFRA_REQUIRE_TLS") {
+    if global.require_tls || is_on("OPTIINFRA_REQUIRE_TLS")? {
         return Ok(target.require_tls()?);
     }
     if let Some(weakness) = target.weakness() {
@@ -64,7 +64,7 @@ fn named(global: &Global, out: &mut Output) -> anyhow::Result<Target> {
     if let Some(url) = &global.database_url {
         return Ok(Target::parse(url)?);
     }
-    if global.local || is_on("OPTIINFRA_LOCAL") {
+    if global.local || is_on("OPTIINFRA_LOCAL")? {
         return local(out);
     }
     if let Some(url) = variable("DATABASE_URL") {
@@ -119,8 +119,17 @@ fn unreadable(error: &dotenvy::Error) -> anyhow::Error {
     }
 }
 
-fn is_on(name: &str) -> bool {
-    variable(name).is_some_and(|value| value != "0")
+/// Whether a variable is a yes. What is neither a yes nor a no may be meant for something else, and must not decide
+/// which database is migrated.
+fn is_on(name: &str) -> anyhow::Result<bool> {
+    match variable(name).unwrap_or_default().to_ascii_lowercase().as_str() {
+        "1" | "true" | "yes" | "on" => Ok(true),
+        "" | "0" | "false" | "no" | "off" => Ok(false),
+        _ => {
+            Err(Hinted { message: format!("{name} is neither 1 nor 0"), hint: format!("set {name}=1, or unset it") }
+                .into())
+        }
+    }
 }
 
 fn variable(name: &str) -> Option<String> {

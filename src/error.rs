@@ -125,7 +125,7 @@ pub enum Error {
     },
 
     /// The database lacks migrations that this binary needs.
-    #[error("the database is behind this binary: {} pending ({})", plural(.pending.len(), "migration"), .pending.join(", "))]
+    #[error("the database is behind this binary: {} pending ({})", plural(.pending.len(), "migration"), span(.pending))]
     Behind {
         /// Names of the pending migrations.
         pending: Vec<String>,
@@ -386,6 +386,14 @@ impl<T> Doing<T> for diesel::QueryResult<T> {
     }
 }
 
+/// A few names whole, of more the first and the last.
+fn span(names: &[String]) -> String {
+    match names {
+        [first, .., last] if names.len() > 3 => format!("{first} to {last}"),
+        few => few.join(", "),
+    }
+}
+
 /// A number with its noun: `1 table`, `2 tables`.
 pub(crate) fn plural(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
@@ -524,10 +532,13 @@ fn query_hint(source: &diesel::result::Error) -> Option<String> {
                 .into(),
         );
     }
+    if text.contains("lock timeout") {
+        return Some("another session holds one of the tables: run it again when that session is done".into());
+    }
     if text.contains("row-level security") {
         return Some(
-            "this role sees one customer: name it in app.customer_id, or connect as the owner or as a member of \
-             optiinfra_operator"
+            "this role sees the rows of one customer: `export --customer NAME` takes those; for the rows of all, connect \
+             as the owner or as a member of optiinfra_operator"
                 .into(),
         );
     }

@@ -44,6 +44,7 @@ pub mod seed;
 mod service_file;
 pub mod stats;
 pub mod tenant;
+mod text;
 pub mod tls;
 pub mod transfer;
 pub mod verify;

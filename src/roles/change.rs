@@ -12,6 +12,16 @@ use crate::raw::{Sql, raw};
 
 const GRANT_OPTION: &str = " WITH GRANT OPTION";
 
+/// The kinds of rights, the widest first.
+const GRANTS: [Kind; 6] = [
+    Kind::DatabaseGrant,
+    Kind::SchemaGrant,
+    Kind::TableGrant,
+    Kind::ColumnGrant,
+    Kind::DefaultGrant,
+    Kind::DefaultGrantEverywhere,
+];
+
 /// Where the rights are.
 #[derive(Debug, QueryableByName)]
 pub(super) struct Place {
@@ -30,17 +40,16 @@ pub(super) fn findings(wanted: &BTreeSet<Fact>, found: &BTreeSet<Fact>, extra: &
     let mut rights = BTreeMap::<_, Vec<&str>>::new();
     let mut findings = Vec::new();
     let missing = wanted.difference(found).map(|fact| (Direction::Missing, fact));
-    for (difference, fact) in missing.chain(extra.iter().map(|fact| (Direction::TooMuch, fact))) {
+    for (difference, fact) in missing.chain(extra.iter().map(|fact| (Direction::Extra, fact))) {
         if fact.kind.is_grant() {
             rights.entry((difference, object(fact), &fact.subject)).or_default().push(&fact.what);
             continue;
         }
-        let problem = problem(difference, fact, found);
-        findings.push(Finding { difference, object: object(fact), problem });
+        findings.push(Finding::new(difference, &object(fact), &problem(difference, fact, found)));
     }
     findings.extend(rights.into_iter().map(|((difference, object, subject), rights)| {
         let has = if difference == Direction::Missing { "lacks" } else { "has" };
-        Finding { difference, object, problem: format!("{subject} {has} {}", rights.join(", ")) }
+        Finding::new(difference, &object, &format!("{subject} {has} {}", rights.join(", ")))
     }));
     findings.sort();
     findings
@@ -48,13 +57,18 @@ pub(super) fn findings(wanted: &BTreeSet<Fact>, found: &BTreeSet<Fact>, extra: &
 
 fn object(fact: &Fact) -> String {
     match fact.kind {
-        Kind::Role | Kind::Attribute | Kind::Membership | Kind::Setting => format!("role {}", fact.subject),
-        Kind::TableOwner | Kind::TableGrant | Kind::Policy => format!("table {}", fact.object),
+        Kind::Role | Kind::Attribute | Kind::Membership | Kind::Setting | Kind::OtherSetting => {
+            format!("role {}", fact.subject)
+        }
+        Kind::PlaceOwner => format!("the {}", fact.object),
+        Kind::TableOwner | Kind::OwnerGrant | Kind::TableGrant | Kind::Policy => format!("table {}", fact.object),
         Kind::TypeOwner => format!("type {}", fact.object),
-        Kind::FunctionOwner | Kind::Leakproof => format!("function {}", fact.object),
+        Kind::FunctionOwner | Kind::Leakproof | Kind::Definer => format!("function {}", fact.object),
+        Kind::DatabaseGrant => "the database".to_owned(),
         Kind::SchemaGrant => "the schema".to_owned(),
         Kind::ColumnGrant | Kind::Column => format!("column {}", fact.object),
         Kind::DefaultGrant => format!("tables that {} will create", fact.object),
+        Kind::DefaultGrantEverywhere => format!("tables that {} will create in any schema", fact.object),
         Kind::View => format!("view {}", fact.object),
     }
 }
@@ -64,19 +78,25 @@ fn problem(difference: Direction, fact: &Fact, found: &BTreeSet<Fact>) -> String
     match (fact.kind, difference) {
         (Kind::Role, _) => "is not there".to_owned(),
         (Kind::Attribute, Direction::Missing) => format!("lacks {what}"),
-        (Kind::Attribute, Direction::TooMuch) => format!("has {what}"),
+        (Kind::Attribute, Direction::Extra) => format!("has {what}"),
         (Kind::Membership, Direction::Missing) => format!("is no member of {object}"),
-        (Kind::Membership, Direction::TooMuch) if what == "ADMIN" => format!("may make others members of {object}"),
-        (Kind::Membership, Direction::TooMuch) => format!("is a member of {object}"),
+        (Kind::Membership, Direction::Extra) if what == "ADMIN" => format!("may make others members of {object}"),
+        (Kind::Membership, Direction::Extra) => format!("is a member of {object}"),
         (Kind::Setting, Direction::Missing) => format!("does not become {what} when it logs in"),
-        (Kind::Setting, Direction::TooMuch) => format!("becomes {what} when it logs in"),
+        (Kind::Setting, Direction::Extra) => format!("becomes {what} when it logs in"),
+        (Kind::OtherSetting, _) => format!("sets {what} when it logs in"),
+        (Kind::PlaceOwner, _) => format!("belongs to {subject}, which can drop the tables in it"),
+        (Kind::OwnerGrant, _) => format!("its owner lacks {what}, which foreign keys need"),
         (Kind::TableOwner | Kind::TypeOwner | Kind::FunctionOwner, _) => {
             format!("belongs to {}, not to {subject}", owner_of(fact, found).unwrap_or_default())
         }
         (Kind::Policy, Direction::Missing) => format!("has no policy {subject} {what}"),
-        (Kind::Policy, Direction::TooMuch) => format!("has the policy {subject} {what}"),
-        (Kind::View, _) => format!("shows {subject} what its owner sees: make it WITH (security_invoker)"),
-        (Kind::Leakproof, _) => "is not leakproof: under row security a filter on an enum finds no index".to_owned(),
+        (Kind::Policy, Direction::Extra) => format!("has the policy {subject} {what}"),
+        (Kind::View, _) => format!("gives {subject} the rights of its owner: make it WITH (security_invoker)"),
+        (Kind::Definer, _) => format!("gives {subject} the rights of its owner: it is SECURITY DEFINER"),
+        (Kind::Leakproof, _) => {
+            "is not marked LEAKPROOF: under row security a filter on an enum cannot use an index".to_owned()
+        }
         _ => format!("{subject} {what}"),
     }
 }
@@ -92,10 +112,9 @@ pub(super) fn owned_by_others(wanted: &BTreeSet<Fact>, found: &BTreeSet<Fact>) -
     for fact in wanted.difference(found).filter(|fact| fact.kind.is_ownership()) {
         *counts.entry((owner_of(fact, found).unwrap_or_default(), &fact.subject)).or_default() += 1;
     }
-    let finding = |((owner, wanted), count): ((String, &str), usize)| Finding {
-        difference: Direction::Missing,
-        object: format!("{count} tables, types and functions"),
-        problem: format!("belong to {owner}, not to {wanted}: --take-ownership changes that"),
+    let finding = |((owner, wanted), count): ((String, &str), usize)| {
+        let problem = format!("belong to {owner}, not to {wanted}: --take-ownership changes that");
+        Finding::new(Direction::Missing, &format!("{count} tables, types and functions"), &problem)
     };
     counts.into_iter().map(finding).collect()
 }
@@ -123,11 +142,13 @@ pub(super) fn statements(place: &Place, prefix: &Prefix, missing: &BTreeSet<Fact
     let kept = |fact: &&Fact| !missing.iter().any(|other| other.kind == fact.kind && other.subject == fact.subject);
     all.extend(of(extra, Kind::Setting).iter().filter(kept).map(|fact| write.setting(fact, false)));
     all.extend(of(missing, Kind::Setting).iter().map(|fact| write.setting(fact, true)));
-    for kind in [Kind::SchemaGrant, Kind::TableGrant, Kind::ColumnGrant, Kind::DefaultGrant] {
+    for kind in GRANTS {
         all.extend(write.grants(&of(extra, kind), false));
     }
     // An owner must be able to create in the schema.
     all.extend(write.grants(&of(missing, Kind::SchemaGrant), true));
+    // While it is still the owner: whoever comes after it takes its rights over.
+    all.extend(write.grants(&of(missing, Kind::OwnerGrant), true));
     for kind in [Kind::TableOwner, Kind::TypeOwner, Kind::FunctionOwner] {
         all.extend(of(missing, kind).iter().map(|fact| write.owner(fact)));
     }
@@ -139,6 +160,32 @@ pub(super) fn statements(place: &Place, prefix: &Prefix, missing: &BTreeSet<Fact
     all.extend(of(missing, Kind::Leakproof).iter().map(leakproof));
     all.extend(membership.iter().map(|fact| write.membership(fact, false)));
     all
+}
+
+/// The words of a statement about rights.
+struct Words {
+    verb: &'static str,
+    to: &'static str,
+    end: &'static str,
+}
+
+const GRANT: Words = Words { verb: "GRANT", to: "TO", end: "" };
+const REVOKE: Words = Words { verb: "REVOKE", to: "FROM", end: "" };
+const REVOKE_GRANT_OPTION: Words = Words { verb: "REVOKE GRANT OPTION FOR", to: "FROM", end: " CASCADE" };
+
+impl Words {
+    fn statement(&self, rights: Vec<Sql>, on: &Sql, role: &Sql) -> Sql {
+        let rights = Sql::join(rights, ", ");
+        raw!(
+            "{verb} {rights} ON {on} {to} {role}{end}",
+            verb = self.verb,
+            rights,
+            on,
+            to = self.to,
+            role,
+            end = self.end
+        )
+    }
 }
 
 /// Writes statements about the rights of one place.
@@ -219,59 +266,63 @@ impl Writer<'_> {
         }
         let Some(kind) = facts.first().map(|fact| fact.kind) else { return Vec::new() };
         // Whoever got a right from one who may not grant it loses it too, and before the right itself goes.
-        let mut statements = self.of_kind(kind, options, ["REVOKE GRANT OPTION FOR", "FROM", " CASCADE"]);
-        statements.extend(self.of_kind(kind, rights, if grant { ["GRANT", "TO", ""] } else { ["REVOKE", "FROM", ""] }));
+        let mut statements = self.of_kind(kind, &REVOKE_GRANT_OPTION, options);
+        statements.extend(self.of_kind(kind, if grant { &GRANT } else { &REVOKE }, rights));
         statements
     }
 
-    fn of_kind(
-        &self,
-        kind: Kind,
-        rights: BTreeMap<(&str, &str), BTreeSet<&str>>,
-        words: [&'static str; 3],
-    ) -> Vec<Sql> {
-        let [verb, to, end] = words.map(Sql::from);
-        // One right to one role on several things is one statement.
-        let mut objects = BTreeMap::<(&str, String, BTreeSet<&str>), BTreeSet<&str>>::new();
+    /// One right to one role on several things is one statement.
+    fn of_kind(&self, kind: Kind, words: &Words, rights: BTreeMap<(&str, &str), BTreeSet<&str>>) -> Vec<Sql> {
+        let mut objects = BTreeMap::<(&str, &str, BTreeSet<&str>), BTreeSet<&str>>::new();
         for ((object, subject), rights) in rights {
             // Columns of one table stand behind the right; tables to come are a creator's.
             let apart = match kind {
                 Kind::ColumnGrant => object.split_once('.').map(|(table, _)| table).unwrap_or_default(),
-                Kind::DefaultGrant => object,
+                Kind::DefaultGrant | Kind::DefaultGrantEverywhere => object,
                 _ => "",
             };
-            objects.entry((subject, apart.to_owned(), rights)).or_default().insert(object);
+            objects.entry((subject, apart, rights)).or_default().insert(object);
         }
-        let statement = |((subject, apart, rights), objects): ((&str, String, BTreeSet<&str>), BTreeSet<&str>)| {
-            let rights: Vec<Sql> = rights.into_iter().filter_map(privilege).map(Sql::from).collect();
+        let statement = |((subject, apart, rights), objects): ((&str, &str, BTreeSet<&str>), BTreeSet<&str>)| {
+            let rights = rights.into_iter().filter_map(privilege).map(Sql::from).collect();
             let role = if subject == "PUBLIC" { Sql::from("PUBLIC") } else { Sql::identifier(subject) };
-            let rest = raw!("{to} {role}{end}", to = &to, role, end = &end);
-            let verb = &verb;
-            match kind {
-                Kind::SchemaGrant => {
-                    let (rights, schema) = (Sql::join(rights, ", "), self.schema());
-                    raw!("{verb} {rights} ON SCHEMA {schema} {rest}", verb, rights, schema, rest)
-                }
-                Kind::DefaultGrant => {
-                    let (rights, creator, schema) = (Sql::join(rights, ", "), Sql::identifier(&apart), self.schema());
-                    let what = raw!("{verb} {rights} ON TABLES {rest}", verb, rights, rest);
-                    raw!("ALTER DEFAULT PRIVILEGES FOR ROLE {creator} IN SCHEMA {schema} {what}", creator, schema, what)
-                }
-                Kind::ColumnGrant => {
-                    let columns = objects.iter().filter_map(|object| object.split_once('.')).map(|(_, column)| column);
-                    let columns = &Sql::join(columns.map(Sql::identifier), ", ");
-                    let rights = rights.into_iter().map(|right| raw!("{right} ({columns})", right, columns));
-                    let (rights, table) = (Sql::join(rights, ", "), self.in_schema(&apart));
-                    raw!("{verb} {rights} ON {table} {rest}", verb, rights, table, rest)
-                }
-                _ => {
-                    let tables = Sql::join(objects.iter().map(|table| self.in_schema(table)), ", ");
-                    let rights = Sql::join(rights, ", ");
-                    raw!("{verb} {rights} ON {tables} {rest}", verb, rights, tables, rest)
-                }
-            }
+            self.right(kind, words, rights, apart, &objects, &role)
         };
         objects.into_iter().map(statement).collect()
+    }
+
+    fn right(
+        &self,
+        kind: Kind,
+        words: &Words,
+        rights: Vec<Sql>,
+        apart: &str,
+        objects: &BTreeSet<&str>,
+        role: &Sql,
+    ) -> Sql {
+        let place = self.place;
+        let (creator, schema) = (Sql::identifier(apart), self.schema());
+        match kind {
+            Kind::DatabaseGrant => {
+                words.statement(rights, &raw!("DATABASE {name}", name = Sql::identifier(&place.database)), role)
+            }
+            Kind::SchemaGrant => words.statement(rights, &raw!("SCHEMA {schema}", schema), role),
+            Kind::DefaultGrant => {
+                let what = words.statement(rights, &Sql::from("TABLES"), role);
+                raw!("ALTER DEFAULT PRIVILEGES FOR ROLE {creator} IN SCHEMA {schema} {what}", creator, schema, what)
+            }
+            Kind::DefaultGrantEverywhere => {
+                let what = words.statement(rights, &Sql::from("TABLES"), role);
+                raw!("ALTER DEFAULT PRIVILEGES FOR ROLE {creator} {what}", creator, what)
+            }
+            Kind::ColumnGrant => {
+                let columns = objects.iter().filter_map(|object| object.split_once('.')).map(|(_, column)| column);
+                let columns = &Sql::join(columns.map(Sql::identifier), ", ");
+                let rights = rights.into_iter().map(|right| raw!("{right} ({columns})", right, columns));
+                words.statement(rights.collect(), &self.in_schema(apart), role)
+            }
+            _ => words.statement(rights, &Sql::join(objects.iter().map(|table| self.in_schema(table)), ", "), role),
+        }
     }
 
     fn drop_policy(&self, fact: &Fact) -> Sql {
@@ -291,7 +342,7 @@ impl Writer<'_> {
     }
 }
 
-/// The comparisons of enums have one signature.
+/// The functions that compare enums have one signature.
 fn leakproof(fact: &Fact) -> Sql {
     raw!("ALTER FUNCTION pg_catalog.{name}(anyenum, anyenum) LEAKPROOF", name = Sql::identifier(&fact.object))
 }

@@ -24,13 +24,17 @@ use self::state::{Fact, Kind};
 use crate::error::{Doing, Error, Result};
 use crate::migrate;
 use crate::raw::{Batch, Sql, sql_query};
+use crate::text::without_controls;
 
 /// How often a run begins anew that met another one in another database of the cluster: roles are made for all.
 const ATTEMPTS: usize = 5;
 
-/// Waits for another run in the same database, and then at most so long for a table in use.
-const ALONE: &str =
-    "SELECT pg_advisory_xact_lock(hashtextextended('optiinfra roles', 8062025)); SET LOCAL lock_timeout = '5s'";
+/// Waits for another run in the same database. Anyone who can connect can hold this lock, so the wait has an end.
+const ALONE: &str = "SET LOCAL lock_timeout = '60s'; \
+                     SELECT pg_advisory_xact_lock(hashtextextended('optiinfra roles', 8062025))";
+
+/// How long a table in use is waited for.
+const LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '5s'";
 
 /// A role of the platform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -118,8 +122,8 @@ pub struct Options {
     pub prefix: Prefix,
     /// Whether to make the owner the owner of the tables, types and functions.
     pub take_ownership: bool,
-    /// Whether to call PostgreSQL's comparison of enums leakproof in this database, so that a filter on an enum finds
-    /// its index under row security too. Takes a superuser; what is called so already stays.
+    /// Whether to mark PostgreSQL's enum equality LEAKPROOF in this database, so that a filter on an enum can use an
+    /// index under row security too. Needs a superuser; a mark that is there stays.
     pub leakproof_enums: bool,
 }
 
@@ -130,7 +134,7 @@ pub struct Report {
     pub prefix: Prefix,
     /// The schema whose tables it is about.
     pub schema: String,
-    /// What was missing, wrong or too much.
+    /// What was missing, wrong or extra.
     pub findings: Vec<Finding>,
     /// The statements that mend it, in order; of `apply`, those that it ran.
     pub statements: Vec<String>,
@@ -139,7 +143,7 @@ pub struct Report {
     /// Roles that log in and that these statements make. They have no password yet.
     pub without_password: Vec<String>,
     /// Roles, but no superusers, that these statements take tables from. They see no table any more, unless they become
-    /// members of the owner.
+    /// members of the owner. The names are raw: a statement has to quote them.
     pub former_owners: Vec<String>,
 }
 
@@ -154,6 +158,13 @@ pub struct Finding {
     pub problem: String,
 }
 
+impl Finding {
+    /// A finding is for people: the names in it come from the catalogue and may hold anything.
+    fn new(difference: Direction, object: &str, problem: &str) -> Self {
+        Self { difference, object: without_controls(object), problem: without_controls(problem) }
+    }
+}
+
 /// Which way something differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -161,10 +172,10 @@ pub enum Direction {
     /// Something is missing.
     Missing,
     /// Something is there that should not be.
-    TooMuch,
+    Extra,
 }
 
-/// Says what `apply` would do. Writes nothing, and works for any role.
+/// Says what `apply` would do. Writes nothing, and works for any role that may read the history of migrations.
 ///
 /// # Errors
 ///
@@ -174,13 +185,14 @@ pub fn plan(conn: &mut PgConnection, options: &Options) -> Result<Report> {
     conn.build_transaction().read_only().repeatable_read().run(|conn| look(conn, options))
 }
 
-/// Finds everything that is missing or too much, ownership included. Writes nothing, and works for any role.
+/// Finds everything that is missing or extra, ownership included, whatever [`Options::take_ownership`] says. Writes
+/// nothing, and works for the same roles as [`plan`].
 ///
 /// # Errors
 ///
 /// As [`plan`].
-pub fn check(conn: &mut PgConnection, options: &Options) -> Result<Vec<Finding>> {
-    Ok(plan(conn, options)?.findings)
+pub fn check(conn: &mut PgConnection, options: &Options) -> Result<Report> {
+    plan(conn, &Options { take_ownership: false, ..options.clone() })
 }
 
 /// Makes the roles and rights what they should be, in one transaction. A second time it changes nothing.
@@ -199,7 +211,8 @@ pub fn apply(conn: &mut PgConnection, options: &Options) -> Result<Report> {
 }
 
 fn apply_once(conn: &mut PgConnection, options: &Options) -> Result<Report> {
-    conn.batch(ALONE).doing("wait for another run")?;
+    conn.batch(ALONE).doing("wait for another run of `roles apply`")?;
+    conn.batch(LOCK_TIMEOUT).doing("limit the wait for a table")?;
     let place = place(conn, &options.prefix)?;
     let (mut report, statements) = difference(conn, options, &place)?;
     for statement in statements {
@@ -210,6 +223,8 @@ fn apply_once(conn: &mut PgConnection, options: &Options) -> Result<Report> {
     if !unmended.is_empty() {
         // Such as a right that another role than the owner has granted.
         report.left_alone.extend(rest.findings);
+        report.left_alone.sort();
+        report.left_alone.dedup();
     }
     tracing::info!(statements = report.statements.len(), "the roles were applied");
     Ok(report)
@@ -228,6 +243,7 @@ fn is_meeting(error: &Error) -> bool {
 }
 
 fn look(conn: &mut PgConnection, options: &Options) -> Result<Report> {
+    conn.batch(LOCK_TIMEOUT).doing("limit the wait for a table")?;
     let place = place(conn, &options.prefix)?;
     Ok(difference(conn, options, &place)?.0)
 }
@@ -248,13 +264,13 @@ fn difference(conn: &mut PgConnection, options: &Options, place: &Place) -> Resu
     let prefix = &options.prefix;
     let mut found = state::read(conn, prefix)?;
     let wanted = wanted::facts(options, &found);
-    let compared = |fact: &&Fact| !matches!(fact.kind, Kind::Column | Kind::Leakproof) && !fact.kind.is_ownership();
-    let extra: BTreeSet<Fact> = found.iter().filter(compared).filter(|fact| !wanted.contains(fact)).cloned().collect();
+    let is_extra = |fact: &&Fact| fact.kind.is_compared() && !wanted.contains(fact);
+    let extra: BTreeSet<Fact> = found.iter().filter(is_extra).cloned().collect();
     let findings = change::findings(&wanted, &found, &extra);
 
     let is_ours = |name: &str| name == "PUBLIC" || Role::ALL.iter().any(|role| role.name(prefix) == name);
     let is_left = |fact: &Fact| match fact.kind {
-        Kind::View => true,
+        kind if kind.is_only_told() => true,
         kind if kind.is_grant() || kind == Kind::Membership => !is_ours(&fact.subject),
         kind => kind.is_ownership() && !options.take_ownership,
     };
@@ -272,6 +288,8 @@ fn difference(conn: &mut PgConnection, options: &Options, place: &Place) -> Resu
     let logs_in = |name: &String| Role::ALL.iter().any(|role| role.may_log_in() && role.name(prefix) == *name);
     let lost = missing.iter().filter(|fact| fact.kind.is_ownership());
     let former: BTreeSet<String> = lost.filter_map(|fact| change::owner_of(fact, &found)).collect();
+    // One of ours gets the rights that it should have instead.
+    let former = former.into_iter().filter(|name| !is_ours(name)).collect();
     let former_owners = without_superusers(conn, former)?;
     let report = Report {
         prefix: prefix.clone(),

@@ -23,13 +23,21 @@ pub(super) enum Kind {
     Membership,
     /// `subject` becomes the role `what` when it logs in to this database.
     Setting,
+    /// `subject` sets `what` when it logs in, which decides for whom it works.
+    OtherSetting,
+    /// The schema or the database, as `object` says, belongs to `subject`.
+    PlaceOwner,
     /// The table `object` belongs to `subject`.
     TableOwner,
     /// The enum type does.
     TypeOwner,
     /// The function does.
     FunctionOwner,
-    /// `subject` has the privilege `what` on the schema.
+    /// `subject`, which owns the table `object`, has the privilege `what` on it.
+    OwnerGrant,
+    /// `subject` has the privilege `what` on the database.
+    DatabaseGrant,
+    /// On the schema.
     SchemaGrant,
     /// On the table `object`.
     TableGrant,
@@ -37,32 +45,42 @@ pub(super) enum Kind {
     ColumnGrant,
     /// On every table that the role `object` will create in the schema.
     DefaultGrant,
+    /// On every table that it will create in any schema.
+    DefaultGrantEverywhere,
     /// The table `object` has the policy `subject` with the definition `what`.
     Policy,
     /// The table `object` has the column `subject`.
     Column,
-    /// The view `object` shows `subject` what its owner sees.
+    /// The view `object` gives `subject` the rights of its owner.
     View,
-    /// PostgreSQL's function `object` is called leakproof.
+    /// The function `object` does.
+    Definer,
+    /// PostgreSQL's function `object` is marked LEAKPROOF.
     Leakproof,
 }
 
 impl Kind {
-    const ALL: [(&str, Self); 15] = [
+    const ALL: [(&str, Self); 21] = [
         ("role", Self::Role),
         ("attribute", Self::Attribute),
         ("membership", Self::Membership),
         ("setting", Self::Setting),
+        ("other setting", Self::OtherSetting),
+        ("place owner", Self::PlaceOwner),
         ("table owner", Self::TableOwner),
         ("type owner", Self::TypeOwner),
         ("function owner", Self::FunctionOwner),
+        ("owner grant", Self::OwnerGrant),
+        ("database grant", Self::DatabaseGrant),
         ("schema grant", Self::SchemaGrant),
         ("table grant", Self::TableGrant),
         ("column grant", Self::ColumnGrant),
         ("default grant", Self::DefaultGrant),
+        ("default grant everywhere", Self::DefaultGrantEverywhere),
         ("policy", Self::Policy),
         ("column", Self::Column),
         ("view", Self::View),
+        ("definer", Self::Definer),
         ("leakproof", Self::Leakproof),
     ];
 
@@ -70,8 +88,26 @@ impl Kind {
         matches!(self, Self::TableOwner | Self::TypeOwner | Self::FunctionOwner)
     }
 
+    /// Whether one that is not wanted is a finding. What others own or have marked is theirs.
+    pub(super) const fn is_compared(self) -> bool {
+        !matches!(self, Self::Column | Self::Leakproof) && !self.is_ownership()
+    }
+
     pub(super) const fn is_grant(self) -> bool {
-        matches!(self, Self::SchemaGrant | Self::TableGrant | Self::ColumnGrant | Self::DefaultGrant)
+        matches!(
+            self,
+            Self::DatabaseGrant
+                | Self::SchemaGrant
+                | Self::TableGrant
+                | Self::ColumnGrant
+                | Self::DefaultGrant
+                | Self::DefaultGrantEverywhere
+        )
+    }
+
+    /// Whether one that is not wanted is somebody's decision that no statement of ours undoes.
+    pub(super) const fn is_only_told(self) -> bool {
+        matches!(self, Self::OtherSetting | Self::PlaceOwner | Self::View | Self::Definer)
     }
 }
 

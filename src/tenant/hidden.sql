@@ -1,12 +1,17 @@
 -- Tables of which row security may hide rows from the current role: it applies to the role, and none of the policies
 -- that show everything does; or a restrictive one takes something away again.
 --
--- These policies are known by their names: to read what a policy says would wait for whoever has locked its table.
+-- These policies are known by their names and by their condition, which is the constant true. It is looked for in the
+-- stored form: pg_get_expr would wait for whoever has locked the table.
 SELECT c.relname::text AS name
 FROM pg_class c
 CROSS JOIN LATERAL (
     SELECT
-        bool_or(p.polpermissive AND p.polname IN ('cross_customer', 'cross_customer_read')) AS shows_all,
+        bool_or(
+            p.polpermissive
+            AND p.polname IN ('cross_customer', 'cross_customer_read')
+            AND p.polqual::text ~ '^{CONST :consttype 16 .*:constvalue 1 \[ 1 '
+        ) AS shows_all,
         bool_or(NOT p.polpermissive) AS takes_away
     FROM pg_policy p
     WHERE p.polrelid = c.oid
@@ -15,7 +20,7 @@ CROSS JOIN LATERAL (
           SELECT FROM unnest(p.polroles) role WHERE CASE role WHEN 0 THEN true ELSE pg_has_role(role, 'USAGE') END
       )
 ) policy
-WHERE c.relnamespace = current_schema()::regnamespace
+WHERE c.relnamespace = quote_ident(current_schema())::regnamespace
   AND c.relkind IN ('r', 'p')
   AND row_security_active(c.oid)
   AND (policy.shows_all IS NOT TRUE OR policy.takes_away)

@@ -84,7 +84,7 @@ fn obstacles(conn: &mut PgConnection, catalog: &[Entry]) -> Result<BTreeMap<&'st
         name: String,
     }
     let query = "SELECT relname::text AS name FROM pg_class
-        WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 'f')
+        WHERE relnamespace = quote_ident(current_schema())::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 'f')
           AND NOT has_any_column_privilege(oid, 'SELECT')";
     let forbidden: Vec<Forbidden> = sql_query(query).load(conn).doing("ask which tables may be read")?;
     let forbidden: BTreeSet<_> = forbidden.into_iter().map(|forbidden| forbidden.name).collect();

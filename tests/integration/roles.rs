@@ -11,7 +11,7 @@ use optiinfra_db::roles::{self, Direction, Options, Prefix, Report};
 use optiinfra_db::{seed, stats, tenant, verify};
 use uuid::Uuid;
 
-use crate::support::{Dbctl, Family, TestDb, explain, number};
+use crate::support::{Dbctl, Family, OwnDatabase, TestDb, explain, number};
 
 /// A migrated schema with roles of its own, which go with it.
 struct World {
@@ -55,8 +55,7 @@ impl World {
 
     /// What `check` finds, without the prefix.
     fn found(&self) -> Vec<String> {
-        let options = Options { take_ownership: false, ..self.options.clone() };
-        let findings = roles::check(&mut self.db.conn(), &options).unwrap();
+        let findings = roles::check(&mut self.db.conn(), &self.options).unwrap().findings;
         let line = |finding: roles::Finding| {
             let sign = if finding.difference == Direction::Missing { '-' } else { '+' };
             format!("{sign} {}: {}", finding.object, finding.problem).replace(&format!("{}_", self.options.prefix), "")
@@ -161,95 +160,154 @@ fn before_the_roles_are_made_check_misses_all_of_them() {
     assert!(run.stderr.contains("begins with a letter"), "{run:#?}");
 }
 
-/// Faults, what `check` says of each, and whether `apply` mends it.
-const FAULTS: [(&str, &str, bool); 31] = [
-    ("REVOKE INSERT ON events FROM {p}app", "- table events: app lacks INSERT", true),
+/// Faults, what `check` says of each, and what undoes those that `apply` leaves alone.
+const FAULTS: [(&str, &str, Option<&str>); 42] = [
+    ("REVOKE INSERT ON events FROM {p}app", "- table events: app lacks INSERT", None),
     (
         "REVOKE SELECT ON __diesel_schema_migrations FROM {p}app",
         "- table __diesel_schema_migrations: app lacks SELECT",
-        true,
+        None,
     ),
-    ("REVOKE SELECT (email) ON customers FROM {p}readonly", "- column customers.email: readonly lacks SELECT", true),
-    ("REVOKE USAGE ON SCHEMA {s} FROM {p}monitor", "- the schema: monitor lacks USAGE", true),
-    ("REVOKE {p}owner FROM {p}migrator", "- role migrator: is no member of owner", true),
+    ("REVOKE SELECT (email) ON customers FROM {p}readonly", "- column customers.email: readonly lacks SELECT", None),
+    ("REVOKE USAGE ON SCHEMA {s} FROM {p}monitor", "- the schema: monitor lacks USAGE", None),
+    ("REVOKE {p}owner FROM {p}migrator", "- role migrator: is no member of owner", None),
     (
         "ALTER ROLE {p}migrator IN DATABASE optiinfra RESET role",
         "- role migrator: does not become owner when it logs in",
-        true,
+        None,
     ),
-    ("ALTER ROLE {p}app NOLOGIN", "- role app: lacks LOGIN", true),
+    ("ALTER ROLE {p}app NOLOGIN", "- role app: lacks LOGIN", None),
     (
         "ALTER DEFAULT PRIVILEGES FOR ROLE {p}owner IN SCHEMA {s} REVOKE UPDATE ON TABLES FROM {p}app",
         "- tables that owner will create: app lacks UPDATE",
-        true,
+        None,
     ),
     (
         "DROP POLICY cross_customer_read ON events",
         "- table events: has no policy cross_customer_read FOR SELECT TO monitor, readonly USING (true)",
-        true,
+        None,
     ),
-    ("ALTER TABLE events OWNER TO optiinfra", "- table events: belongs to optiinfra, not to owner", true),
-    ("ALTER TYPE agenttype OWNER TO optiinfra", "- type agenttype: belongs to optiinfra, not to owner", true),
+    ("ALTER TABLE events OWNER TO optiinfra", "- table events: belongs to optiinfra, not to owner", None),
+    ("ALTER TYPE agenttype OWNER TO optiinfra", "- type agenttype: belongs to optiinfra, not to owner", None),
     (
         "ALTER FUNCTION set_updated_at() OWNER TO optiinfra",
         "- function set_updated_at: belongs to optiinfra, not to owner",
-        true,
+        None,
     ),
-    ("GRANT TRUNCATE ON events TO {p}app", "+ table events: app has TRUNCATE", true),
-    ("GRANT DELETE ON agents TO {p}app", "+ table agents: app has DELETE", true),
-    ("GRANT UPDATE ON __optiinfra_migrations TO {p}app", "+ table __optiinfra_migrations: app has UPDATE", true),
-    ("GRANT SELECT ON customers TO {p}readonly", "+ table customers: readonly has SELECT", true),
-    ("GRANT SELECT (api_key) ON customers TO {p}monitor", "+ column customers.api_key: monitor has SELECT", true),
+    ("GRANT TRUNCATE ON events TO {p}app", "+ table events: app has TRUNCATE", None),
+    ("GRANT DELETE ON agents TO {p}app", "+ table agents: app has DELETE", None),
+    ("GRANT UPDATE ON __optiinfra_migrations TO {p}app", "+ table __optiinfra_migrations: app has UPDATE", None),
+    ("GRANT SELECT ON customers TO {p}readonly", "+ table customers: readonly has SELECT", None),
+    ("GRANT SELECT (api_key) ON customers TO {p}monitor", "+ column customers.api_key: monitor has SELECT", None),
     (
         "GRANT UPDATE (title) ON recommendations TO {p}readonly",
         "+ column recommendations.title: readonly has UPDATE",
-        true,
+        None,
     ),
-    ("GRANT INSERT ON events TO {p}app WITH GRANT OPTION", "+ table events: app has INSERT WITH GRANT OPTION", true),
-    ("GRANT CREATE ON SCHEMA {s} TO {p}app", "+ the schema: app has CREATE", true),
-    ("GRANT CREATE ON SCHEMA {s} TO PUBLIC", "+ the schema: PUBLIC has CREATE", true),
-    ("GRANT SELECT ON customers TO PUBLIC", "+ table customers: PUBLIC has SELECT", true),
-    ("GRANT {p}operator TO {p}app", "+ role app: is a member of operator", true),
-    ("GRANT pg_read_all_data TO {p}readonly", "+ role readonly: is a member of pg_read_all_data", true),
-    ("GRANT {p}owner TO {p}migrator WITH ADMIN OPTION", "+ role migrator: may make others members of owner", true),
-    ("ALTER ROLE {p}app BYPASSRLS CREATEDB", "+ role app: has BYPASSRLS", true),
+    ("GRANT INSERT ON events TO {p}app WITH GRANT OPTION", "+ table events: app has INSERT WITH GRANT OPTION", None),
+    ("GRANT CREATE ON SCHEMA {s} TO {p}app", "+ the schema: app has CREATE", None),
+    ("GRANT CREATE ON SCHEMA {s} TO PUBLIC", "+ the schema: PUBLIC has CREATE", None),
+    ("GRANT SELECT ON customers TO PUBLIC", "+ table customers: PUBLIC has SELECT", None),
+    ("GRANT {p}operator TO {p}app", "+ role app: is a member of operator", None),
+    ("GRANT pg_read_all_data TO {p}readonly", "+ role readonly: is a member of pg_read_all_data", None),
+    ("GRANT {p}owner TO {p}migrator WITH ADMIN OPTION", "+ role migrator: may make others members of owner", None),
+    ("ALTER ROLE {p}app BYPASSRLS CREATEDB", "+ role app: has BYPASSRLS", None),
     (
         "ALTER DEFAULT PRIVILEGES FOR ROLE {p}owner IN SCHEMA {s} GRANT SELECT ON TABLES TO PUBLIC",
         "+ tables that owner will create: PUBLIC has SELECT",
-        true,
+        None,
     ),
     (
         "ALTER POLICY cross_customer ON events TO {p}operator, {p}app",
         "+ table events: has the policy cross_customer FOR ALL TO app, operator USING (true) WITH CHECK (true)",
-        true,
+        None,
     ),
-    ("GRANT SELECT ON customers TO pg_monitor", "+ table customers: pg_monitor has SELECT", false),
-    ("GRANT {p}owner TO pg_monitor", "+ role pg_monitor: is a member of owner", false),
+    (
+        "REVOKE SELECT ON customers FROM {p}owner",
+        "- table customers: its owner lacks SELECT, which foreign keys need",
+        None,
+    ),
+    (
+        "ALTER DEFAULT PRIVILEGES FOR ROLE {p}owner GRANT SELECT ON TABLES TO PUBLIC",
+        "+ tables that owner will create in any schema: PUBLIC has SELECT",
+        None,
+    ),
+    ("GRANT CREATE ON DATABASE optiinfra TO {p}app", "+ the database: app has CREATE", None),
+    (
+        "GRANT SELECT ON customers TO pg_monitor",
+        "+ table customers: pg_monitor has SELECT",
+        Some("REVOKE SELECT ON customers FROM pg_monitor"),
+    ),
+    (
+        "GRANT CREATE ON SCHEMA {s} TO pg_monitor",
+        "+ the schema: pg_monitor has CREATE",
+        Some("REVOKE CREATE ON SCHEMA {s} FROM pg_monitor"),
+    ),
+    (
+        "ALTER DEFAULT PRIVILEGES FOR ROLE {p}owner IN SCHEMA {s} GRANT SELECT ON TABLES TO pg_monitor",
+        "+ tables that owner will create: pg_monitor has SELECT",
+        Some("ALTER DEFAULT PRIVILEGES FOR ROLE {p}owner IN SCHEMA {s} REVOKE SELECT ON TABLES FROM pg_monitor"),
+    ),
+    (
+        "GRANT {p}owner TO pg_monitor",
+        "+ role pg_monitor: is a member of owner",
+        Some("REVOKE {p}owner FROM pg_monitor"),
+    ),
+    (
+        "GRANT {p}migrator TO pg_monitor",
+        "+ role pg_monitor: is a member of migrator",
+        Some("REVOKE {p}migrator FROM pg_monitor"),
+    ),
+    (
+        "ALTER SCHEMA {s} OWNER TO {p}app",
+        "+ the schema: belongs to app, which can drop the tables in it",
+        Some("ALTER SCHEMA {s} OWNER TO optiinfra"),
+    ),
+    (
+        "ALTER ROLE {p}app SET app.customer_id = 'all'",
+        "+ role app: sets app.customer_id=all when it logs in",
+        Some("ALTER ROLE {p}app RESET app.customer_id"),
+    ),
+    (
+        "CREATE FUNCTION keys() RETURNS SETOF text LANGUAGE sql SECURITY DEFINER AS 'SELECT api_key FROM customers'",
+        "+ function keys: gives readonly the rights of its owner: it is SECURITY DEFINER",
+        Some("DROP FUNCTION keys"),
+    ),
+    (
+        "CREATE VIEW spenders AS SELECT * FROM customers; GRANT SELECT (api_key) ON spenders TO {p}readonly",
+        "+ view spenders: gives readonly the rights of its owner: make it WITH (security_invoker)",
+        Some("DROP VIEW spenders"),
+    ),
+    (
+        "CREATE VIEW spenders AS SELECT * FROM customers; GRANT DELETE ON spenders TO {p}app",
+        "+ view spenders: gives app the rights of its owner: make it WITH (security_invoker)",
+        Some("DROP VIEW spenders"),
+    ),
     (
         "CREATE VIEW spenders AS SELECT * FROM customers; GRANT SELECT ON spenders TO {p}app",
-        "+ view spenders: shows app what its owner sees: make it WITH (security_invoker)",
-        false,
+        "+ view spenders: gives app the rights of its owner: make it WITH (security_invoker)",
+        Some("DROP VIEW spenders"),
     ),
 ];
 
 #[test]
-fn what_is_missing_and_what_is_too_much_is_found_and_mended() {
+fn what_is_missing_and_what_is_extra_is_found_and_fixed() {
     let world = World::new();
     let prefix = format!("{}_", world.options.prefix);
-    for (fault, finding, is_mended) in FAULTS {
+    let named = |sql: &str| sql.replace("{p}", &prefix).replace("{s}", world.db.schema());
+    for (fault, finding, undo) in FAULTS {
         let mut conn = world.db.conn();
-        conn.batch_execute(&fault.replace("{p}", &prefix).replace("{s}", world.db.schema())).unwrap();
+        conn.batch_execute(&named(fault)).unwrap();
         let found = world.found();
         assert!(found.contains(&finding.to_owned()), "{fault}: {found:?}");
-        // A table that changed hands also brings its owner, whose tables to come are to be open too.
+        // A table that changed hands also brings its owner, whose tables to come are to be open too; a function is
+        // everybody's.
         assert!(found.len() <= 5, "{fault}: {found:?}");
         let report = world.apply();
-        assert_eq!(report.left_alone.is_empty(), is_mended, "{fault}: {:?}", report.left_alone);
-        if !is_mended {
-            conn.batch_execute(&format!(
-                "REVOKE ALL ON customers FROM pg_monitor; REVOKE {prefix}owner FROM pg_monitor; DROP VIEW IF EXISTS spenders"
-            ))
-            .unwrap();
+        assert_eq!(report.left_alone.is_empty(), undo.is_none(), "{fault}: {:?}", report.left_alone);
+        if let Some(undo) = undo {
+            conn.batch_execute(&named(undo)).unwrap();
+            world.apply();
         }
         assert_eq!(world.found(), [""; 0], "{fault}");
     }
@@ -504,7 +562,7 @@ fn who_may_make_roles_and_owns_the_tables_needs_no_superuser() {
     let applied =
         Dbctl::new().env("DATABASE_URL", &url).run(&format!("roles apply --take-ownership --prefix {prefix}"));
     assert_eq!(applied.code, Some(0), "{applied:#?}");
-    assert!(applied.stderr.contains(&format!("GRANT {prefix}_owner TO {}", dba.name)), "{applied:#?}");
+    assert!(applied.stderr.contains(&format!("GRANT {prefix}_owner TO \"{}\"", dba.name)), "{applied:#?}");
     assert_eq!(world.found(), [""; 0]);
     // As advised: the former owner works on as before. Who made the role may grant it.
     let mut granting = PgConnection::establish(&url).unwrap();
@@ -549,8 +607,8 @@ fn the_default_prefix_is_the_platforms_name() {
 }
 
 #[test]
-fn once_comparing_enums_is_called_leakproof_a_filter_on_one_finds_its_index() {
-    // The comparison is the database's.
+fn once_enum_equality_is_marked_leakproof_a_filter_on_an_enum_uses_its_index() {
+    // The function is the database's.
     let mut world = World::with_roles_of_its_own(TestDb::alone().migrate());
     world.apply();
     let mut app = world.session("app");
@@ -563,7 +621,8 @@ fn once_comparing_enums_is_called_leakproof_a_filter_on_one_finds_its_index() {
     assert_eq!(world.found(), [""; 0], "nobody asked for it");
 
     world.options.leakproof_enums = true;
-    let finding = "- function enum_eq: is not leakproof: under row security a filter on an enum finds no index";
+    let finding =
+        "- function enum_eq: is not marked LEAKPROOF: under row security a filter on an enum cannot use an index";
     assert_eq!(world.found(), [finding]);
     let migrator = roles::apply(&mut world.session("migrator"), &world.options).unwrap_err();
     assert!(migrator.to_string().contains("run ALTER FUNCTION pg_catalog.\"enum_eq\""), "{migrator}");
@@ -573,4 +632,129 @@ fn once_comparing_enums_is_called_leakproof_a_filter_on_one_finds_its_index() {
 
     world.options.leakproof_enums = false;
     assert_eq!((world.apply().statements, world.found()), (vec![], vec![]), "what somebody else has said stays");
+}
+
+#[test]
+fn names_with_line_breaks_do_not_leave_the_comments_of_a_plan() {
+    let world = World::new();
+    let (app, schema) = (world.role("app"), world.db.schema());
+    let view = "\"v\ndrop table events; --\"";
+    let foreign = format!("\"{app}\nDROP TABLE events; --\"");
+    let mut conn = world.db.conn();
+    conn.batch_execute(&format!(
+        "CREATE VIEW {schema}.{view} AS SELECT * FROM customers; GRANT SELECT ON {view} TO {app};
+         CREATE ROLE {foreign}; ALTER TABLE events OWNER TO {foreign}; GRANT SELECT ON customers TO {foreign}"
+    ))
+    .unwrap();
+    let prefix = &world.options.prefix;
+    let plan = Dbctl::on(&world.db).run(&format!("roles plan --take-ownership --prefix {prefix}"));
+    assert!(plan.stdout.contains("left alone: view v\u{fffd}drop table events"), "{plan:#?}");
+    assert!(plan.stdout.contains("can no longer see the tables"), "{plan:#?}");
+    assert!(!plan.stdout.to_lowercase().contains("\ndrop table"), "{plan:#?}");
+    conn.batch_execute(&plan.stdout).unwrap();
+    conn.batch_execute(&format!("DROP VIEW {view}; DROP OWNED BY {foreign}; DROP ROLE {foreign}")).unwrap();
+    assert_eq!(world.found(), [""; 0]);
+}
+
+#[test]
+fn a_dropped_column_leaves_no_right_behind() {
+    let world = World::new();
+    world.db.conn().batch_execute("ALTER TABLE customers ADD COLUMN region text").unwrap();
+    world.apply();
+    world.db.conn().batch_execute("ALTER TABLE customers DROP COLUMN region").unwrap();
+    assert_eq!(world.found(), [""; 0]);
+    assert_eq!(world.apply().statements, [""; 0]);
+}
+
+#[test]
+fn what_nobody_fixes_is_listed_once() {
+    let world = World::new();
+    world.db.conn().batch_execute("GRANT SELECT ON customers TO pg_monitor").unwrap();
+    let report = world.apply();
+    assert_eq!((report.statements.len(), report.left_alone.len()), (0, 1), "{report:#?}");
+    let check = Dbctl::on(&world.db).run(&format!("roles check --prefix {}", world.options.prefix));
+    assert_eq!(check.code, Some(1), "{check:#?}");
+    assert!(check.stdout.starts_with("1 finding, left alone by `roles apply`"), "{check:#?}");
+    world.db.conn().batch_execute("REVOKE SELECT ON customers FROM pg_monitor").unwrap();
+}
+
+#[test]
+fn a_member_of_the_owner_without_inherit_stays_one() {
+    let world = World::new();
+    let dba = world.db.role();
+    let owner = world.role("owner");
+    world
+        .db
+        .conn()
+        .batch_execute(&format!(
+            "GRANT {owner} TO {0}; ALTER ROLE {0} NOINHERIT CREATEROLE; GRANT TRUNCATE ON events TO {1};
+             GRANT SELECT ON __diesel_schema_migrations, __optiinfra_migrations TO {0}",
+            dba.name,
+            world.role("app")
+        ))
+        .unwrap();
+    let mut conn = PgConnection::establish(&world.db.url_as(&dba.name)).unwrap();
+    // Whether it succeeds is the server's version's business: before 16 it has to SET ROLE first.
+    let _ = roles::apply(&mut conn, &world.options);
+    assert_eq!(number(&mut conn, &format!("SELECT pg_has_role('{owner}', 'MEMBER')::int::bigint")), 1);
+}
+
+#[test]
+fn an_owner_that_is_one_of_ours_is_not_told_to_become_the_owner() {
+    let world = World::new();
+    let app = world.role("app");
+    world.db.conn().batch_execute(&format!("ALTER TABLE events OWNER TO {app}")).unwrap();
+    let kept = Options { take_ownership: false, ..world.options.clone() };
+    let statements = roles::apply(&mut world.db.conn(), &kept).unwrap().statements;
+    assert!(statements.iter().all(|done| done.starts_with("ALTER DEFAULT PRIVILEGES")), "{statements:#?}");
+    assert_eq!(world.found(), ["- table events: belongs to app, not to owner"]);
+    assert_eq!(world.apply().former_owners, [""; 0]);
+}
+
+#[test]
+fn a_schema_may_have_a_name_that_needs_quotes() {
+    let database = OwnDatabase::empty();
+    let prefix: Prefix = format!("t{}", Uuid::new_v4().simple()).parse().unwrap();
+    // A twin that is found where case is folded.
+    let reader = format!("{prefix}_reader");
+    let mut conn = database.conn();
+    conn.batch_execute(&format!("CREATE SCHEMA \"Prod; s\"; CREATE SCHEMA prod; CREATE ROLE {reader} LOGIN")).unwrap();
+    let run = |role: &str, arguments: &str| {
+        let url = format!("{}&options=-csearch_path%3D%22Prod;%5C%20s%22", database.url_as(role));
+        Dbctl::new().env("DATABASE_URL", &url).run(arguments)
+    };
+    for arguments in
+        ["migrate", "seed --all", &format!("roles apply --take-ownership --prefix {prefix}"), "verify --seed"]
+    {
+        let done = run("optiinfra", arguments);
+        assert_eq!(done.code, Some(0), "{done:#?}");
+    }
+    assert_eq!(run("optiinfra", &format!("roles check --prefix {prefix}")).code, Some(0));
+    conn.batch_execute(&format!(
+        "GRANT USAGE ON SCHEMA \"Prod; s\" TO {reader}; GRANT SELECT ON ALL TABLES IN SCHEMA \"Prod; s\" TO {reader}"
+    ))
+    .unwrap();
+    let hidden = run(&reader, "export events");
+    assert_eq!((hidden.code, hidden.stdout.as_str()), (Some(2), ""), "{hidden:#?}");
+    assert!(run(&reader, "stats --exact --format json").json()["skipped"].to_string().contains("row-level security"));
+    for role in roles::Role::ALL.map(|role| role.name(&prefix)).into_iter().chain([reader]) {
+        conn.batch_execute(&format!("DROP OWNED BY {role} CASCADE; DROP ROLE {role}")).unwrap();
+    }
+}
+
+#[test]
+fn a_policy_that_was_narrowed_under_its_name_does_not_pass_for_one_that_shows_all() {
+    let world = World::new();
+    seed::run(&mut world.db.conn(), &layer::Layer::ALL, chrono::Utc::now()).unwrap();
+    let url = world.db.url_as(&world.role("readonly"));
+    let export = || Dbctl::new().env("DATABASE_URL", &url).run("export events");
+    assert_eq!(export().code, Some(0));
+    for condition in ["severity = 'info'", "false"] {
+        let narrowed = format!("ALTER POLICY cross_customer_read ON events USING ({condition})");
+        world.db.conn().batch_execute(&narrowed).unwrap();
+        let refused = export();
+        assert_eq!((refused.code, refused.stdout.as_str()), (Some(2), ""), "{condition}: {refused:#?}");
+    }
+    world.apply();
+    assert_eq!(export().code, Some(0));
 }
