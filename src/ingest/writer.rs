@@ -174,11 +174,24 @@ impl<'a, R: Ingest> BulkWriter<'a, R> {
 
     /// Writes rows.
     ///
+    /// A writer writes one input: with [`BulkWriter::retry_key`] the first row of another one would have the id of this
+    /// one's first row, and be skipped.
+    ///
+    /// ```compile_fail,E0382
+    /// # use optiinfra_db::{Result, ingest::BulkWriter, models::NewEvent};
+    /// # fn f(pool: &optiinfra_db::connection::Pool, one: Vec<NewEvent>, other: Vec<NewEvent>) -> Result<()> {
+    /// let writer = BulkWriter::new(pool).retry_key("usage.csv");
+    /// writer.write(one)?;
+    /// writer.write(other)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`Error::RowRefused`] for a row that the server does not take, [`Error::ChunkFailed`] for what is no row's
     /// fault, and [`Error::Cancelled`].
-    pub fn write(&mut self, rows: impl IntoIterator<Item = R>) -> Result<Report> {
+    pub fn write(self, rows: impl IntoIterator<Item = R>) -> Result<Report> {
         self.try_write(rows.into_iter().map(Ok))
     }
 
@@ -188,7 +201,7 @@ impl<'a, R: Ingest> BulkWriter<'a, R> {
     /// # Errors
     ///
     /// As [`BulkWriter::write`], and the first error of the input.
-    pub fn try_write<E: From<Error>>(&mut self, rows: impl IntoIterator<Item = Result<R, E>>) -> Result<Report, E> {
+    pub fn try_write<E: From<Error>>(mut self, rows: impl IntoIterator<Item = Result<R, E>>) -> Result<Report, E> {
         let stop = AtomicBool::new(false);
         let (to_server, chunks) = mpsc::channel();
         let chunks = Mutex::new(chunks);
@@ -205,7 +218,7 @@ impl<'a, R: Ingest> BulkWriter<'a, R> {
                 failure: None,
                 abandoned: false,
                 in_doubt: 0,
-                writer: self,
+                writer: &mut self,
             };
             for _ in 0..run.writer.connections {
                 let (worker, to_input) = (run.writer.worker(&stop), to_input.clone());
