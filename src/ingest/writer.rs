@@ -200,7 +200,7 @@ impl<'a, R: Ingest> BulkWriter<'a, R> {
     ///
     /// # Errors
     ///
-    /// As [`BulkWriter::write`], and the first error of the input.
+    /// As [`BulkWriter::write`]; where nothing of that happened, the first error of the input.
     pub fn try_write<E: From<Error>>(mut self, rows: impl IntoIterator<Item = Result<R, E>>) -> Result<Report, E> {
         let stop = AtomicBool::new(false);
         let (to_server, chunks) = mpsc::channel();
@@ -314,10 +314,11 @@ impl<R: Ingest> Run<'_, '_, '_, R> {
         }
         self.to_server = None;
         while self.wait() {}
-        of_input?;
+        // Before the input's own error: what the server has of the rows matters more.
         if let Some(failure) = self.failure.take() {
             return Err(self.error(failure).into());
         }
+        of_input?;
         if self.abandoned {
             return Err(self.error(Failure::Cancelled).into());
         }
@@ -449,14 +450,13 @@ impl<R: Ingest> Run<'_, '_, '_, R> {
     }
 
     fn error(&self, failure: Failure) -> Error {
-        let (table, written) = (R::TABLE, self.progress.written);
+        let (table, written, in_doubt) = (R::TABLE, self.progress.written, self.in_doubt);
         match failure {
-            Failure::Refused { row, id, source } => Error::RowRefused { table, row, id, written, source },
+            Failure::Refused { row, id, source } => Error::RowRefused { table, row, id, written, in_doubt, source },
             Failure::Failed { first, last, source } => {
-                let (in_doubt, source) = (self.in_doubt, Box::new(source));
-                Error::ChunkFailed { table, first, last, written, in_doubt, source }
+                Error::ChunkFailed { table, first, last, written, in_doubt, source: Box::new(source) }
             }
-            Failure::Cancelled => Error::Cancelled { table, written },
+            Failure::Cancelled => Error::Cancelled { table, written, in_doubt },
         }
     }
 }

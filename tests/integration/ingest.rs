@@ -619,7 +619,7 @@ fn a_cancelled_run_leaves_whole_chunks_and_says_how_many() {
         .progress(|progress| cancel.store(progress.chunks >= 5, Ordering::Relaxed))
         .write(endless)
         .unwrap_err();
-    let Error::Cancelled { table: "resource_metrics", written } = error else { panic!("{error:?}") };
+    let Error::Cancelled { table: "resource_metrics", written, in_doubt: 0 } = error else { panic!("{error:?}") };
     assert!((250..2_000).contains(&written), "{written}");
     assert_eq!(written % 50, 0);
     assert_eq!(count(&mut conn, "resource_metrics"), i64::try_from(written).unwrap());
