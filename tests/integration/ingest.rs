@@ -567,6 +567,28 @@ fn where_the_table_is_at_fault_no_row_is_blamed() {
     assert!(error.hint().unwrap().contains("optiinfra-dbctl migrate"), "{error:?}");
 }
 
+// --- The pool ---
+
+#[test]
+fn a_busy_pool_slows_a_write_down_and_fails_it_only_where_no_connection_is_left() {
+    let (db, mut conn, agent, customer) = ground(AgentType::Resource);
+    let pool = pool(&db, 2);
+    let busy = pool.get().unwrap();
+    let writer = BulkWriter::new(&pool).connections(2).rows_per_chunk(10);
+    assert_eq!(writer.write(samples(&agent, &customer, 200)).unwrap().written, 200);
+    assert_eq!(count(&mut conn, "resource_metrics"), 200);
+
+    let busy = (busy, pool.get().unwrap());
+    let error = BulkWriter::new(&pool).connections(2).write(samples(&agent, &customer, 200)).unwrap_err();
+    let Error::ChunkFailed { first: 1, last: 200, written: 0, in_doubt: 0, source, .. } = &error else {
+        panic!("{error:?}")
+    };
+    assert!(matches!(**source, Error::Pool { .. }), "{error:?}");
+    // Without a row no connection is needed.
+    assert_eq!(BulkWriter::<NewResourceMetric>::new(&pool).write([]).unwrap().received, 0);
+    drop(busy);
+}
+
 // --- The input ---
 
 #[test]
