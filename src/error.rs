@@ -223,7 +223,7 @@ pub enum Error {
     ReadOnlySession,
 
     /// The server refused a row of a bulk write.
-    #[error("{table} refused row {row} (id {id}); {}", written_for_good(*.written, 0))]
+    #[error("{table} refused row {row} (id {id}); {}", written_for_good(*.written, *.in_doubt))]
     RowRefused {
         /// Name of the table.
         table: &'static str,
@@ -234,6 +234,8 @@ pub enum Error {
         /// How many rows are written for good all the same: the whole chunks that were committed. None where the rows
         /// were written in the caller's transaction.
         written: u64,
+        /// How many rows more may be written, because another connection was lost before the server confirmed them.
+        in_doubt: u64,
         /// What the server said.
         source: diesel::result::Error,
     },
@@ -256,12 +258,14 @@ pub enum Error {
     },
 
     /// A bulk write was cancelled.
-    #[error("writing to {table} was cancelled; {}", written_for_good(*.written, 0))]
+    #[error("writing to {table} was cancelled; {}", written_for_good(*.written, *.in_doubt))]
     Cancelled {
         /// Name of the table.
         table: &'static str,
         /// How many rows are written for good.
         written: u64,
+        /// How many rows more may be written, because a connection was lost before the server confirmed them.
+        in_doubt: u64,
     },
 
     /// The private local cluster could not be used.

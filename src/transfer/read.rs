@@ -37,8 +37,8 @@ pub struct Options {
     pub format: Option<Format>,
     /// Which field fills which column.
     pub mapping: Mapping,
-    /// Rows without an id get one that is derived from the row and its line, so that the same file gives the same ids.
-    /// Without it they get a new one each time.
+    /// Rows without an id get one that is derived from the row and its line, so that the same file gives the same ids;
+    /// such a row needs its time. Without it they get a new one each time.
     pub derive_ids: bool,
 }
 
@@ -196,10 +196,12 @@ fn derived_id<R: FromFile>(
     inputs: &[Input<'_>],
     now: DateTime<Utc>,
 ) -> std::result::Result<uuid::Uuid, Problem> {
-    let time = R::OF.position(R::OF.time_column()).and_then(|at| inputs.get(at));
-    if R::OF.is_hot() && !matches!(time, Some(Input::Text { .. })) {
-        let reason = "is missing, and a row without an id needs it to get the same id when it is imported again";
-        return Err(Problem { column: Some(R::OF.time_column()), reason: reason.to_owned() });
+    let column = R::OF.time_column();
+    let time = R::OF.position(column).and_then(|at| inputs.get(at));
+    // Without it, the same row on the same line of the next day's file would pass for this one.
+    if !matches!(time, Some(Input::Text { .. })) {
+        let reason = format!("is missing, and a row without an id is told from others by it: give an id or {column}");
+        return Err(Problem { column: Some(column), reason });
     }
     let mut key = line.to_be_bytes().to_vec();
     for input in inputs {

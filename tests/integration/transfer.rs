@@ -1015,8 +1015,45 @@ fn the_same_file_has_the_same_ids_and_its_equal_rows_are_two() {
     let file = folder.write("a.csv", format!("{header}\n{},m,1\n", agent.id));
     let run = import(&db, "agent_metrics --on-conflict skip", &file);
     assert_eq!(run.code, Some(1), "{run:#?}");
-    assert!(reasons(&run.json())[0].2.contains("a row without an id needs it"), "{run:#?}");
+    assert!(reasons(&run.json())[0].2.contains("give an id or recorded_at"), "{run:#?}");
     assert_eq!(import(&db, "agent_metrics", &file).code, Some(0));
+}
+
+#[test]
+fn equal_events_of_two_days_are_two_and_one_without_a_time_is_not_guessed() {
+    let (db, mut conn, _, customer) = ground(AgentType::Resource);
+    let folder = Folder::new();
+    let timeless = folder.write("timeless.csv", format!("customer,event_type\n{},restart\n", customer.id));
+    let run = import(&db, "events --on-conflict skip", &timeless);
+    assert_eq!((run.code, rows(&mut conn, "events")), (Some(1), 0), "{run:#?}");
+    assert_eq!(reasons(&run.json())[0].1, "created_at");
+    assert!(reasons(&run.json())[0].2.contains("give an id or created_at"), "{run:#?}");
+
+    for (day, file) in [(1, "one.csv"), (2, "two.csv")] {
+        let header = "customer,event_type,created_at";
+        let file = folder.write(file, format!("{header}\n{},restart,2025-10-2{day}T00:00:00Z\n", customer.id));
+        for (written, skipped) in [(1, 0), (0, 1)] {
+            let report = import(&db, "events --on-conflict skip", &file).json();
+            assert_eq!((&report["written"], &report["skipped"]), (&json!(written), &json!(skipped)));
+        }
+    }
+    // By --set the time is given as well, and another one makes another row.
+    let run = import(&db, "events --on-conflict skip --set created_at=2025-10-23T00:00:00Z", &timeless);
+    assert_eq!((run.code, rows(&mut conn, "events")), (Some(0), 3), "{run:#?}");
+    assert_eq!(import(&db, "events", &timeless).code, Some(0));
+}
+
+#[test]
+fn the_same_row_on_the_same_line_of_another_file_is_the_same_row() {
+    let (db, mut conn, agent, customer) = ground(AgentType::Resource);
+    let folder = Folder::new();
+    let [same, other] = ["i-1", "i-2"].map(|instance| metric(&agent, &customer, instance, "50"));
+    let one = folder.write("one.csv", format!("{METRIC_HEADER}\n{same}\n"));
+    let two = folder.write("two.csv", format!("{METRIC_HEADER}\n{same}\n{other}\n{same}\n"));
+    assert_eq!(import(&db, "resource_metrics --on-conflict skip", &one).json()["written"], json!(1));
+    let report = import(&db, "resource_metrics --on-conflict skip", &two).json();
+    assert_eq!((&report["written"], &report["skipped"]), (&json!(2), &json!(1)));
+    assert_eq!(rows(&mut conn, "resource_metrics"), 3);
 }
 
 #[test]
