@@ -188,6 +188,44 @@ fn two_runs_at_once_write_every_row_once() {
 }
 
 #[test]
+fn a_long_run_leaves_no_session_idle_in_a_transaction() {
+    let db = TestDb::alone().migrate();
+    let mut conn = db.conn();
+    seed::run(&mut conn, &[Layer::Core], small(0).at).unwrap();
+    let locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = \
+                 (SELECT oid FROM pg_database WHERE datname = current_database())";
+    // Shorter than a table takes here.
+    let target = db.target().with(
+        "options",
+        &format!(
+            "-c search_path={} -c idle_in_transaction_session_timeout=2000 -c idle_session_timeout=2000",
+            db.schema()
+        ),
+    );
+    let pool = connection::pool(&target, 3, "test").unwrap();
+    let cancel = AtomicBool::new(false);
+    let slow = |_| std::thread::sleep(std::time::Duration::from_secs(3));
+    let report = fleet::run(&pool, &small(7), Writing { connections: 2, cancel: &cancel, progress: &slow }).unwrap();
+    assert!(report.inserted() > 0);
+    assert_eq!(number(&mut conn, locks), 0);
+
+    // Nor is the lock kept when a run fails.
+    let other = Fleet { customers: 4, ..small(7) };
+    fleet::run(&pool, &other, Writing { connections: 2, cancel: &cancel, progress: &slow }).unwrap_err();
+    assert_eq!(number(&mut conn, locks), 0);
+}
+
+#[test]
+fn a_run_that_waits_for_another_can_be_cancelled() {
+    let (_db, pool, mut conn) = ground();
+    conn.batch_execute(concat!("SELECT pg_advisory_lock(", include_str!("../../src/seed/lock_key.sql"), ")")).unwrap();
+    let cancel = AtomicBool::new(true);
+    let writing = Writing { connections: 2, cancel: &cancel, progress: &|_| {} };
+    let error = fleet::run(&pool, &small(7), writing).unwrap_err();
+    assert!(matches!(error, Error::Cancelled { written: 0, .. }), "{error}");
+}
+
+#[test]
 fn the_command_plans_writes_and_removes() {
     let (db, _pool, mut conn) = ground();
     let command = "seed fleet --customers 2 --instances 4 --hours 6 --interval 600 --rng-seed 3";

@@ -28,7 +28,7 @@ use self::agents::Agents;
 use self::answers::Answers;
 use self::resources::Resources;
 use super::rows::Rows;
-use super::{Report, TableReport, ids, removal};
+use super::{Report, TableReport, ids, lock, removal};
 use crate::connection::{self, Pool};
 use crate::enums::{CustomerPlan, CustomerStatus};
 use crate::error::{Doing, Error, Result};
@@ -179,7 +179,8 @@ pub struct Progress {
 /// Writes the rows of a fleet that are missing.
 ///
 /// The samples go in chunks of their own, so a run that was ended leaves whole chunks, and another one writes the
-/// rest: into an untouched database by plain COPY, else leaving out what is there. Two runs of a schema take turns.
+/// rest: into an untouched database by plain COPY, else leaving out what is there. Two runs of a schema take turns; no
+/// transaction is longer than a chunk.
 ///
 /// # Errors
 ///
@@ -188,20 +189,18 @@ pub struct Progress {
 /// there with other numbers, and otherwise when a statement fails.
 pub fn run(pool: &Pool, fleet: &Fleet, writing: Writing<'_>) -> Result<Report> {
     let mut conn = connection::take(pool)?;
+    let mut conn = lock::hold(&mut conn, writing.cancel)?;
     let answers = Answers::new(fleet);
     let (customers, baselines) = (fleet.rows_of_customers(), answers.baselines());
     let mut tables = super::write(&mut conn, |conn| {
         check(conn, fleet)?;
         Ok(vec![insert(conn, &customers)?, insert(conn, &baselines)?])
     })?;
-    // The lock's transaction stays open while others write. It holds nothing else, not even a snapshot.
-    super::write(&mut conn, |conn| {
-        let mut writer = Writer { pool, fleet, writing, untouched: is_untouched(conn, &customers)?, rows: 0 };
-        tables.extend(writer.resources(conn)?);
-        tables.extend(writer.answers(conn, answers)?);
-        tables.push(writer.agents()?);
-        Ok(())
-    })?;
+    let untouched = is_untouched(&mut conn, &customers)?;
+    let mut writer = Writer { pool, fleet, writing, untouched, rows: 0 };
+    tables.extend(writer.resources(&mut conn)?);
+    tables.extend(writer.answers(&mut conn, answers)?);
+    tables.push(writer.agents()?);
     Ok(report(fleet, &tables))
 }
 
@@ -247,8 +246,8 @@ pub fn find(conn: &mut PgConnection, rng_seed: u64) -> Result<Option<Fleet>> {
 pub fn remove(conn: &mut PgConnection, fleet: &Fleet) -> Result<Report> {
     let (customers, baselines) = (fleet.rows_of_customers(), Answers::new(fleet).baselines());
     super::write(conn, |conn| {
-        lock(conn, &customers)?;
-        lock(conn, &baselines)?;
+        keep(conn, &customers)?;
+        keep(conn, &baselines)?;
         let mut tables = each_chunk(fleet, |chunk| delete(conn, chunk))?;
         // What still refers to these two is not ours.
         removal::check_only_used_by(conn, &[&customers, &baselines])?;
@@ -296,13 +295,13 @@ impl Writer<'_> {
     fn resources(&mut self, conn: &mut PgConnection) -> Result<Vec<TableReport>> {
         let mut resources = Resources::new(self.fleet);
         let samples = self.stream(|| Some((resources.advance()?, resources.turns.tick)))?;
-        Ok(vec![samples, insert(conn, &resources.decisions)?])
+        Ok(vec![samples, super::write(conn, |conn| insert(conn, &resources.decisions))?])
     }
 
     /// Answers, and the regressions that they show.
     fn answers(&mut self, conn: &mut PgConnection, mut answers: Answers<'_>) -> Result<Vec<TableReport>> {
         let judged = self.stream(|| Some((answers.advance()?, answers.turns.tick)))?;
-        Ok(vec![judged, insert(conn, &answers.regressions)?])
+        Ok(vec![judged, super::write(conn, |conn| insert(conn, &answers.regressions))?])
     }
 
     fn agents(&mut self) -> Result<TableReport> {
@@ -329,8 +328,10 @@ impl Writer<'_> {
             tell(Progress { rows: before + rows, share });
         };
         let on_conflict = if self.untouched { OnConflict::Refuse } else { OnConflict::Skip };
+        // One of the pool's holds the lock.
+        let free = usize::try_from(self.pool.max_size()).unwrap_or(usize::MAX).saturating_sub(1);
         let report = BulkWriter::new(self.pool)
-            .connections(self.writing.connections)
+            .connections(self.writing.connections.min(free))
             .on_conflict(on_conflict)
             .cancelled_by(self.writing.cancel)
             .progress(told)
@@ -350,7 +351,8 @@ fn delete(conn: &mut PgConnection, rows: &dyn Rows) -> Result<TableReport> {
     Ok(counts(rows.table(), 0, 0, removed))
 }
 
-fn lock(conn: &mut PgConnection, rows: &dyn Rows) -> Result<()> {
+/// Sees to it that nobody can begin to refer to the rows.
+fn keep(conn: &mut PgConnection, rows: &dyn Rows) -> Result<()> {
     rows.lock(conn).doing(format!("lock the fleet's rows of {}", rows.table())).map(drop)
 }
 
