@@ -156,6 +156,20 @@ fn what_was_cut_short_is_completed() {
 }
 
 #[test]
+fn a_fleet_whose_customers_were_deleted_is_written_anew() {
+    let (_db, pool, mut conn) = ground();
+    let whole = write(&pool, &small(7)).unwrap();
+    let written = contents(&mut conn);
+    // Their samples go with them, the agents' own do not.
+    conn.batch_execute("DELETE FROM customers WHERE name LIKE 'Fleet%'").unwrap();
+    let again = write(&pool, &small(7)).unwrap();
+    let (before, after) = (counts(&whole), counts(&again));
+    assert_eq!(after["agent_metrics"], (0, before["agent_metrics"].0, 0));
+    assert_eq!(after["resource_metrics"], before["resource_metrics"]);
+    assert_eq!(contents(&mut conn), written);
+}
+
+#[test]
 fn another_fleet_of_the_same_seed_is_refused() {
     let (_db, pool, mut conn) = ground();
     write(&pool, &small(7)).unwrap();

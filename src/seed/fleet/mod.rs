@@ -196,8 +196,8 @@ pub fn run(pool: &Pool, fleet: &Fleet, writing: Writing<'_>) -> Result<Report> {
         check(conn, fleet)?;
         Ok(vec![insert(conn, &customers)?, insert(conn, &baselines)?])
     })?;
-    let untouched = is_untouched(&mut conn, &customers)?;
-    let mut writer = Writer { pool, fleet, writing, untouched, rows: 0 };
+    let of_customers = if is_untouched(&mut conn, &customers)? { OnConflict::Refuse } else { OnConflict::Skip };
+    let mut writer = Writer { pool, fleet, writing, of_customers, rows: 0 };
     tables.extend(writer.resources(&mut conn)?);
     tables.extend(writer.answers(&mut conn, answers)?);
     tables.push(writer.agents()?);
@@ -262,8 +262,8 @@ struct Writer<'a> {
     pool: &'a Pool,
     fleet: &'a Fleet,
     writing: Writing<'a>,
-    /// Whether the database has no sample of these customers yet.
-    untouched: bool,
+    /// What becomes of samples and answers that are there: none is, if the database has none of these customers.
+    of_customers: OnConflict,
     /// Rows of the tables that are done.
     rows: u64,
 }
@@ -294,23 +294,28 @@ impl Writer<'_> {
     /// Samples, and the scaling events that follow from them.
     fn resources(&mut self, conn: &mut PgConnection) -> Result<Vec<TableReport>> {
         let mut resources = Resources::new(self.fleet);
-        let samples = self.stream(|| Some((resources.advance()?, resources.turns.tick)))?;
+        let samples = self.stream(self.of_customers, || Some((resources.advance()?, resources.turns.tick)))?;
         Ok(vec![samples, super::write(conn, |conn| insert(conn, &resources.decisions))?])
     }
 
     /// Answers, and the regressions that they show.
     fn answers(&mut self, conn: &mut PgConnection, mut answers: Answers<'_>) -> Result<Vec<TableReport>> {
-        let judged = self.stream(|| Some((answers.advance()?, answers.turns.tick)))?;
+        let judged = self.stream(self.of_customers, || Some((answers.advance()?, answers.turns.tick)))?;
         Ok(vec![judged, super::write(conn, |conn| insert(conn, &answers.regressions))?])
     }
 
     fn agents(&mut self) -> Result<TableReport> {
         let mut agents = Agents::new(self.fleet);
-        self.stream(|| Some((agents.advance()?, agents.turns.tick)))
+        // They stay when a fleet's customers are deleted, for they are not these customers' rows.
+        self.stream(OnConflict::Skip, || Some((agents.advance()?, agents.turns.tick)))
     }
 
     /// Writes what `advance` gives, batch by batch, each with the number of its tick.
-    fn stream<R: Ingest>(&mut self, mut advance: impl FnMut() -> Option<(Vec<R>, u32)>) -> Result<TableReport> {
+    fn stream<R: Ingest>(
+        &mut self,
+        on_conflict: OnConflict,
+        mut advance: impl FnMut() -> Option<(Vec<R>, u32)>,
+    ) -> Result<TableReport> {
         let (fleet, tell, before) = (self.fleet, self.writing.progress, self.rows);
         let ticks = Cell::new(0);
         let batches = iter::from_fn(|| {
@@ -327,7 +332,6 @@ impl Writer<'_> {
             let share = begun + (fleet.share(R::TABLE, ticks.get()) - begun) * of_made;
             tell(Progress { rows: before + rows, share });
         };
-        let on_conflict = if self.untouched { OnConflict::Refuse } else { OnConflict::Skip };
         // One of the pool's holds the lock.
         let free = usize::try_from(self.pool.max_size()).unwrap_or(usize::MAX).saturating_sub(1);
         let report = BulkWriter::new(self.pool)
