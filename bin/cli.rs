@@ -330,7 +330,7 @@ pub struct Fleet {
     #[arg(long, value_name = "H", default_value_t = 24, value_parser = clap::value_parser!(u16).range(1..))]
     pub hours: u16,
 
-    /// Seconds from one sample of an instance to the next.
+    /// Seconds from one sample of an instance to the next, at most the hours that the fleet goes back.
     #[arg(long, value_name = "S", default_value = "300", value_parser = clap::value_parser!(NonZeroU16))]
     pub interval: NonZeroU16,
 

@@ -170,6 +170,28 @@ fn a_fleet_whose_customers_were_deleted_is_written_anew() {
 }
 
 #[test]
+fn a_fleet_without_a_sample_is_refused() {
+    let (db, pool, mut conn) = ground();
+    let slow = NonZeroU16::new(7200).unwrap();
+    let empty = [
+        (Fleet { customers: 0, ..small(7) }, "no customers"),
+        (Fleet { instances: 0, ..small(7) }, "no instances"),
+        (Fleet { hours: 0, ..small(7) }, "shorter than its interval"),
+        (Fleet { hours: 1, interval_seconds: slow, ..small(7) }, "shorter than its interval"),
+    ];
+    for (fleet, words) in empty {
+        for error in [write(&pool, &fleet).unwrap_err(), fleet::plan(&mut conn, &fleet).unwrap_err()] {
+            assert!(matches!(error, Error::EmptyFleet(_)) && error.to_string().contains(words), "{error}");
+        }
+    }
+    let run = Dbctl::on(&db).run("seed fleet --hours 1 --interval 7200");
+    assert_eq!(run.code, Some(2), "{run:?}");
+    assert!(run.stderr.contains("shorter interval"), "{run:?}");
+    assert_eq!(number(&mut conn, "SELECT count(*) FROM customers WHERE metadata ? 'fleet'"), 0);
+    assert!(write(&pool, &Fleet { hours: 2, interval_seconds: slow, ..small(7) }).unwrap().inserted() > 0);
+}
+
+#[test]
 fn another_fleet_of_the_same_seed_is_refused() {
     let (_db, pool, mut conn) = ground();
     write(&pool, &small(7)).unwrap();

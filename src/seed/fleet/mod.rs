@@ -184,10 +184,11 @@ pub struct Progress {
 ///
 /// # Errors
 ///
-/// [`Error::Behind`] or [`Error::Ahead`] when the schema is not the one that the rows are for,
-/// [`Error::MissingPrerequisite`] without the agents of the core layer, [`Error::OtherFleet`] when the seed's fleet is
-/// there with other numbers, and otherwise when a statement fails.
+/// [`Error::EmptyFleet`] when the numbers make no sample, [`Error::Behind`] or [`Error::Ahead`] when the schema is not
+/// the one that the rows are for, [`Error::MissingPrerequisite`] without the agents of the core layer,
+/// [`Error::OtherFleet`] when the seed's fleet is there with other numbers, and otherwise when a statement fails.
 pub fn run(pool: &Pool, fleet: &Fleet, writing: Writing<'_>) -> Result<Report> {
+    refuse_empty(fleet)?;
     let mut conn = connection::take(pool)?;
     let mut conn = lock::hold(&mut conn, writing.cancel)?;
     let answers = Answers::new(fleet);
@@ -210,6 +211,7 @@ pub fn run(pool: &Pool, fleet: &Fleet, writing: Writing<'_>) -> Result<Report> {
 ///
 /// As [`run`], as far as reading tells.
 pub fn plan(conn: &mut PgConnection, fleet: &Fleet) -> Result<Report> {
+    refuse_empty(fleet)?;
     super::read(conn, |conn| {
         check(conn, fleet)?;
         let mut look = |rows: &dyn Rows| {
@@ -270,6 +272,16 @@ struct Writer<'a> {
 
 fn word(rng_seed: u64, number: u16) -> String {
     format!("fleet-{rng_seed:x}-{number:04}")
+}
+
+fn refuse_empty(fleet: &Fleet) -> Result<()> {
+    let lacking = match fleet {
+        Fleet { customers: 0, .. } => "it has no customers",
+        Fleet { instances: 0, .. } => "its customers have no instances",
+        fleet if fleet.ticks() == 0 => "its hours are shorter than its interval",
+        _ => return Ok(()),
+    };
+    Err(Error::EmptyFleet(lacking))
 }
 
 /// Refuses a fleet whose agents are missing, or whose seed is in use for other numbers.
