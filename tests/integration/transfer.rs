@@ -800,6 +800,32 @@ fn an_export_may_be_of_one_customer_and_of_a_span_of_time() {
 }
 
 #[test]
+fn an_export_leaves_nothing_with_the_connection_and_refuses_a_transaction_of_others() {
+    let (_db, mut conn, agent, customer) = ground(AgentType::Resource);
+    plant(&mut conn, &agent, &customer, 10);
+    let settings = "SELECT current_setting('TimeZone') || current_setting('DateStyle') || current_setting('row_security') \
+                    || current_setting('transaction_read_only') || (SELECT count(*) FROM pg_cursors)";
+    let state = |conn: &mut PgConnection| -> String {
+        diesel::select(diesel::dsl::sql::<Text>(&format!("({settings})"))).get_result(conn).unwrap()
+    };
+    conn.batch_execute("SET TimeZone = 'Asia/Tokyo'; SET DateStyle = 'German'").unwrap();
+    let before = state(&mut conn);
+    for customer in [None, Some(customer.id.into())] {
+        let options = export::Options { customer, ..export::Options::default() };
+        let run = |conn: &mut PgConnection| export::run(conn, Table::Events, Format::Csv, &options, &mut Vec::new());
+        assert_eq!(run(&mut conn).unwrap().rows, 10);
+        assert_eq!(state(&mut conn), before);
+        let refused = conn.transaction(|conn| {
+            let refused = run(conn).unwrap_err();
+            assert_eq!(state(conn), before);
+            diesel::QueryResult::Ok(refused)
+        });
+        let refused = refused.unwrap();
+        assert!(matches!(refused, optiinfra_db::Error::Transaction(_)), "{refused:?}");
+    }
+}
+
+#[test]
 fn an_export_is_a_whole_file_or_none() {
     let (db, mut conn, agent, customer) = ground(AgentType::Resource);
     plant(&mut conn, &agent, &customer, 10);
