@@ -515,7 +515,7 @@ pub struct Export {
     #[arg(long, value_name = "DURATION|TIME", value_parser = since)]
     pub since: Option<Since>,
 
-    /// Only rows before this time, given as for --since.
+    /// Only rows before this time, given as for --since, which must be earlier.
     #[arg(long, value_name = "DURATION|TIME", value_parser = since)]
     pub until: Option<Since>,
 
