@@ -166,6 +166,10 @@ pub enum Error {
         rng_seed: u64,
     },
 
+    /// The numbers of a fleet make no sample.
+    #[error("the fleet would be empty: {0}")]
+    EmptyFleet(&'static str),
+
     /// No customer, or more than one, fits what was asked for.
     #[error("{} '{wanted}'", if .found.is_empty() { "no customer has the name or id" } else { "more than one customer is called" })]
     NoSuchCustomer {
@@ -352,6 +356,7 @@ impl Error {
                 "give it the same numbers to complete it, remove it with `optiinfra-dbctl seed fleet --rng-seed {rng_seed} \
                  --remove`, or choose another --rng-seed"
             )),
+            Self::EmptyFleet(_) => Some("give it more customers, instances or hours, or a shorter interval".into()),
             Self::NoSuchCustomer { found, .. } if found.is_empty() => {
                 Some("`optiinfra-dbctl stats` lists the customers".into())
             }

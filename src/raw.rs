@@ -1,7 +1,7 @@
 //! SQL as text: the one room where a statement may come from anywhere else than the query builder.
 //!
 //! [`Sql`] is made of constants of this program, of whole numbers, of ids and of quoted identifiers, and of nothing
-//! else: there is no way from a `String` into it, so no user's text can become a part of a statement. A value goes to
+//! else: there is no way by accident from a `String` into it, so no user's text can become a part of a statement. A value goes to
 //! the server as a bound parameter. Everywhere else `clippy.toml` forbids Diesel's functions for raw SQL; those here
 //! have the same names and take an [`Sql`].
 

@@ -108,14 +108,12 @@ impl<'a, R: FromFile> Reader<'a, R> {
         let mut plan = Plan::new(R::OF, options.mapping.clone(), names)?;
         let format = options.format.unwrap_or(opened.looks_like);
         let mut records = Records::new(opened, format);
-        let mut is_over = false;
         match (format, plan.fields()) {
             (Format::Ndjson, None) => {}
             (Format::Ndjson, Some(_)) => return Err(no_header_in_ndjson()),
             (Format::Csv, Some(fields)) => plan.resolve(fields)?,
             (Format::Csv, None) => match records.next().map_err(|source| Error::Input { source })? {
-                // Not a byte, so not a row.
-                None => is_over = true,
+                None => return Err(empty()),
                 Some(header) => {
                     let header = match header.fields {
                         Ok(Fields::Csv(fields)) => plan.names_in(fields)?,
@@ -126,7 +124,7 @@ impl<'a, R: FromFile> Reader<'a, R> {
                 }
             },
         }
-        Ok(Self { records, plan, names, derive_ids: options.derive_ids, format, is_over, rows: PhantomData })
+        Ok(Self { records, plan, names, derive_ids: options.derive_ids, format, is_over: false, rows: PhantomData })
     }
 
     /// How the file holds its rows.
@@ -221,6 +219,13 @@ fn bad_header(problem: &str) -> Error {
     Error::Mapping {
         message: format!("the header cannot be read: {problem}"),
         hint: "name the fields with --no-header --columns A,B,... if the file has no header".to_owned(),
+    }
+}
+
+fn empty() -> Error {
+    Error::Mapping {
+        message: "the file is empty: it has no header".to_owned(),
+        hint: "an empty file of NDJSON has no rows and is fine: pass --input-format ndjson".to_owned(),
     }
 }
 

@@ -287,6 +287,11 @@ fn a_file_that_does_not_fit_is_refused_before_its_first_row() {
     let file = |header: &str| folder.write("file.csv", format!("{header}\n{line}\n"));
     let cases = [
         ("resource_metrics", METRIC_HEADER.replace("unit", "uniit"), "no field 'unit', which the column unit needs"),
+        (
+            "resource_metrics",
+            METRIC_HEADER.replace("unit", "uniit").replace("agent", "agnt"),
+            "no field 'agent_id' or 'agent', which the column agent_id needs, no field 'unit', which the column unit needs",
+        ),
         ("resource_metrics", METRIC_HEADER.replace("agent", "unit"), "two fields 'unit'"),
         ("resource_metrics", format!("{METRIC_HEADER},colour"), "no column takes the field 'colour'"),
         (
@@ -399,7 +404,12 @@ fn a_file_may_come_compressed_from_stdin_and_without_a_header() {
     assert_eq!((run.code, rows(&mut conn, "resource_metrics")), (Some(2), 3), "{run:#?}");
     assert!(run.stderr.contains("the input cannot be read"), "{run:#?}");
 
-    let run = import(&db, "resource_metrics", &folder.write("empty.csv", ""));
+    for (name, text) in [("empty.csv", ""), ("blank.csv", "\n\n"), ("no-name-tells", "")] {
+        let run = import(&db, "resource_metrics", &folder.write(name, text));
+        assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{run:#?}");
+        assert!(run.stderr.contains("the file is empty: it has no header"), "{run:#?}");
+    }
+    let run = import(&db, "resource_metrics", &folder.write("empty.ndjson", ""));
     assert_eq!((run.code, &run.json()["read"]), (Some(0), &json!(0)));
 }
 
@@ -794,8 +804,39 @@ fn an_export_may_be_of_one_customer_and_of_a_span_of_time() {
     assert_eq!(exported(&format!("resource_metrics {span}")), 4);
     assert_eq!(exported(&format!("resource_metrics {span} --customer {}", second.id)), 2);
     assert_eq!(exported("resource_metrics --since 2026-01-01T00:00:00Z"), 0);
+    for empty in ["--since 1h --until 2h", "--since 2025-10-20T01:00:00Z --until 2025-10-20T01:00:00Z"] {
+        let run = Dbctl::on(&db).run(&format!("export resource_metrics {empty}"));
+        assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{run:#?}");
+        assert!(run.stderr.contains("--since is not before --until"), "{run:#?}");
+    }
     for table in Table::ALL {
         assert_eq!(exported(&format!("{table} {span}")), usize::from(table == Table::ResourceMetrics) * 4);
+    }
+}
+
+#[test]
+fn an_export_leaves_nothing_with_the_connection_and_refuses_a_transaction_of_others() {
+    let (_db, mut conn, agent, customer) = ground(AgentType::Resource);
+    plant(&mut conn, &agent, &customer, 10);
+    let settings = "SELECT current_setting('TimeZone') || current_setting('DateStyle') || current_setting('row_security') \
+                    || current_setting('transaction_read_only') || (SELECT count(*) FROM pg_cursors)";
+    let state = |conn: &mut PgConnection| -> String {
+        diesel::select(diesel::dsl::sql::<Text>(&format!("({settings})"))).get_result(conn).unwrap()
+    };
+    conn.batch_execute("SET TimeZone = 'Asia/Tokyo'; SET DateStyle = 'German'").unwrap();
+    let before = state(&mut conn);
+    for customer in [None, Some(customer.id.into())] {
+        let options = export::Options { customer, ..export::Options::default() };
+        let run = |conn: &mut PgConnection| export::run(conn, Table::Events, Format::Csv, &options, &mut Vec::new());
+        assert_eq!(run(&mut conn).unwrap().rows, 10);
+        assert_eq!(state(&mut conn), before);
+        let refused = conn.transaction(|conn| {
+            let refused = run(conn).unwrap_err();
+            assert_eq!(state(conn), before);
+            diesel::QueryResult::Ok(refused)
+        });
+        let refused = refused.unwrap();
+        assert!(matches!(refused, optiinfra_db::Error::Transaction(_)), "{refused:?}");
     }
 }
 
@@ -1145,6 +1186,27 @@ fn progress_is_a_line_a_tenth_where_no_terminal_is_and_none_when_quiet() {
     assert_eq!(import(&db, "resource_metrics --quiet", &file).stderr, "");
     let run = Dbctl::on(&db).stdin(File::open(&file).unwrap()).run("import resource_metrics -");
     assert_eq!(run.stderr, "", "a pipe has no length to be far in");
+}
+
+#[test]
+fn the_verdict_says_how_many_rows_are_bad_and_how_many_may_be() {
+    let (db, _conn, agent, customer) = ground(AgentType::Resource);
+    let folder = Folder::new();
+    let [good, bad] = ["50", "120"].map(|value| metric(&agent, &customer, "i", value));
+    let verdict = |lines: &[&String], arguments: &str| {
+        let lines: Vec<_> = lines.iter().map(|line| line.as_str()).collect();
+        let file = folder.write("f.csv", format!("{METRIC_HEADER}\n{}\n", lines.join("\n")));
+        let run = Dbctl::on(&db).run(&format!("import resource_metrics {} {arguments}", file.display()));
+        run.stdout.lines().next().unwrap().to_owned()
+    };
+    assert_eq!(verdict(&[&good, &bad, &good, &bad], ""), "nothing written: 2 of 4 rows are bad (--max-rejects 0)");
+    assert_eq!(verdict(&[&bad], ""), "nothing written: 1 of 1 row is bad (--max-rejects 0)");
+    assert_eq!(
+        verdict(&[&good, &bad, &bad], "--on-conflict skip --max-rejects 1"),
+        "0 of 3 rows written, then stopped: 2 are bad (--max-rejects 1)"
+    );
+    assert_eq!(verdict(&[&good, &bad], "--max-rejects 1 --dry-run"), "1 of 2 rows would be written");
+    assert_eq!(verdict(&[&good], ""), "1 of 1 row written");
 }
 
 #[test]
