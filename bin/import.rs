@@ -1,12 +1,14 @@
 //! `import`: the rows of a file into a table.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use optiinfra_db::ingest;
 use optiinfra_db::transfer::import::{self, Options, Report, Watch};
 use optiinfra_db::transfer::read::{self, Reject};
@@ -30,6 +32,7 @@ pub fn run(args: &Import, global: &Global, out: &mut Output) -> anyhow::Result<E
         .into());
     }
     let source = Source::open(&args.file)?;
+    refuse_overwriting(&source, args)?;
     let rejects = args.rejects.as_deref().map(Rejects::create).transpose()?;
     let mut teller = Teller { meter: out.meter(source.length), bytes: Arc::clone(&source.bytes), rejects };
     let report = import(args, source, global, out, &mut teller)?;
@@ -82,6 +85,11 @@ fn options(args: &Import, derive_ids: bool) -> Options {
     Options { read, max_rejects: args.max_rejects, dry_run: args.dry_run }
 }
 
+/// What an error calls the input.
+fn name_of(path: &Path) -> String {
+    if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() }
+}
+
 /// The format that a file's name tells.
 fn format_of(path: &Path) -> Option<Format> {
     let name = path.file_name()?.to_str()?.to_ascii_lowercase();
@@ -93,9 +101,24 @@ fn format_of(path: &Path) -> Option<Format> {
     }
 }
 
+/// Refuses to put the rejected rows in the place of the rows, by whatever name.
+fn refuse_overwriting(source: &Source, args: &Import) -> anyhow::Result<()> {
+    let Some(rejects) = &args.rejects else { return Ok(()) };
+    let is_same = |there: Metadata| (there.dev(), there.ino()) == source.identity;
+    if std::fs::metadata(rejects).is_ok_and(is_same) {
+        bail!(Hinted {
+            message: format!("--rejects would overwrite the input: {} is the file to import", rejects.display()),
+            hint: "name another file".to_owned(),
+        });
+    }
+    Ok(())
+}
+
 /// The file, or standard input, whose bytes are counted.
 struct Source {
     input: Box<dyn Read>,
+    /// Which file it is: its device and inode.
+    identity: (u64, u64),
     length: Option<u64>,
     bytes: Arc<AtomicU64>,
 }
@@ -103,21 +126,19 @@ struct Source {
 impl Source {
     fn open(path: &Path) -> anyhow::Result<Self> {
         let bytes = Arc::new(AtomicU64::new(0));
-        if path == Path::new("-") {
-            return Ok(Self { input: Box::new(io::stdin()), length: None, bytes });
-        }
-        let opened = || -> io::Result<(File, std::fs::Metadata)> {
-            let file = File::open(path)?;
+        let is_stdin = path == Path::new("-");
+        let opened = || -> io::Result<(File, Metadata)> {
+            let file = if is_stdin { io::stdin().as_fd().try_clone_to_owned()?.into() } else { File::open(path)? };
             let metadata = file.metadata()?;
             Ok((file, metadata))
         };
-        let (file, metadata) = opened().with_context(|| format!("cannot open {}", path.display()))?;
+        let (file, metadata) = opened().with_context(|| format!("cannot open {}", name_of(path)))?;
         if metadata.is_dir() {
-            anyhow::bail!("cannot open {}: it is a directory", path.display());
+            bail!("cannot open {}: it is a directory", name_of(path));
         }
-        // A pipe has a name and no length.
-        let length = metadata.is_file().then_some(metadata.len());
-        Ok(Self { input: Box::new(file), length, bytes })
+        // A pipe has a name and no length; of standard input, somebody may have read a part.
+        let length = (metadata.is_file() && !is_stdin).then_some(metadata.len());
+        Ok(Self { input: Box::new(file), identity: (metadata.dev(), metadata.ino()), length, bytes })
     }
 }
 

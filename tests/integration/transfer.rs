@@ -1173,6 +1173,29 @@ fn a_rejects_file_is_whole_or_none() {
 }
 
 #[test]
+fn a_rejects_file_never_takes_the_place_of_the_input() {
+    let (db, mut conn, agent, customer) = ground(AgentType::Resource);
+    let folder = Folder::new();
+    let text = format!("{METRIC_HEADER}\n{}\n", metric(&agent, &customer, "i", "120"));
+    let file = folder.write("f.csv", &text);
+    let (linked, also) = (folder.path("symbolic.csv"), folder.path("hard.csv"));
+    std::os::unix::fs::symlink(&file, &linked).unwrap();
+    fs::hard_link(&file, &also).unwrap();
+    for (input, rejects) in [(&file, &file), (&file, &linked), (&linked, &file), (&file, &also)] {
+        for dry in ["", " --dry-run"] {
+            let run = import(&db, &format!("resource_metrics --rejects {}{dry}", rejects.display()), input);
+            assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{run:#?}");
+            assert!(run.stderr.contains("--rejects would overwrite the input"), "{run:#?}");
+        }
+    }
+    let through_stdin = format!("import resource_metrics - --rejects {}", file.display());
+    let run = Dbctl::on(&db).stdin(File::open(&file).unwrap()).run(&through_stdin);
+    assert_eq!(run.code, Some(2), "{run:#?}");
+    assert_eq!((fs::read_to_string(&file).unwrap(), folder.names().len()), (text, 3));
+    assert_eq!(rows(&mut conn, "resource_metrics"), 0);
+}
+
+#[test]
 fn progress_is_a_line_a_tenth_where_no_terminal_is_and_none_when_quiet() {
     let (db, _conn, agent, customer) = ground(AgentType::Resource);
     let folder = Folder::new();
