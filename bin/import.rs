@@ -162,6 +162,10 @@ impl Watch for Teller {
         self.rejects.as_mut().map_or(Ok(()), |rejects| rejects.add(reject))
     }
 
+    fn committing(&mut self) -> io::Result<()> {
+        self.rejects.as_mut().map_or(Ok(()), Rejects::sync)
+    }
+
     fn read(&mut self, rows: u64) {
         self.meter.at(self.bytes.load(Ordering::Relaxed), rows);
     }
@@ -183,6 +187,11 @@ impl Rejects {
         let (line, column) = (reject.line.to_string(), reject.column.as_deref().unwrap_or_default());
         self.writer.write_record([line.as_bytes(), column.as_bytes(), reject.reason.as_bytes(), &reject.raw])?;
         Ok(())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.writer.flush()?;
+        self.writer.get_ref().sync()
     }
 
     fn finish(self) -> anyhow::Result<()> {

@@ -347,6 +347,7 @@ pub struct WholeFile {
 impl WholeFile {
     /// Begins a file beside its place.
     pub fn create(path: &Path) -> anyhow::Result<Self> {
+        refuse_to_replace(path)?;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let mut builder = tempfile::Builder::new();
         // Collectors run as another user and read every file of theirs by its ending.
@@ -357,14 +358,31 @@ impl WholeFile {
         Ok(Self { file: BufWriter::new(file), unfinished, path: path.to_owned() })
     }
 
+    /// Puts on the disk what was flushed, so that nothing but the move is left to fail.
+    pub fn sync(&self) -> io::Result<()> {
+        self.file.get_ref().as_file().sync_all()
+    }
+
     /// Moves it to its place.
     pub fn finish(mut self) -> io::Result<()> {
         self.file.flush()?;
-        self.file.get_ref().as_file().sync_all()?;
+        self.sync()?;
         interrupt::end_file(&self.unfinished);
         let (file, _) = self.file.into_parts();
         file.persist(&self.path)?;
         Ok(())
+    }
+}
+
+/// Refuses a place that a file cannot take, or must not: a device would be gone.
+fn refuse_to_replace(path: &Path) -> anyhow::Result<()> {
+    match std::fs::metadata(path) {
+        Ok(there) if there.is_dir() => bail!("cannot write {}: it is a directory", path.display()),
+        Ok(there) if !there.is_file() => {
+            bail!("cannot write {}: it is not a regular file, and would be replaced by one", path.display())
+        }
+        // What cannot be looked at is told by the attempt to write beside it.
+        _ => Ok(()),
     }
 }
 

@@ -87,6 +87,17 @@ pub trait Watch {
     /// What it returns ends the import.
     fn rejected(&mut self, reject: &Reject) -> io::Result<()>;
 
+    /// The rows of the file are written and every bad one was reported: what is left is to commit.
+    ///
+    /// Called by [`all_or_nothing`] only, and not for what is rolled back anyway.
+    ///
+    /// # Errors
+    ///
+    /// What it returns rolls the rows back.
+    fn committing(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// So many rows were read.
     fn read(&mut self, rows: u64);
 }
@@ -269,7 +280,10 @@ fn whole<R: FromFile>(
     let mut written = Written { on_conflict, written: 0, skipped: 0 };
     let ended = conn.transaction(|conn| {
         write_all(conn, &mut reader, &mut tally, &mut written)?;
-        if options.dry_run { Err(Stop::DryRun) } else { Ok(()) }
+        if options.dry_run {
+            return Err(Stop::DryRun);
+        }
+        Ok(tally.watch.committing().map_err(|source| Error::Rejects { source })?)
     });
     match ended {
         Ok(()) | Err(Stop::DryRun) => {}
