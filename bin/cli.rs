@@ -434,7 +434,7 @@ pub struct Import {
     #[arg(long, value_name = "COLUMN=VALUE", value_parser = assignment)]
     pub set: Vec<(String, String)>,
 
-    /// How times are written, as strftime has it, such as '%d.%m.%Y %H:%M:%S'; UTC unless it has an offset.
+    /// How times are written, as strftime has it, such as '%d.%m.%Y %H:%M:%S%.f'; UTC unless it has an offset (%z).
     #[arg(long, value_name = "FORMAT")]
     pub time_format: Option<transfer::TimeFormat>,
 

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use chrono::format::{Item, Numeric, StrftimeItems};
+use chrono::format::{Fixed, Item, Numeric, StrftimeItems};
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, Utc};
 use serde_json::value::RawValue;
 use serde_json::{Number, Value};
@@ -326,22 +326,48 @@ pub struct TimeFormat {
     items: Vec<Item<'static>>,
 }
 
-/// A text that is no format of times.
+/// A text that is no format of times, or one by which times would be read wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is not a format of times: write it as strftime has them, such as '%d.%m.%Y %H:%M:%S%.f'")]
-pub struct NotATimeFormat(pub String);
+#[error("'{format}' {problem}")]
+pub struct NotATimeFormat {
+    /// The text.
+    pub format: String,
+    /// What is wrong with it, and what to write.
+    pub problem: &'static str,
+}
+
+const NO_FORMAT: &str = "is not a format of times: write it as strftime has them, such as '%d.%m.%Y %H:%M:%S%.f'";
+
+/// What would be read wrong without a word: chrono passes over the name of a zone, and counts in nanoseconds what Python
+/// writes in microseconds.
+fn misread(item: &Item<'_>) -> Option<&'static str> {
+    match item {
+        Item::Fixed(Fixed::TimezoneName) => {
+            Some("has %Z, and the name of a zone is no offset: write %z for an offset such as +0200, else leave it out")
+        }
+        Item::Numeric(Numeric::Nanosecond, _) => Some(
+            "has %f, which is microseconds to some and nanoseconds to others: write %.f for a fraction with its dot, or \
+             %3f, %6f or %9f for so many digits",
+        ),
+        _ => None,
+    }
+}
 
 impl std::str::FromStr for TimeFormat {
     type Err = NotATimeFormat;
 
     fn from_str(text: &str) -> Result<Self, NotATimeFormat> {
-        let wrong = || NotATimeFormat(text.to_owned());
+        let because = |problem| NotATimeFormat { format: text.to_owned(), problem };
+        let wrong = || because(NO_FORMAT);
         let items = StrftimeItems::new(text).parse_to_owned().map_err(|_| wrong())?;
         let is_literal = |item: &Item<'_>| {
             matches!(item, Item::Literal(_) | Item::OwnedLiteral(_) | Item::Space(_) | Item::OwnedSpace(_))
         };
         if items.iter().all(is_literal) {
             return Err(wrong());
+        }
+        if let Some(problem) = items.iter().find_map(misread) {
+            return Err(because(problem));
         }
         Ok(Self { text: text.to_owned(), items })
     }
@@ -477,6 +503,24 @@ mod tests {
         assert!(read("12:00", "%H:%M").is_err());
         for wrong in ["", "noon", "%", "%Q", "%Y-%"] {
             assert!(wrong.parse::<TimeFormat>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_format_that_would_be_misread_is_refused_with_what_to_write() {
+        for (format, words) in
+            [("%d.%m.%Y %H:%M %Z", "write %z"), ("%Y-%m-%d %H:%M:%S.%f", "write %.f"), ("%s.%f", "%3f, %6f or %9f")]
+        {
+            let error = format.parse::<TimeFormat>().unwrap_err().to_string();
+            assert!(error.contains(words), "{error}");
+        }
+        let read = |text: &str, format: &str| read::<DateTime<Utc>>(text, Some(format)).map(|time| time.to_rfc3339());
+        for (text, format) in [
+            ("2025-10-20 12:00:00.000042", "%Y-%m-%d %H:%M:%S%.f"),
+            ("2025-10-20 12:00:00,000042", "%Y-%m-%d %H:%M:%S,%6f"),
+            ("2025-10-20 14:00:00.000042 +0200", "%Y-%m-%d %H:%M:%S%.6f %z"),
+        ] {
+            assert_eq!(read(text, format), Ok("2025-10-20T12:00:00.000042+00:00".to_owned()));
         }
     }
 

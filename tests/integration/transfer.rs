@@ -330,6 +330,8 @@ fn a_file_that_does_not_fit_is_refused_before_its_first_row() {
         ("import customers x.csv", "cannot be imported or exported: expected resource_metrics"),
         ("import events x.csv --map severity", "write it as COLUMN="),
         ("import events x.csv --time-format noon", "is not a format of times"),
+        ("import events x.csv --time-format %d.%m.%Y@%H:%M@%Z", "write %z for an offset"),
+        ("import events x.csv --time-format %d.%m.%Y@%H:%M:%S.%f", "write %.f for a fraction"),
         ("import events x.csv --no-header", "--columns"),
         ("import events x.csv --connections 2", "--on-conflict skip"),
         ("import events /nowhere/x.csv", "cannot open /nowhere/x.csv"),
