@@ -476,7 +476,8 @@ const IMPORT_HELP: &str = "\
 A field fills the column of its name; --map and --set say otherwise. Customers and agents may be named by id or by
 name, in the fields customer_id, customer, agent_id and agent. Without an id, a row gets one.
 
-Times: RFC 3339, or a number since 1970: below 100000000000 it is seconds, from there on milliseconds.
+Times: RFC 3339, or a number since 1970: below 100000000000 it is seconds, from there on milliseconds. They are of the
+years 1 to 9999, which infinity is not. JSON is at most 127 levels deep, and its numbers fit into 64 bits.
 
 All rows are checked before they are sent, and bad ones are told with line, column and reason. By default everything is
 one transaction: all rows, or none. With --on-conflict skip, chunks are committed one by one and rows that are there are
@@ -530,8 +531,8 @@ const EXPORT_HELP: &str = "\
 The format is csv unless --format ndjson is given. All columns are there; the rows have no order. Times are UTC. In CSV,
 NULL is an empty field and an empty text is \"\", as PostgreSQL's COPY has it. In NDJSON, NaN and Infinity are strings.
 
-import refuses of it times that are infinite or before Christ and numbers in JSON outside 64 bits; values out of their
-range need its --no-range-checks.";
+import refuses of it times outside the years 1 to 9999, such as infinity, and in JSON more than 127 levels and numbers
+outside 64 bits; values out of their range need its --no-range-checks.";
 
 /// A point in time, as seen from now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

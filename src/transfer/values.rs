@@ -17,6 +17,8 @@ use super::records::json_problem;
 
 /// Numbers below it are seconds since 1970 (until the year 5138), from it on milliseconds (from March 1973).
 pub const FIRST_MILLISECOND: u64 = 100_000_000_000;
+/// How deep JSON may be: serde_json's limit, which keeps a file from exhausting the stack.
+const DEEPEST: usize = 127;
 /// Characters of a wrong value that a reason repeats.
 const SHOWN: usize = 60;
 
@@ -223,7 +225,7 @@ impl FromText for DateTime<Utc> {
             None => standard_time(text)?,
         };
         if !(1..=9999).contains(&time.year()) {
-            return Err(format!("{} is not in the years 1 to 9999", shown(text)));
+            return Err(outside_the_years(text));
         }
         // A leap second of chrono's counts as the first second after it, as PostgreSQL has it.
         Self::from_timestamp_micros(time.timestamp_micros()).ok_or_else(|| format!("{} is no time", shown(text)))
@@ -235,7 +237,7 @@ impl FromText for Value {
     const NOUN: &'static str = "JSON";
 
     fn from_text(text: &str, _: &Column, _: &Context<'_>) -> Result<Self, String> {
-        let value = serde_json::from_str(text).map_err(|error| format!("is not JSON: {}", json_problem(&error)))?;
+        let value = serde_json::from_str(text).map_err(|error| no_json(&error))?;
         if has_zero(&value) {
             return Err("holds \\u0000, which PostgreSQL's JSON cannot store".to_owned());
         }
@@ -248,6 +250,14 @@ impl FromText for Value {
     fn read(text: &str, raw: Option<&str>, _: Written, column: &Column, context: &Context<'_>) -> Result<Self, String> {
         Self::from_text(raw.unwrap_or(text), column, context)
     }
+}
+
+fn no_json(error: &serde_json::Error) -> String {
+    // Its own word for it is no help, and the text is JSON all right.
+    if error.to_string().starts_with("recursion limit exceeded") {
+        return format!("has arrays or objects more than {DEEPEST} deep inside each other");
+    }
+    format!("is not JSON: {}", json_problem(error))
 }
 
 fn has_zero(value: &Value) -> bool {
@@ -408,10 +418,25 @@ fn standard_time(text: &str) -> Result<DateTime<Utc>, String> {
     if let Ok(time) = DateTime::parse_from_rfc3339(&with_minutes) {
         return Ok(time.with_timezone(&Utc));
     }
+    if is_of_other_years(text) {
+        return Err(outside_the_years(text));
+    }
     if DateTime::parse_from_rfc3339(&format!("{text}Z")).is_ok() {
         return Err(format!("{} has no offset: write Z behind a time in UTC, or pass --time-format", shown(text)));
     }
     Err(format!("{} is not a time: write it as 2025-10-20T12:00:00Z, or pass --time-format", shown(text)))
+}
+
+/// Whether it is a time as PostgreSQL writes those that RFC 3339 cannot: infinite, before Christ or after 9999.
+fn is_of_other_years(text: &str) -> bool {
+    let mut parts = text.splitn(3, '-');
+    let year = parts.next().unwrap_or_default();
+    let is_long = matches!(year.len(), 5 | 6) && year.bytes().all(|byte| byte.is_ascii_digit());
+    matches!(text, "infinity" | "-infinity") || text.ends_with(" BC") || (is_long && parts.count() == 2)
+}
+
+fn outside_the_years(text: &str) -> String {
+    format!("{} is not in the years 1 to 9999", shown(text))
 }
 
 /// Whether a text of digits, dashes and dots is more of a date than a number.
@@ -562,6 +587,7 @@ mod tests {
             r#"{"a\"1e999":"123456789012345678901234567890"}"#,
             "5e-324",
             "1E+2",
+            &format!("{}{}", "[".repeat(127), "]".repeat(127)),
         ] {
             assert!(read::<Value>(kept, None).is_ok(), "{kept}: {:?}", read::<Value>(kept, None));
         }
@@ -575,6 +601,7 @@ mod tests {
             ("123456789.123456789", "cannot be kept exactly"),
             ("1e999", "is not JSON: number out of range"),
             ("1e-999", "cannot be kept exactly"),
+            (&"[".repeat(200), "has arrays or objects more than 127 deep"),
         ] {
             assert!(read::<Value>(lost, None).unwrap_err().contains(words), "{lost}: {:?}", read::<Value>(lost, None));
         }

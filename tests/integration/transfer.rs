@@ -737,6 +737,30 @@ fn what_is_exported_is_imported_as_it_was() {
 }
 
 #[test]
+fn what_no_row_can_hold_is_exported_and_refused_by_import_for_what_it_is() {
+    let (db, mut conn, _, customer) = ground(AgentType::Cost);
+    let times =
+        ["infinity", "-infinity", "0044-03-15 12:00:00+00 BC", "10000-01-01 00:00:00+00", "294276-01-01 00:00:00+00"];
+    let mut plant = |column: &str, value: &str| {
+        let (table, customer) = (format!("events (customer_id, event_type, {column})"), customer.id);
+        conn.batch_execute(&format!("INSERT INTO {table} VALUES ('{customer}', 'x', '{value}')")).unwrap();
+    };
+    times.into_iter().for_each(|time| plant("created_at", time));
+    plant("data", &format!("{}{}", "[".repeat(200), "]".repeat(200)));
+    let folder = Folder::new();
+    for format in ["csv", "ndjson"] {
+        let exported = Dbctl::on(&db).run(&format!("export events --format {format}")).stdout;
+        let found = reasons(&import(&db, "events --dry-run", &folder.write(&format!("f.{format}"), exported)).json());
+        assert_eq!(found.len(), 6, "{found:#?}");
+        let of = |column: &str, words: &str| {
+            found.iter().filter(|(_, at, reason)| at == column && reason.contains(words)).count()
+        };
+        assert_eq!(of("created_at", "is not in the years 1 to 9999"), times.len(), "{found:#?}");
+        assert_eq!(of("data", "more than 127 deep"), 1, "{found:#?}");
+    }
+}
+
+#[test]
 fn csv_tells_a_null_of_json_from_no_json_and_ndjson_cannot() {
     let (db, mut conn, agent, customer) = ground(AgentType::Cost);
     conn.batch_execute(&format!(
