@@ -534,6 +534,9 @@ NULL is an empty field and an empty text is \"\", as PostgreSQL's COPY has it. I
 import refuses of it times outside the years 1 to 9999, such as infinity, and in JSON more than 127 levels and numbers
 outside 64 bits; values out of their range need its --no-range-checks.";
 
+/// The first second that PostgreSQL has, as seconds since 1970: the 24th of November 4714 BC.
+const FIRST_SECOND: i64 = -210_866_803_200;
+
 /// A point in time, as seen from now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Since {
@@ -542,12 +545,13 @@ pub enum Since {
 }
 
 impl Since {
-    /// The time; `None` when it is before time began.
+    /// The time; `None` when it is before the first that PostgreSQL has.
     pub fn time(self) -> Option<DateTime<Utc>> {
-        match self {
-            Self::Ago(duration) => Utc::now().checked_sub_signed(duration),
-            Self::Time(time) => Some(time),
-        }
+        let time = match self {
+            Self::Ago(duration) => Utc::now().checked_sub_signed(duration)?,
+            Self::Time(time) => time,
+        };
+        (time.timestamp() >= FIRST_SECOND).then_some(time)
     }
 }
 
@@ -666,5 +670,7 @@ mod tests {
             assert!(since(wrong).is_err(), "{wrong}");
         }
         assert!(Since::Ago(TimeDelta::seconds(i64::from(u32::MAX) * 604_800)).time().is_none());
+        assert!(since("400000w").unwrap().time().is_none());
+        assert!(since("300000w").unwrap().time().is_some());
     }
 }

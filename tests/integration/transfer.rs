@@ -337,6 +337,7 @@ fn a_file_that_does_not_fit_is_refused_before_its_first_row() {
         ("import events /nowhere/x.csv", "cannot open /nowhere/x.csv"),
         ("import events /", "it is a directory"),
         ("import events x.csv --format csv", "import has no format 'csv'"),
+        ("export events --since 400000w", "--since reaches back too far"),
         ("export events --format json", "pass --format csv or ndjson"),
         ("export agent_metrics --customer x", "do not say which customer they belong to"),
         ("export events --customer Nobody", "no customer has the name or id 'Nobody'"),
