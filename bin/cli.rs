@@ -309,6 +309,20 @@ pub struct SeedLayers {
     pub confirm: Confirm,
 }
 
+impl SeedLayers {
+    /// The layers that are meant; to name none is an error.
+    pub fn chosen(&self) -> Result<&[Layer], Hinted> {
+        match (self.all, self.layers.as_slice()) {
+            (true, _) => Ok(&Layer::ALL),
+            (false, []) => Err(Hinted {
+                message: "no layer is named".to_owned(),
+                hint: "name layers, or pass --all; `optiinfra-dbctl help seed` lists them".to_owned(),
+            }),
+            (false, layers) => Ok(layers),
+        }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub enum SeedAction {
     /// Fill the database with a made-up fleet: instances, scaling, answers and regressions, as real ones would.

@@ -2,9 +2,12 @@
 
 use std::ffi::OsString;
 use std::fmt::Display;
-use std::fs::Permissions;
-use std::io::{self, BufRead, BufWriter, IsTerminal, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::fs::{self, File, Metadata, Permissions};
+use std::io::{self, BufRead, BufWriter, IntoInnerError, IsTerminal, Write};
+use std::os::unix::{
+    self,
+    fs::{MetadataExt, PermissionsExt},
+};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -337,44 +340,95 @@ pub fn write_atomically(path: &Path, text: &str) -> anyhow::Result<()> {
     written.with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// A file that appears in its place once it is whole, and not at all otherwise.
+/// A file that appears in its place once it is whole, and not at all otherwise. What is there and no regular file, such
+/// as a pipe or a device, cannot be replaced: it is written to as the bytes come.
 pub struct WholeFile {
-    file: BufWriter<NamedTempFile>,
-    unfinished: PathBuf,
-    path: PathBuf,
+    to: BufWriter<Destination>,
+}
+
+enum Destination {
+    Beside { file: NamedTempFile, path: PathBuf },
+    Through(File),
 }
 
 impl WholeFile {
     /// Begins a file beside its place.
     pub fn create(path: &Path) -> anyhow::Result<Self> {
+        let to = Destination::open(path).with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(Self { to: BufWriter::new(to) })
+    }
+
+    /// Moves it to its place.
+    pub fn finish(self) -> io::Result<()> {
+        let Destination::Beside { file, path } = self.to.into_inner().map_err(IntoInnerError::into_error)? else {
+            return Ok(());
+        };
+        file.as_file().sync_all()?;
+        let unfinished = file.path().to_owned();
+        file.persist(path)?;
+        interrupt::end_file(&unfinished);
+        Ok(())
+    }
+}
+
+impl Destination {
+    fn open(path: &Path) -> io::Result<Self> {
+        let found = match fs::canonicalize(path) {
+            Ok(found) => found,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Self::beside(path, None),
+            Err(error) => return Err(error),
+        };
+        let metadata = fs::metadata(&found)?;
+        if metadata.is_dir() {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        if !metadata.is_file() {
+            return Ok(Self::Through(File::options().write(true).open(found)?));
+        }
+        Self::beside(&found, Some(&metadata))
+    }
+
+    /// A file that will replace the one of this path, and is as open to others as that is.
+    fn beside(path: &Path, replaced: Option<&Metadata>) -> io::Result<Self> {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let mut builder = tempfile::Builder::new();
         // Collectors run as another user and read every file of theirs by its ending.
         builder.prefix(".optiinfra-dbctl-").suffix(".tmp").permissions(Permissions::from_mode(0o666));
-        let file = builder.tempfile_in(folder).with_context(|| format!("cannot write {}", path.display()))?;
-        let unfinished = file.path().to_owned();
-        interrupt::begin_file(&unfinished);
-        Ok(Self { file: BufWriter::new(file), unfinished, path: path.to_owned() })
+        let file = builder.tempfile_in(folder)?;
+        if let Some(replaced) = replaced {
+            // Only root can give a file away; whoever may write here may also replace what belongs to another.
+            let _ = unix::fs::fchown(file.as_file(), Some(replaced.uid()), Some(replaced.gid()));
+            file.as_file().set_permissions(replaced.permissions())?;
+        }
+        interrupt::begin_file(file.path());
+        Ok(Self::Beside { file, path: path.to_owned() })
     }
 
-    /// Moves it to its place.
-    pub fn finish(mut self) -> io::Result<()> {
-        self.file.flush()?;
-        self.file.get_ref().as_file().sync_all()?;
-        interrupt::end_file(&self.unfinished);
-        let (file, _) = self.file.into_parts();
-        file.persist(&self.path)?;
-        Ok(())
+    fn file(&mut self) -> &mut File {
+        match self {
+            Self::Beside { file, .. } => file.as_file_mut(),
+            Self::Through(file) => file,
+        }
+    }
+}
+
+impl Write for Destination {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file().flush()
     }
 }
 
 impl Write for WholeFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(bytes)
+        self.to.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        self.to.flush()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::{Command, Stdio};
 
 use diesel::connection::SimpleConnection;
@@ -547,4 +548,125 @@ fn an_edited_migration_is_shown_refused_and_repaired() {
     let repaired = Dbctl::on(&db).run("migrate repair --reason tested --format json").json();
     assert_eq!(repaired["repaired"][0]["was"], "edited");
     assert_eq!(Dbctl::on(&db).run("migrate status --check").code, Some(0));
+}
+
+#[test]
+fn a_url_with_a_password_is_not_repeated_wherever_it_stands() {
+    let db = TestDb::migrated();
+    let url = format!("postgresql://u:{PASSWORD}@h/d");
+    let keywords = format!("host=h password={PASSWORD}");
+    let customer = format!("customer={url}");
+    let arguments: [&[&str]; 8] = [
+        &["import", "events", &url],
+        &["import", "events", &keywords],
+        &["import", "events", "-", "--set", &customer],
+        &["import", "events", "-", "--rejects", &url],
+        &["export", "events", "--output", &url],
+        &["export", "events", "--customer", &keywords],
+        &["stats", "--output", &url],
+        &["migrate", "--to", &url],
+    ];
+    for arguments in arguments {
+        let run = Dbctl::on(&db).run_with(arguments);
+        assert_fails(&run, 2, "an argument looks like a database URL", "--database-url");
+        assert!(!run.stderr.contains(&PASSWORD[..4]), "{run:#?}");
+    }
+    let spoken_of = Dbctl::on(&db).run_with(&["migrate", "repair", "--reason", "see https://example.com/password"]);
+    assert_eq!(spoken_of.code, Some(0), "{spoken_of:#?}");
+    assert!(spoken_of.stdout.starts_with("nothing to repair"), "{spoken_of:#?}");
+}
+
+#[test]
+fn a_variable_that_is_neither_a_yes_nor_a_no_decides_nothing() {
+    for value in ["2", "postgresql://u@h/d", "maybe"] {
+        for name in ["OPTIINFRA_LOCAL", "OPTIINFRA_REQUIRE_TLS"] {
+            let run = on("postgresql://u@127.0.0.1:1/d").env(name, value).run("stats");
+            assert_fails(&run, 2, &format!("{name} is neither 1 nor 0"), &format!("set {name}=1"));
+        }
+    }
+    for no in ["0", "no", "False", "off", ""] {
+        assert_fails(&Dbctl::new().env("OPTIINFRA_LOCAL", no).run("stats"), 2, "no database is named", "--local");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_number_or_a_time_is_said_in_words() {
+    for (arguments, said) in [
+        ("migrate revert --steps 0", "must be a whole number from 1 to 1000"),
+        ("migrate redo --steps -1", "must be a whole number from 1 to 1000"),
+        ("migrate --lock-wait -1", "must be a number of seconds, 0 or more"),
+        ("migrate --lock-wait soon", "must be a number of seconds, 0 or more"),
+        ("seed fleet --hours 65536", "must be a whole number from 1 to 65535"),
+        ("seed fleet --interval 0", "must be a whole number from 1 to 65535"),
+        ("import events - --connections 65", "must be a whole number from 1 to 64"),
+        ("seed --all --at 2025-10-20", "not a time such as 2025-10-20T12:00:00Z"),
+        ("stats --since yesterday", "not a time such as 2025-10-20T12:00:00Z, nor a duration such as 24h or 7d"),
+    ] {
+        let run = Dbctl::new().run(arguments);
+        assert_eq!(run.code, Some(2), "{run:#?}");
+        assert!(run.stderr.contains(said), "{arguments}: {run:#?}");
+    }
+}
+
+#[test]
+fn what_would_happen_is_named_where_nobody_confirms_it() {
+    let db = TestDb::migrated();
+    let refused = |arguments: &str, what: &str| {
+        let run = Dbctl::on(&db).run(arguments);
+        assert_eq!(run.code, Some(2), "{run:#?}");
+        assert!(run.stderr.contains(&format!("refused to {what} without confirmation")), "{run:#?}");
+        assert!(run.stderr.contains("hint: pass --yes"), "{run:#?}");
+    };
+    refused("migrate redo", "revert and re-apply 1 migration, which loses no data");
+    refused("migrate revert --steps 2", "revert 2 migrations, which loses no data");
+    assert_eq!(Dbctl::on(&db).run("seed --all").code, Some(0));
+    refused("migrate revert --all", &format!("revert {} migrations and lose this data", EMBEDDED.len()));
+    refused("seed --remove core agent_state workflow_history resource application", "remove 524 rows of the seed");
+    let late = Dbctl::on(&db).run("seed --all --at 2025-10-20T12:00:00Z");
+    assert!(late.stderr.contains("--reset gives them others"), "{late:#?}");
+}
+
+#[test]
+fn a_layer_has_to_be_named() {
+    for arguments in ["seed", "seed --plan", "seed --remove --yes"] {
+        assert_fails(&on("postgresql://u@127.0.0.1:1/d").run(arguments), 2, "no layer is named", "--all");
+    }
+    assert!(Dbctl::new().run("help seed").stdout.contains("agent_state"));
+}
+
+#[test]
+fn a_log_of_what_is_done_names_the_database() {
+    let db = TestDb::migrated();
+    let run = Dbctl::on(&db).run("-v migrate status");
+    assert_eq!(run.code, Some(0));
+    assert!(run.stderr.contains("connected database=postgresql://"), "{run:#?}");
+    assert_eq!(Dbctl::on(&db).run("migrate status").stderr, "");
+}
+
+#[test]
+fn an_output_that_is_no_regular_file_is_written_to_and_not_replaced() {
+    let db = TestDb::migrated();
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let to = |name: &str| format!("export events --output {}", at(name).display());
+
+    nix::unistd::mkfifo(&at("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let writing = Dbctl::on(&db).spawn(&to("pipe"));
+    assert!(fs::read_to_string(at("pipe")).unwrap().starts_with("id,"));
+    assert_eq!(Run::of(writing).code, Some(0));
+
+    fs::write(at("private"), "old").unwrap();
+    fs::set_permissions(at("private"), fs::Permissions::from_mode(0o600)).unwrap();
+    symlink(at("private"), at("link")).unwrap();
+    assert_eq!(Dbctl::on(&db).run(&to("link")).code, Some(0));
+    assert!(at("link").is_symlink() && fs::read_to_string(at("private")).unwrap().starts_with("id,"));
+    assert_eq!(fs::metadata(at("private")).unwrap().permissions().mode() & 0o777, 0o600);
+
+    fs::create_dir(at("folder")).unwrap();
+    let refused = Dbctl::on(&db).run(&to("folder"));
+    assert_fails(&refused, 2, &format!("cannot write {}", at("folder").display()), "is a directory");
+    let names = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<_> = names.collect();
+    names.sort();
+    assert_eq!(names, ["folder", "link", "pipe", "private"], "nothing is left behind");
 }
