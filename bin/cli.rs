@@ -623,12 +623,11 @@ fn seconds(text: &str) -> Result<Duration, String> {
 
 /// A parser of whole numbers with both ends of the range.
 fn whole<T: FromStr + Clone + Send + Sync + 'static>(first: u32, last: u32) -> impl TypedValueParser<Value = T> {
-    let parse = move |text: &str| {
+    move |text: &str| {
         let is_within = text.parse::<u32>().is_ok_and(|number| (first..=last).contains(&number));
         let number = text.parse::<T>().ok().filter(|_| is_within);
         number.ok_or_else(|| format!("must be a whole number from {first} to {last}"))
-    };
-    parse
+    }
 }
 
 fn interval(text: &str) -> Result<Duration, String> {
