@@ -26,11 +26,11 @@ pub fn run(args: &Stats, global: &Global, out: &mut Output) -> anyhow::Result<Ex
         Some(interval) => watch(args, global.format, interval, &mut conn, out),
         None => show(args, global.format, &mut conn, out).map(|()| Exit::Done),
     });
+    // The figures of the last time would go on saying that all is well.
     if let Err(error) = &shown
         && global.format == Format::Prometheus
-        && Exit::of(error) == Exit::NoConnection
     {
-        deliver(args, &prometheus::down(), out)?;
+        deliver(args, &prometheus::without_figures(error), out)?;
     }
     shown
 }

@@ -380,6 +380,30 @@ fn a_database_that_is_down_is_a_metric_too() {
 }
 
 #[test]
+fn whatever_keeps_the_figures_away_no_file_says_that_all_is_well() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("s.prom");
+    let left_by = |dbctl: Dbctl, arguments: &str| {
+        fs::write(&file, "optiinfra_db_up 1\n").unwrap();
+        let run = dbctl.run(&format!("stats --format prometheus --output {} {arguments}", file.display()));
+        assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{run:#?}");
+        fs::read_to_string(&file).unwrap()
+    };
+    let up = |text: &str| series(text, "optiinfra_db_up");
+
+    let db = TestDb::empty();
+    let without_schema = left_by(Dbctl::on(&db), "");
+    assert_promtool_agrees(&without_schema);
+    assert_eq!(up(&without_schema), Some(1.0), "it was reached");
+    assert_eq!(series(&without_schema, "optiinfra_db_migrations_applied"), Some(0.0));
+    assert_eq!(series(&without_schema, "optiinfra_db_migrations_pending"), Some(EMBEDDED.len() as f64));
+
+    let db = db.migrate();
+    assert_eq!(up(&left_by(Dbctl::on(&db), "--customer nobody")), Some(0.0));
+    assert_eq!(up(&left_by(Dbctl::new(), "")), Some(0.0), "no database is named");
+}
+
+#[test]
 fn no_format_of_stats_holds_an_escape_or_minds_a_reader_that_goes_away() {
     let db = TestDb::migrated();
     assert_eq!(Dbctl::on(&db).run("seed --all").code, Some(0));
