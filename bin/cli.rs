@@ -607,7 +607,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
 
 fn interval(text: &str) -> Result<Duration, String> {
     let interval = seconds(text)?;
-    if interval < Duration::from_millis(100) { Err("not shorter than 0.1 seconds".to_owned()) } else { Ok(interval) }
+    if interval < Duration::from_millis(100) { Err("must be at least 0.1 seconds".to_owned()) } else { Ok(interval) }
 }
 
 fn since(text: &str) -> Result<Since, String> {

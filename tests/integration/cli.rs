@@ -449,7 +449,8 @@ fn watching_appends_to_a_pipe_until_a_signal_ends_it() {
         child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
         assert_eq!((child.wait().unwrap().code(), stderr.as_str()), (Some(code), ""));
     }
-    assert_eq!(Dbctl::on(&db).run("stats --watch 0").code, Some(2));
+    let hasty = Dbctl::on(&db).run("stats --watch 0");
+    assert!(hasty.code == Some(2) && hasty.stderr.contains("must be at least 0.1 seconds"), "{hasty:#?}");
     assert!(Dbctl::on(&db).run("stats --watch --format html").stderr.contains("pass --output FILE"));
 }
 
