@@ -20,7 +20,7 @@ use optiinfra_db::seed::{self, ids};
 use optiinfra_db::stats::operations::{Probe, Redundancy, RowsAre};
 use optiinfra_db::stats::{self, Options, Report};
 
-use crate::support::{TestDb, customer, limit, number};
+use crate::support::{TestDb, customer, explain, limit, number};
 
 fn at() -> DateTime<Utc> {
     "2025-10-20T12:00:00Z".parse().unwrap()
@@ -458,6 +458,35 @@ fn rows_are_the_planners_estimate_unless_counting_is_cheap_or_asked_for() {
         .unwrap();
     assert_eq!(of(false, "agent_configs"), (None, RowsAre::Unknown));
     assert_eq!(of(true, "agent_configs").1, RowsAre::Exact);
+}
+
+/// The rows that the server's plan for reading a table expects.
+fn planned(db: &TestDb, table: &str) -> i64 {
+    let plan = explain(&mut db.conn(), "", &format!("SELECT * FROM {table}"));
+    plan.split("rows=").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn an_estimate_is_the_planners_also_where_the_table_grew_since_the_last_analyze() {
+    let db = seeded();
+    let fill = "ALTER TABLE agent_metrics SET (autovacuum_enabled = false);
+        ANALYZE agent_metrics;
+        INSERT INTO agent_metrics (agent_id, metric_name, metric_type, metric_value)
+        SELECT (SELECT id FROM agents WHERE type = 'cost'), 'load', 'gauge', n FROM generate_series(1, 20000) AS n";
+    db.conn().batch_execute(fill).unwrap();
+    let of = |table: &str| {
+        let report = stats::run(&mut db.conn(), &Options::default()).unwrap();
+        let table = report.tables.into_iter().find(|found| found.table == table).unwrap();
+        (table.rows, table.rows_are)
+    };
+    let expected = planned(&db, "agent_metrics");
+    assert!(expected > 500, "it scales: {expected}");
+    assert_eq!(of("agent_metrics"), (Some(expected), RowsAre::Estimated));
+    // It was empty when it was looked at: no rows a page to go by. Small ones are counted.
+    db.conn().batch_execute("TRUNCATE agent_metrics; ANALYZE agent_metrics").unwrap();
+    assert_eq!(of("agent_metrics"), (Some(0), RowsAre::Estimated));
+    db.conn().batch_execute(fill.split_once("ANALYZE agent_metrics;").unwrap().1).unwrap();
+    assert_eq!(of("agent_metrics"), (None, RowsAre::Unknown));
 }
 
 #[test]
