@@ -189,8 +189,8 @@ fn path(points: &[Point], time: &Time) -> Vec<(f64, f64)> {
     points.iter().filter(|point| point.value.is_finite()).map(|point| (time.x(point.at), point.value)).collect()
 }
 
-/// Utilisation per instance.
-pub fn utilization(lines: &[Utilization]) -> anyhow::Result<Chart> {
+/// Utilisation per instance; `drawn` says of which, if not all.
+pub fn utilization(lines: &[Utilization], drawn: Option<&str>) -> anyhow::Result<Chart> {
     let times = lines.iter().flat_map(|line| line.points.iter().map(|point| point.at));
     let mut chart = Chart {
         title: "Utilisation per instance",
@@ -218,6 +218,8 @@ pub fn utilization(lines: &[Utilization]) -> anyhow::Result<Chart> {
             .x_label_area_size(44)
             .y_label_area_size(48)
             .build_cartesian_2d(time.range(), 0.0..100.0)?;
+    let drawn = drawn.map(|drawn| format!(", {drawn}")).unwrap_or_default();
+    chart.subtitle = format!("average in percent{drawn}, {}", dates(times.clone()));
         chart
             .configure_mesh()
             .axis_style(SOFT)

@@ -73,7 +73,10 @@ pub fn render(
         verdict: verdict(verified),
         skipped: skipped(report),
         charts: vec![
-            charts::utilization(&report.resource.utilization)?,
+            charts::utilization(
+                &report.resource.utilization,
+                crate::stats::drawn_instances(&report.resource).as_deref(),
+            )?,
             charts::scaling(&report.resource.scaling_timeline)?,
             charts::quality(&report.application.quality_over_time, &report.application.regression_timeline)?,
             charts::sizes(&report.tables)?,

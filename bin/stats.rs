@@ -1,5 +1,6 @@
 //! `stats`: what is in the database, a table a question.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
@@ -361,7 +362,16 @@ fn instances(report: &Report) -> Table {
             &of.join(" "),
         ]);
     }
-    table.titled(&format!("resource metrics by instance{}", newest(report, report.samples_since)))
+    let drawn = drawn_instances(&report.resource);
+    let drawn = drawn.map(|drawn| format!(", utilisation over time of {drawn}")).unwrap_or_default();
+    table.titled(&format!("resource metrics by instance{drawn}{}", newest(report, report.samples_since)))
+}
+
+/// Which instances have a line over time, if not all.
+pub fn drawn_instances(resource: &stats::Resource) -> Option<String> {
+    let drawn: BTreeSet<_> = resource.utilization.iter().map(|line| &line.instance_id).collect();
+    let all = usize::try_from(resource.utilization_instances).unwrap_or_default();
+    (drawn.len() < all).then(|| format!("the {} of {all} instances with most samples", drawn.len()))
 }
 
 fn scaling(report: &Report) -> Table {

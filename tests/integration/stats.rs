@@ -20,7 +20,7 @@ use optiinfra_db::seed::{self, ids};
 use optiinfra_db::stats::operations::{Probe, Redundancy, RowsAre};
 use optiinfra_db::stats::{self, Options, Report};
 
-use crate::support::{TestDb, customer, explain, limit, number};
+use crate::support::{Dbctl, TestDb, customer, explain, limit, number};
 
 fn at() -> DateTime<Utc> {
     "2025-10-20T12:00:00Z".parse().unwrap()
@@ -432,6 +432,47 @@ fn lines_over_time_are_those_of_the_samples() {
         assert!((2..=49).contains(&line.points.len()), "{}", line.points.len());
     }
     assert_eq!(report.application.regression_timeline.len(), 6);
+}
+
+#[test]
+fn of_many_instances_twelve_have_a_line_and_the_report_says_of_how_many() {
+    let db = seeded();
+    assert_eq!(of_all(&db).resource.utilization_instances, 5);
+    // Twenty with one sample each, named so that a dictionary's order is not that of the bytes.
+    db.conn()
+        .batch_execute(
+            "INSERT INTO resource_metrics (agent_id, customer_id, instance_id, resource_type, metric_name, metric_value,
+                 unit, timestamp)
+             SELECT agent_id, customer_id, CASE WHEN n % 2 = 0 THEN 'a' ELSE 'B' END || lpad(n::text, 2, '0'), 'gpu',
+                 'utilization', 50, 'percent', '2025-10-20T12:00:00Z'
+             FROM generate_series(1, 20) AS n, (SELECT agent_id, customer_id FROM resource_metrics LIMIT 1) AS r",
+        )
+        .unwrap();
+    let resource = of_all(&db).resource;
+    assert_eq!(resource.utilization_instances, 25);
+    let drawn: Vec<_> = resource.utilization.iter().map(|line| line.instance_id.as_str()).collect();
+    assert_eq!(
+        drawn,
+        [
+            "B01",
+            "B03",
+            "B05",
+            "B07",
+            "B09",
+            "B11",
+            "B13",
+            "i-0abc123def456",
+            "i-0abc123def457",
+            "i-0abc123def458",
+            "i-0xyz789ghi012",
+            "i-techstart001",
+        ],
+        "those with most samples, then by name"
+    );
+    let table = Dbctl::on(&db).run("stats").stdout;
+    assert!(table.contains("utilisation over time of the 12 of 25 instances with most samples"), "{table}");
+    let page = Dbctl::on(&db).run("stats --format html").stdout;
+    assert!(page.contains("average in percent, the 12 of 25 instances with most samples, 20 October 2025"));
 }
 
 #[test]
