@@ -403,11 +403,12 @@ pub struct Stats {
     #[arg(long)]
     pub exact: bool,
 
-    /// Only this table of the report, a column a field. For --format csv.
+    /// Only this part of the report: its table, or in csv a column a field.
     #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(csv::section_names()))]
     pub section: Option<String>,
 
-    /// Show it again every so many seconds, until Ctrl-C: anew on a terminal, one after the other elsewhere [default: 2].
+    /// Show it again every so many seconds, what changes first, until Ctrl-C: anew on a terminal, one after the other
+    /// elsewhere [default: 2].
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", value_parser = interval)]
     pub watch: Option<Duration>,
 
@@ -632,7 +633,7 @@ fn whole<T: FromStr + Clone + Send + Sync + 'static>(first: u32, last: u32) -> i
 
 fn interval(text: &str) -> Result<Duration, String> {
     let interval = seconds(text)?;
-    if interval < Duration::from_millis(100) { Err("not shorter than 0.1 seconds".to_owned()) } else { Ok(interval) }
+    if interval < Duration::from_millis(100) { Err("must be at least 0.1 seconds".to_owned()) } else { Ok(interval) }
 }
 
 fn since(text: &str) -> Result<Since, String> {

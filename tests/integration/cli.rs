@@ -263,6 +263,46 @@ fn verify_is_clean_on_a_seeded_database_and_exit_1_with_findings() {
     assert!(drifted.stdout.contains("idx_event_type"), "{drifted:#?}");
 }
 
+#[test]
+fn a_section_is_shown_alone_as_a_table_too() {
+    let db = TestDb::migrated();
+    assert_eq!(Dbctl::on(&db).run("seed --all --at 2025-10-20T12:00:00Z").code, Some(0));
+    let of = |section: &str| {
+        let run = Dbctl::on(&db).run(&format!("stats --section {section}"));
+        assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""), "{run:#?}");
+        run.stdout
+    };
+    let titles =
+        |text: &str| text.split("\n\n").map(|table| table.lines().next().unwrap().to_owned()).collect::<Vec<_>>();
+    assert_eq!(titles(&of("quality")), ["quality by model"]);
+    assert_eq!(titles(&of("utilization")), ["resource metrics by instance"]);
+    assert_eq!(titles(&of("tables"))[1..], ["upkeep"]);
+    assert!(of("indexes").contains("idx_event_type"), "which the whole report leaves out");
+    assert_eq!(of("invalid_indexes"), "invalid_indexes: nothing to show\n");
+    let young = of("unused_indexes");
+    assert!(young.starts_with("unused_indexes: skipped: the statistics are 0.0 days old"), "{young}");
+
+    let sections = Dbctl::on(&db).run("stats --section nothing").stderr;
+    let sections = sections.split("[possible values: ").nth(1).unwrap().split(']').next().unwrap();
+    let refused: Vec<_> = sections.split(", ").filter(|section| has_no_table(&db, section)).collect();
+    assert_eq!(refused, ["database", "scaling_timeline", "quality_over_time", "regression_timeline"]);
+    let run = Dbctl::on(&db).run("stats --section tables --format json");
+    assert_fails(&run, 2, "--section is for tables and csv", "pass --format table or csv");
+
+    let mut holder = db.conn();
+    holder.batch_execute("BEGIN; LOCK TABLE quality_metrics IN ACCESS EXCLUSIVE MODE").unwrap();
+    let locked = of("quality");
+    assert!(locked.contains("application   skipped   locked by another session"), "{locked}");
+}
+
+/// Whether a section of the statistics has no table, and says so.
+fn has_no_table(db: &TestDb, section: &str) -> bool {
+    let run = Dbctl::on(db).run(&format!("stats --section {section}"));
+    let is_refused = run.stderr.contains(&format!("no table shows {section}"));
+    assert_eq!(run.code, Some(if is_refused { 2 } else { 0 }), "{run:#?}");
+    is_refused
+}
+
 /// The value of a line of Prometheus' text format, by the whole name with its labels.
 fn series(text: &str, name: &str) -> Option<f64> {
     text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
@@ -308,7 +348,6 @@ fn every_format_of_stats_tells_the_same_figures() {
     let section = Dbctl::on(&db).run("stats --format csv --section redundant_indexes").stdout;
     assert_eq!(section.lines().count(), redundant + 1);
     assert!(section.starts_with("table,index,by,bytes,how\n"), "{section}");
-    assert_eq!(Dbctl::on(&db).run("stats --section tables").code, Some(2));
     assert!(Dbctl::on(&db).run("stats --section nothing").stderr.contains("redundant_indexes"));
     for line in Dbctl::on(&db).run("stats --format csv --section utilization").stdout.lines().skip(1) {
         assert_eq!(line.split(',').count(), 4, "{line}");
@@ -381,6 +420,30 @@ fn a_database_that_is_down_is_a_metric_too() {
 }
 
 #[test]
+fn whatever_keeps_the_figures_away_no_file_says_that_all_is_well() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("s.prom");
+    let left_by = |dbctl: Dbctl, arguments: &str| {
+        fs::write(&file, "optiinfra_db_up 1\n").unwrap();
+        let run = dbctl.run(&format!("stats --format prometheus --output {} {arguments}", file.display()));
+        assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{run:#?}");
+        fs::read_to_string(&file).unwrap()
+    };
+    let up = |text: &str| series(text, "optiinfra_db_up");
+
+    let db = TestDb::empty();
+    let without_schema = left_by(Dbctl::on(&db), "");
+    assert_promtool_agrees(&without_schema);
+    assert_eq!(up(&without_schema), Some(1.0), "it was reached");
+    assert_eq!(series(&without_schema, "optiinfra_db_migrations_applied"), Some(0.0));
+    assert_eq!(series(&without_schema, "optiinfra_db_migrations_pending"), Some(EMBEDDED.len() as f64));
+
+    let db = db.migrate();
+    assert_eq!(up(&left_by(Dbctl::on(&db), "--customer nobody")), Some(0.0));
+    assert_eq!(up(&left_by(Dbctl::new(), "")), Some(0.0), "no database is named");
+}
+
+#[test]
 fn no_format_of_stats_holds_an_escape_or_minds_a_reader_that_goes_away() {
     let db = TestDb::migrated();
     assert_eq!(Dbctl::on(&db).run("seed --all").code, Some(0));
@@ -426,7 +489,13 @@ fn watching_appends_to_a_pipe_until_a_signal_ends_it() {
         child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
         assert_eq!((child.wait().unwrap().code(), stderr.as_str()), (Some(code), ""));
     }
-    assert_eq!(Dbctl::on(&db).run("stats --watch 0").code, Some(2));
+    let hasty = Dbctl::on(&db).run("stats --watch 0");
+    assert!(hasty.code == Some(2) && hasty.stderr.contains("must be at least 0.1 seconds"), "{hasty:#?}");
+    let mut child = Dbctl::on(&db).spawn("stats --watch");
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "how it is doing", "what changes is shown first");
+    kill(nix::unistd::Pid::from_raw(child.id().try_into().unwrap()), Signal::SIGINT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
     assert!(Dbctl::on(&db).run("stats --watch --format html").stderr.contains("pass --output FILE"));
 }
 
