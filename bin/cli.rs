@@ -345,7 +345,7 @@ pub struct Fleet {
     #[arg(long, value_name = "H", default_value_t = 24, allow_negative_numbers = true, value_parser = whole::<u16>(1, 65_535))]
     pub hours: u16,
 
-    /// Seconds from one sample of an instance to the next.
+    /// Seconds from one sample of an instance to the next, at most the hours that the fleet goes back.
     #[arg(long, value_name = "S", default_value = "300", allow_negative_numbers = true, value_parser = whole::<NonZeroU16>(1, 65_535))]
     pub interval: NonZeroU16,
 
@@ -494,8 +494,10 @@ Times: RFC 3339, or a number since 1970: below 100000000000 it is seconds, from 
 
 All rows are checked before they are sent, and bad ones are told with line, column and reason. By default everything is
 one transaction: all rows, or none. With --on-conflict skip, chunks are committed one by one and rows that are there are
-skipped, so an import that was cut short can be started again; rows without an id get one that is derived from the row
-and its line. One bad row too many ends the writing then, and what was committed stays.
+skipped, so an import that was cut short can be started again. Rows without an id get one that is derived from the row
+and its line, and need their time for it: created_at in events, by the file or by --set. The same row, time included, on
+the same line of another file is taken for the same row. One bad row too many ends the writing, and what was committed
+stays.
 
 Exit codes: 0 when no more than --max-rejects rows were bad, 1 when more were, 2 when the file does not fit the table.";
 
@@ -529,7 +531,7 @@ pub struct Export {
     #[arg(long, value_name = "DURATION|TIME", value_parser = since)]
     pub since: Option<Since>,
 
-    /// Only rows before this time, given as for --since.
+    /// Only rows before this time, given as for --since, which must be earlier.
     #[arg(long, value_name = "DURATION|TIME", value_parser = since)]
     pub until: Option<Since>,
 

@@ -15,14 +15,18 @@ pub fn run(args: &Export, global: &Global, out: &mut Output) -> anyhow::Result<E
     if args.customer.is_some() && !export::has_customer(args.table) {
         return Err(optiinfra_db::Error::NoCustomerColumn { table: args.table.as_str() }.into());
     }
+    let (since, until) = (time(args.since, "--since")?, time(args.until, "--until")?);
+    if since.zip(until).is_some_and(|(since, until)| since >= until) {
+        return Err(Hinted {
+            message: "no row is of that span: --since is not before --until".to_owned(),
+            hint: "a duration goes back from now, as in --since 2h --until 1h".to_owned(),
+        }
+        .into());
+    }
     let format = if global.format == Format::Ndjson { FileFormat::Ndjson } else { FileFormat::Csv };
     let mut conn = target::connect_read_only(global, out, "export")?;
     let customer = args.customer.as_ref().map(|wanted| find_customer(&mut conn, wanted)).transpose()?;
-    let options = Options {
-        customer: customer.map(Into::into),
-        since: time(args.since, "--since")?,
-        until: time(args.until, "--until")?,
-    };
+    let options = Options { customer: customer.map(Into::into), since, until };
     let report = match &args.output {
         None => export::run(&mut conn, args.table, format, &options, &mut out.stream())?,
         Some(path) => {

@@ -197,13 +197,18 @@ fn tables(report: &Report, args: &Import) -> Vec<Table> {
 }
 
 fn verdict(report: &Report) -> String {
-    let (written, read, rejected, most) = (report.written, report.read, report.rejected, report.max_rejects);
+    let (written, read, rejected) = (report.written, rows(report.read), report.rejected);
+    let bad = format!("{} bad (--max-rejects {})", if rejected == 1 { "is" } else { "are" }, report.max_rejects);
     match (report.accepted, report.dry_run, report.on_conflict) {
-        (true, false, _) => format!("{written} of {read} rows written"),
-        (true, true, _) => format!("{written} of {read} rows would be written"),
+        (true, false, _) => format!("{written} of {read} written"),
+        (true, true, _) => format!("{written} of {read} would be written"),
         (false, false, ingest::OnConflict::Skip) => {
-            format!("{written} of {read} rows written, then stopped: {rejected} are bad, and {most} may be")
+            format!("{written} of {read} written, then stopped: {rejected} {bad}")
         }
-        (false, _, _) => format!("nothing written: {rejected} of {read} rows are bad, and {most} may be"),
+        (false, _, _) => format!("nothing written: {rejected} of {read} {bad}"),
     }
+}
+
+fn rows(count: u64) -> String {
+    format!("{count} row{}", if count == 1 { "" } else { "s" })
 }

@@ -112,6 +112,9 @@ impl Subjects {
             .order(quality_metrics::timestamp.desc())
             .limit(100)
             .load::<String>(conn)?;
+        if models.is_empty() {
+            return Err("there are no answers".into());
+        }
         Ok(Self { pairs, stopped: stopped(conn)?, models, newest: last })
     }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::r2d2::{ConnectionManager, ManageConnection};
+use diesel::result::ConnectionError;
 
 use crate::error::{Doing, Error, Message, Result};
 use crate::raw::Batch;
@@ -27,15 +28,29 @@ pub(crate) type Pooled = r2d2::PooledConnection<Manager>;
 const FORGET: &str = "RESET app.customer_id; RESET ROLE";
 
 /// Makes the connections of a [`Pool`], and sees to it that whoever gets one finds nothing of whoever had it before.
+/// What it says of a refused connection holds no secret, for the pool passes it on as it is.
 #[derive(Debug)]
-pub struct Manager(ConnectionManager<PgConnection>);
+pub struct Manager {
+    target: Target,
+    connections: ConnectionManager<PgConnection>,
+}
+
+impl Manager {
+    fn new(target: Target) -> Self {
+        let connections = ConnectionManager::new(target.conninfo());
+        Self { target, connections }
+    }
+}
 
 impl ManageConnection for Manager {
     type Connection = PgConnection;
     type Error = diesel::r2d2::Error;
 
     fn connect(&self) -> Result<PgConnection, Self::Error> {
-        self.0.connect()
+        self.connections.connect().map_err(|error| {
+            let Message(scrubbed) = self.target.scrub(&error.to_string());
+            diesel::r2d2::Error::ConnectionError(ConnectionError::BadConnection(scrubbed))
+        })
     }
 
     /// Runs whenever a connection is handed out, so it costs no more than the question whether it lives.
@@ -44,7 +59,7 @@ impl ManageConnection for Manager {
     }
 
     fn has_broken(&self, conn: &mut PgConnection) -> bool {
-        self.0.has_broken(conn)
+        self.connections.has_broken(conn)
     }
 }
 
@@ -318,7 +333,8 @@ pub fn forbid_writing(conn: &mut PgConnection) -> Result<()> {
     conn.batch("SET default_transaction_read_only = on").doing("make the session read-only")
 }
 
-/// Makes a pool of at most `size` connections, the first of which is opened now.
+/// Makes a pool of at most `size` connections. Opens one connection first, to report at once a server that cannot be
+/// reached, and closes it again.
 ///
 /// A connection is waited for at most [`POOL_TIMEOUT`]; none is kept open without need. Where the way to the server is
 /// not protected ([`Target::weakness`]), that is logged as a warning.
@@ -336,9 +352,9 @@ pub fn pool(target: &Target, size: u32, application: &str) -> Result<Pool> {
         .max_size(size)
         .min_idle(Some(0))
         .connection_timeout(POOL_TIMEOUT)
-        .error_handler(Box::new(LogScrubbed(target.clone())))
-        .build(Manager(ConnectionManager::new(target.conninfo())))
-        .map_err(|error| Error::Pool { source: target.scrub(&error.to_string()) })
+        .error_handler(Box::new(Log(target.clone())))
+        .build(Manager::new(target))
+        .map_err(|error| Error::Pool { source: Message(error.to_string()) })
 }
 
 /// A connection of a pool, until the value goes.
@@ -350,13 +366,13 @@ pub(crate) fn take(pool: &Pool) -> Result<Pooled> {
     pool.get().map_err(|error| Error::Pool { source: Message(error.to_string()) })
 }
 
-/// Logs what goes wrong in the pool, without the secrets that libpq's text may hold.
+/// Logs what goes wrong in the pool of this target.
 #[derive(Debug)]
-struct LogScrubbed(Target);
+struct Log(Target);
 
-impl<E: std::error::Error> r2d2::HandleError<E> for LogScrubbed {
+impl<E: std::error::Error> r2d2::HandleError<E> for Log {
     fn handle_error(&self, error: E) {
-        tracing::warn!(target = %self.0, error = %self.0.scrub(&error.to_string()), "a pooled connection failed");
+        tracing::warn!(target = %self.0, %error, "a pooled connection failed");
     }
 }
 

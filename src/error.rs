@@ -166,6 +166,10 @@ pub enum Error {
         rng_seed: u64,
     },
 
+    /// The numbers of a fleet make no sample.
+    #[error("the fleet would be empty: {0}")]
+    EmptyFleet(&'static str),
+
     /// No customer, or more than one, fits what was asked for.
     #[error("{} '{wanted}'", if .found.is_empty() { "no customer has the name or id" } else { "more than one customer is called" })]
     NoSuchCustomer {
@@ -223,7 +227,7 @@ pub enum Error {
     ReadOnlySession,
 
     /// The server refused a row of a bulk write.
-    #[error("{table} refused row {row} (id {id}); {}", written_for_good(*.written, 0))]
+    #[error("{table} refused row {row} (id {id}); {}", written_for_good(*.written, *.in_doubt))]
     RowRefused {
         /// Name of the table.
         table: &'static str,
@@ -234,6 +238,8 @@ pub enum Error {
         /// How many rows are written for good all the same: the whole chunks that were committed. None where the rows
         /// were written in the caller's transaction.
         written: u64,
+        /// How many rows more may be written, because another connection was lost before the server confirmed them.
+        in_doubt: u64,
         /// What the server said.
         source: diesel::result::Error,
     },
@@ -256,12 +262,14 @@ pub enum Error {
     },
 
     /// A bulk write was cancelled.
-    #[error("writing to {table} was cancelled; {}", written_for_good(*.written, 0))]
+    #[error("writing to {table} was cancelled; {}", written_for_good(*.written, *.in_doubt))]
     Cancelled {
         /// Name of the table.
         table: &'static str,
         /// How many rows are written for good.
         written: u64,
+        /// How many rows more may be written, because a connection was lost before the server confirmed them.
+        in_doubt: u64,
     },
 
     /// The private local cluster could not be used.
@@ -348,6 +356,7 @@ impl Error {
                 "give it the same numbers to complete it, remove it with `optiinfra-dbctl seed fleet --rng-seed {rng_seed} \
                  --remove`, or choose another --rng-seed"
             )),
+            Self::EmptyFleet(_) => Some("give it more customers, instances or hours, or a shorter interval".into()),
             Self::NoSuchCustomer { found, .. } if found.is_empty() => {
                 Some("`optiinfra-dbctl stats` lists the customers".into())
             }

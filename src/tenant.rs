@@ -119,7 +119,8 @@ impl Drop for Scope<'_> {
     }
 }
 
-fn is_in_transaction(conn: &mut PgConnection) -> QueryResult<bool> {
+/// Whether a transaction of Diesel's is open.
+pub(crate) fn is_in_transaction(conn: &mut PgConnection) -> QueryResult<bool> {
     match AnsiTransactionManager::transaction_manager_status_mut(conn) {
         TransactionManagerStatus::Valid(status) => Ok(status.transaction_depth().is_some()),
         TransactionManagerStatus::InError => Err(diesel::result::Error::BrokenTransactionManager),

@@ -74,7 +74,7 @@ fn write<R: Ingest>(conn: &mut PgConnection, on_conflict: OnConflict, rows: &[R]
         let id = row.id().unwrap_or_else(|| row.new_id(now));
         if let Err(error) = row.put(id, now, &mut batch) {
             let source = Diesel::SerializationError(Box::new(error));
-            return Err(Error::RowRefused { table: R::TABLE, row: position, id, written: 0, source });
+            return Err(Error::RowRefused { table: R::TABLE, row: position, id, written: 0, in_doubt: 0, source });
         }
     }
     let way = Way::find::<R>(conn, on_conflict, None)?;
@@ -85,7 +85,7 @@ fn write<R: Ingest>(conn: &mut PgConnection, on_conflict: OnConflict, rows: &[R]
     let last = position(batch.len());
     match way.blame::<R>(conn, &batch, source) {
         Blame::Row { row, id, source } => {
-            Err(Error::RowRefused { table: R::TABLE, row: position(row) + 1, id, written: 0, source })
+            Err(Error::RowRefused { table: R::TABLE, row: position(row) + 1, id, written: 0, in_doubt: 0, source })
         }
         Blame::Nobody(source) | Blame::Past(source) => {
             let source = Box::new(Error::Query { doing: format!("write to {}", R::TABLE), source });

@@ -3,7 +3,8 @@
 //! The calling thread takes the rows and packs them; each chunk is one transaction on one of the connections. There
 //! are a few chunks in all and they go round, full to the connections and empty back: that bounds the memory, and
 //! makes a fast input wait for a slow server. What is told of a chunk comes back with it, so that only the calling
-//! thread counts.
+//! thread counts. A connection is taken before a chunk is: others may have the pool's, and as long as there is one to
+//! write over, the rows do not wait for more.
 
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -117,8 +118,8 @@ impl<'a, R: Ingest> BulkWriter<'a, R> {
         }
     }
 
-    /// Writes over so many connections at once, at least one and at most as many as the pool has. With more than one
-    /// the chunks are not committed in the order of the input.
+    /// Writes over so many connections at once, at least one and at most as many as the pool has; over fewer where others
+    /// have them. With more than one the chunks are not committed in the order of the input.
     #[must_use]
     pub fn connections(mut self, connections: usize) -> Self {
         let most = usize::try_from(self.pool.max_size()).unwrap_or(usize::MAX);
@@ -174,11 +175,24 @@ impl<'a, R: Ingest> BulkWriter<'a, R> {
 
     /// Writes rows.
     ///
+    /// A writer writes one input: with [`BulkWriter::retry_key`] the first row of another one would have the id of this
+    /// one's first row, and be skipped.
+    ///
+    /// ```compile_fail,E0382
+    /// # use optiinfra_db::{Result, ingest::BulkWriter, models::NewEvent};
+    /// # fn f(pool: &optiinfra_db::connection::Pool, one: Vec<NewEvent>, other: Vec<NewEvent>) -> Result<()> {
+    /// let writer = BulkWriter::new(pool).retry_key("usage.csv");
+    /// writer.write(one)?;
+    /// writer.write(other)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`Error::RowRefused`] for a row that the server does not take, [`Error::ChunkFailed`] for what is no row's
     /// fault, and [`Error::Cancelled`].
-    pub fn write(&mut self, rows: impl IntoIterator<Item = R>) -> Result<Report> {
+    pub fn write(self, rows: impl IntoIterator<Item = R>) -> Result<Report> {
         self.try_write(rows.into_iter().map(Ok))
     }
 
@@ -187,17 +201,26 @@ impl<'a, R: Ingest> BulkWriter<'a, R> {
     ///
     /// # Errors
     ///
-    /// As [`BulkWriter::write`], and the first error of the input.
-    pub fn try_write<E: From<Error>>(&mut self, rows: impl IntoIterator<Item = Result<R, E>>) -> Result<Report, E> {
+    /// As [`BulkWriter::write`]; where nothing of that happened, the first error of the input.
+    pub fn try_write<E: From<Error>>(mut self, rows: impl IntoIterator<Item = Result<R, E>>) -> Result<Report, E> {
         let stop = AtomicBool::new(false);
         let (to_server, chunks) = mpsc::channel();
         let chunks = Mutex::new(chunks);
         std::thread::scope(|scope| {
             // Within the scope, so that they are dropped when the input panics: the workers end, and the panic goes on.
-            let (to_input, done) = mpsc::channel();
+            let (to_input, news) = mpsc::channel();
+            let worker = self.worker(&stop);
+            let chunks = &chunks;
+            let start = move || {
+                let to_input = to_input.clone();
+                scope.spawn(move || worker.work(chunks, &to_input));
+            };
             let run = Run {
                 to_server: Some(to_server),
-                done,
+                start: Some(Box::new(start)),
+                started: 0,
+                working: 0,
+                news,
                 stop: StopOnDrop(&stop),
                 made: 0,
                 progress: Progress::default(),
@@ -205,14 +228,8 @@ impl<'a, R: Ingest> BulkWriter<'a, R> {
                 failure: None,
                 abandoned: false,
                 in_doubt: 0,
-                writer: self,
+                writer: &mut self,
             };
-            for _ in 0..run.writer.connections {
-                let (worker, to_input) = (run.writer.worker(&stop), to_input.clone());
-                let chunks = &chunks;
-                scope.spawn(move || worker.work(chunks, &to_input));
-            }
-            drop(to_input);
             run.all(rows)
         })
     }
@@ -221,14 +238,7 @@ impl<'a, R: Ingest> BulkWriter<'a, R> {
     where
         'a: 'w,
     {
-        Worker {
-            pool: self.pool,
-            on_conflict: self.on_conflict,
-            customer: self.customer,
-            stop,
-            conn: None,
-            rows: PhantomData,
-        }
+        Worker { pool: self.pool, on_conflict: self.on_conflict, customer: self.customer, stop, rows: PhantomData }
     }
 }
 
@@ -240,10 +250,12 @@ struct Chunk {
     first: u64,
 }
 
-/// A chunk that has come back, and what became of it.
-struct Done {
-    chunk: Chunk,
-    outcome: Outcome,
+/// What the calling thread hears of the connections.
+enum News {
+    /// A chunk has come back.
+    Done { chunk: Chunk, outcome: Outcome },
+    /// One of them could not be had.
+    NoConnection(Error),
 }
 
 enum Outcome {
@@ -280,7 +292,12 @@ impl Drop for StopOnDrop<'_> {
 /// The calling thread's side of one call.
 struct Run<'s, 'w, 'a, R> {
     to_server: Option<Sender<Chunk>>,
-    done: Receiver<Done>,
+    /// Starts one more worker.
+    start: Option<Box<dyn Fn() + 's>>,
+    started: usize,
+    /// Workers that have a connection or hope for one.
+    working: usize,
+    news: Receiver<News>,
     stop: StopOnDrop<'s>,
     /// Chunks made so far.
     made: usize,
@@ -299,12 +316,13 @@ impl<R: Ingest> Run<'_, '_, '_, R> {
         if of_input.is_err() {
             self.stop.0.store(true, Ordering::Relaxed);
         }
-        self.to_server = None;
+        (self.to_server, self.start) = (None, None);
         while self.wait() {}
-        of_input?;
+        // Before the input's own error: what the server has of the rows matters more.
         if let Some(failure) = self.failure.take() {
             return Err(self.error(failure).into());
         }
+        of_input?;
         if self.abandoned {
             return Err(self.error(Failure::Cancelled).into());
         }
@@ -342,17 +360,26 @@ impl<R: Ingest> Run<'_, '_, '_, R> {
                     break false;
                 }
             };
-            if chunk.batch.len() > 0
-                && let Some(to_server) = &self.to_server
-            {
-                // Nobody takes it only when every worker has ended, and then the next wait says so.
-                let _ = to_server.send(chunk);
+            if chunk.batch.len() > 0 {
+                self.send(chunk);
             }
             if is_last {
                 break;
             }
         }
         Ok(())
+    }
+
+    /// Hands a chunk on, to one more worker while there may be more.
+    fn send(&mut self, chunk: Chunk) {
+        if let Some(start) = self.start.as_ref().filter(|_| self.started < self.writer.connections) {
+            (self.started, self.working) = (self.started + 1, self.working + 1);
+            start();
+        }
+        if let Some(to_server) = &self.to_server {
+            // Nobody takes it only when every worker has ended, and then the next wait says so.
+            let _ = to_server.send(chunk);
+        }
     }
 
     fn id_for(&self, row: &R, now: chrono::DateTime<Utc>) -> Uuid {
@@ -372,8 +399,12 @@ impl<R: Ingest> Run<'_, '_, '_, R> {
             if self.is_over() {
                 return None;
             }
-            match self.done.recv_timeout(PATIENCE) {
-                Ok(done) => return Some(self.take_back(done)),
+            match self.news.recv_timeout(PATIENCE) {
+                Ok(news) => {
+                    if let Some(chunk) = self.hear(news) {
+                        return Some(chunk);
+                    }
+                }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return None,
             }
@@ -382,8 +413,8 @@ impl<R: Ingest> Run<'_, '_, '_, R> {
 
     /// Waits for a chunk to come back, without another to fill; false when none is left.
     fn wait(&mut self) -> bool {
-        match self.done.recv_timeout(PATIENCE) {
-            Ok(done) => drop(self.take_back(done)),
+        match self.news.recv_timeout(PATIENCE) {
+            Ok(news) => drop(self.hear(news)),
             Err(RecvTimeoutError::Timeout) => drop(self.is_over()),
             Err(RecvTimeoutError::Disconnected) => return false,
         }
@@ -407,8 +438,24 @@ impl<R: Ingest> Run<'_, '_, '_, R> {
         self.failure.get_or_insert(failure);
     }
 
+    /// Takes in what a worker says; returns the chunk that came back.
+    fn hear(&mut self, news: News) -> Option<Chunk> {
+        match news {
+            News::Done { chunk, outcome } => Some(self.take_back(chunk, outcome)),
+            News::NoConnection(source) => {
+                self.working -= 1;
+                if self.working == 0 {
+                    self.fail(Failure::Failed { first: 1, last: self.progress.received, source });
+                } else {
+                    tracing::warn!(%source, table = R::TABLE, "writing over one connection less");
+                }
+                None
+            }
+        }
+    }
+
     /// Counts what became of a chunk, and empties it.
-    fn take_back(&mut self, Done { mut chunk, outcome }: Done) -> Chunk {
+    fn take_back(&mut self, mut chunk: Chunk, outcome: Outcome) -> Chunk {
         let (first, rows) = (chunk.first, position(chunk.batch.len()));
         match outcome {
             Outcome::Written(written, through) => {
@@ -436,14 +483,13 @@ impl<R: Ingest> Run<'_, '_, '_, R> {
     }
 
     fn error(&self, failure: Failure) -> Error {
-        let (table, written) = (R::TABLE, self.progress.written);
+        let (table, written, in_doubt) = (R::TABLE, self.progress.written, self.in_doubt);
         match failure {
-            Failure::Refused { row, id, source } => Error::RowRefused { table, row, id, written, source },
+            Failure::Refused { row, id, source } => Error::RowRefused { table, row, id, written, in_doubt, source },
             Failure::Failed { first, last, source } => {
-                let (in_doubt, source) = (self.in_doubt, Box::new(source));
-                Error::ChunkFailed { table, first, last, written, in_doubt, source }
+                Error::ChunkFailed { table, first, last, written, in_doubt, source: Box::new(source) }
             }
-            Failure::Cancelled => Error::Cancelled { table, written },
+            Failure::Cancelled => Error::Cancelled { table, written, in_doubt },
         }
     }
 }
@@ -454,37 +500,54 @@ struct Worker<'w, R> {
     on_conflict: OnConflict,
     customer: Option<CustomerId>,
     stop: &'w AtomicBool,
-    /// Opened for the first chunk, with the way that rows take on it.
-    conn: Option<(Pooled, Way)>,
     rows: PhantomData<fn(R)>,
 }
 
+// Not derived: that would ask it of the rows too.
+impl<R> Clone for Worker<'_, R> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<R> Copy for Worker<'_, R> {}
+
 impl<R: Ingest> Worker<'_, R> {
-    fn work(mut self, chunks: &Mutex<Receiver<Chunk>>, to_input: &Sender<Done>) {
+    fn work(self, chunks: &Mutex<Receiver<Chunk>>, to_input: &Sender<News>) {
+        let (mut conn, way) = match self.connect() {
+            Ok(connected) => connected,
+            Err(error) => {
+                // Nobody hears it only where the input has panicked.
+                let _ = to_input.send(News::NoConnection(error));
+                return;
+            }
+        };
         loop {
             // No worker panics while it holds this, and a receiver has no state to spoil.
             let next = chunks.lock().unwrap_or_else(PoisonError::into_inner).recv();
             let Ok(chunk) = next else { return };
-            let outcome = self.write(&chunk.batch);
+            let outcome = self.write(&mut conn, way, &chunk.batch);
             if matches!(outcome, Outcome::Refused { .. } | Outcome::Failed { .. }) {
                 // At once, and not when the calling thread hears of it: the next chunk may be waiting.
                 self.stop.store(true, Ordering::Relaxed);
             }
-            if to_input.send(Done { chunk, outcome }).is_err() {
+            if to_input.send(News::Done { chunk, outcome }).is_err() {
                 return;
             }
         }
     }
 
-    fn write(&mut self, batch: &Batch) -> Outcome {
+    /// A connection, with the way that rows take on it.
+    fn connect(&self) -> Result<(Pooled, Way)> {
+        let mut conn = connection::take(self.pool)?;
+        let way = Way::find::<R>(&mut conn, self.on_conflict, self.customer)?;
+        Ok((conn, way))
+    }
+
+    fn write(&self, conn: &mut PgConnection, way: Way, batch: &Batch) -> Outcome {
         if self.stop.load(Ordering::Relaxed) {
             return Outcome::Abandoned;
         }
-        let (conn, way) = match self.connect() {
-            Ok(connected) => connected,
-            Err(source) => return Outcome::Failed { source, in_doubt: false },
-        };
-        let way = *way;
         let mut attempt = 1;
         loop {
             let mut is_sent = false;
@@ -506,17 +569,6 @@ impl<R: Ingest> Worker<'_, R> {
                 Blame::Past(error) | Blame::Nobody(error) => {
                     return Outcome::Failed { source: failed::<R>(error), in_doubt: false };
                 }
-            }
-        }
-    }
-
-    fn connect(&mut self) -> Result<&mut (Pooled, Way)> {
-        match &mut self.conn {
-            Some(connected) => Ok(connected),
-            none => {
-                let mut conn = connection::take(self.pool)?;
-                let way = Way::find::<R>(&mut conn, self.on_conflict, self.customer)?;
-                Ok(none.insert((conn, way)))
             }
         }
     }

@@ -22,6 +22,7 @@ mod application;
 mod core;
 pub mod fleet;
 pub mod ids;
+mod lock;
 mod random;
 mod removal;
 mod resource;
@@ -38,7 +39,6 @@ use uuid::Uuid;
 use self::rows::Rows;
 use crate::error::{Doing, Error, Result};
 use crate::layer::Layer;
-use crate::raw::sql_query;
 
 /// What a seed did to the rows of one layer in one table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -230,7 +230,7 @@ fn minutes_ago(at: DateTime<Utc>, minutes: i64) -> DateTime<Utc> {
 fn write<T>(conn: &mut PgConnection, work: impl FnOnce(&mut PgConnection) -> Result<T>) -> Result<T> {
     check_migrated(conn)?;
     conn.build_transaction().read_committed().run(|conn| {
-        sql_query(include_str!("lock.sql")).execute(conn).doing("take the lock of the seeders")?;
+        lock::take(conn)?;
         work(conn)
     })
 }

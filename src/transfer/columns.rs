@@ -64,11 +64,6 @@ impl Table {
         }
     }
 
-    /// Whether its ids are made of the time of the sample.
-    pub(super) const fn is_hot(self) -> bool {
-        !matches!(self, Self::Events)
-    }
-
     /// Where a column stands.
     pub(super) fn position(self, name: &str) -> Option<usize> {
         self.columns().iter().position(|column| column.name == name)

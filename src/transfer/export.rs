@@ -54,7 +54,8 @@ pub struct Report {
 /// # Errors
 ///
 /// [`Error::NoCustomerColumn`] when rows of one customer are asked for and the table does not say whose they are,
-/// [`Error::Output`] when `out` fails, [`Error::Query`] when the server does.
+/// [`Error::Output`] when `out` fails, [`Error::Query`] when the server does. A connection that is in a transaction
+/// already is refused: the rest of it could not write, and would have this one's settings.
 pub fn run(
     conn: &mut PgConnection,
     table: Table,
@@ -64,6 +65,9 @@ pub fn run(
 ) -> Result<Report> {
     if options.customer.is_some() && !has_customer(table) {
         return Err(Error::NoCustomerColumn { table: table.as_str() });
+    }
+    if tenant::is_in_transaction(conn)? {
+        return Err(diesel::result::Error::AlreadyInTransaction.into());
     }
     let begun = Instant::now();
     let mut write = |conn: &mut PgConnection| write(conn, table, format, options, out);

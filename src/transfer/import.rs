@@ -126,7 +126,7 @@ pub fn all_or_nothing(
 
 /// Imports a file chunk by chunk over so many connections, each chunk a transaction, and skips the rows that are
 /// there: after a crash the same file may be imported again. Rows without an id get one that is derived from the row
-/// and its line, whatever the options say.
+/// and its line, whatever the options say, and need their time for it.
 ///
 /// # Errors
 ///

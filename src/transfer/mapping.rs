@@ -126,7 +126,7 @@ impl Plan {
             }
         }
         let mut is_used = vec![false; header.len()];
-        let mut positions = Vec::new();
+        let (mut positions, mut missing) = (Vec::new(), Vec::new());
         for (at, column) in self.columns().iter().enumerate() {
             let found: Vec<usize> =
                 (0..header.len()).filter(|field| self.accepted[at].contains(&header[*field])).collect();
@@ -142,10 +142,13 @@ impl Plan {
                 }
                 (None, &[one]) => Some(one),
                 (None, []) => {
-                    self.refuse_missing(at, &header)?;
+                    missing.extend(self.needs_field(column).then_some(at));
                     None
                 }
             });
+        }
+        if !missing.is_empty() {
+            return Err(self.missing(&missing, &header));
         }
         let unused = is_used.iter().position(|is_used| !is_used).map(|at| shown(&header[at]));
         if let Some(unused) = unused.filter(|_| !self.mapping.ignore_unknown) {
@@ -156,23 +159,25 @@ impl Plan {
         Ok(())
     }
 
-    /// Refuses a CSV file that lacks the field of a column.
-    fn refuse_missing(&self, at: usize, header: &[String]) -> Result<()> {
-        let column = &self.columns()[at];
-        let wanted: Vec<_> = self.accepted[at].iter().map(|name| shown(name)).collect();
-        let wanted = wanted.join(" or ");
-        let is_mapped = self.mapping.map.iter().any(|(name, _)| is_called(column, name));
-        if !is_mapped && column.presence != Presence::Required {
-            return Ok(());
-        }
-        let message = format!("the file has no field {wanted}, which the column {} needs", column.name);
+    /// Whether a CSV file has to have a field for a column that no constant fills.
+    fn needs_field(&self, column: &Column) -> bool {
+        column.presence == Presence::Required || self.mapping.map.iter().any(|(name, _)| is_called(column, name))
+    }
+
+    /// What to say of a CSV file that lacks the fields of these columns.
+    fn missing(&self, columns: &[usize], header: &[String]) -> Error {
+        let lacks = columns.iter().map(|&at| {
+            let wanted: Vec<_> = self.accepted[at].iter().map(|name| shown(name)).collect();
+            format!("no field {}, which the column {} needs", wanted.join(" or "), self.columns()[at].name)
+        });
+        let message = format!("the file has {}", lacks.collect::<Vec<_>>().join(", "));
         let fields: Vec<_> = header.iter().map(|name| shown(name)).collect();
+        let name = if let &[only] = columns { self.columns()[only].name } else { "COLUMN" };
         let hint = format!(
             "the file has {}: pass --map {name}=FIELD, or --set {name}=VALUE for the same in every row",
-            fields.join(", "),
-            name = column.name
+            fields.join(", ")
         );
-        Err(bad(message, &hint))
+        bad(message, &hint)
     }
 
     fn hint_for_unknown(&self) -> String {

@@ -37,8 +37,8 @@ pub struct Options {
     pub format: Option<Format>,
     /// Which field fills which column.
     pub mapping: Mapping,
-    /// Rows without an id get one that is derived from the row and its line, so that the same file gives the same ids.
-    /// Without it they get a new one each time.
+    /// Rows without an id get one that is derived from the row and its line, so that the same file gives the same ids;
+    /// such a row needs its time. Without it they get a new one each time.
     pub derive_ids: bool,
 }
 
@@ -108,14 +108,12 @@ impl<'a, R: FromFile> Reader<'a, R> {
         let mut plan = Plan::new(R::OF, options.mapping.clone(), names)?;
         let format = options.format.unwrap_or(opened.looks_like);
         let mut records = Records::new(opened, format);
-        let mut is_over = false;
         match (format, plan.fields()) {
             (Format::Ndjson, None) => {}
             (Format::Ndjson, Some(_)) => return Err(no_header_in_ndjson()),
             (Format::Csv, Some(fields)) => plan.resolve(fields)?,
             (Format::Csv, None) => match records.next().map_err(|source| Error::Input { source })? {
-                // Not a byte, so not a row.
-                None => is_over = true,
+                None => return Err(empty()),
                 Some(header) => {
                     let header = match header.fields {
                         Ok(Fields::Csv(fields)) => plan.names_in(fields)?,
@@ -126,7 +124,7 @@ impl<'a, R: FromFile> Reader<'a, R> {
                 }
             },
         }
-        Ok(Self { records, plan, names, derive_ids: options.derive_ids, format, is_over, rows: PhantomData })
+        Ok(Self { records, plan, names, derive_ids: options.derive_ids, format, is_over: false, rows: PhantomData })
     }
 
     /// How the file holds its rows.
@@ -196,10 +194,12 @@ fn derived_id<R: FromFile>(
     inputs: &[Input<'_>],
     now: DateTime<Utc>,
 ) -> std::result::Result<uuid::Uuid, Problem> {
-    let time = R::OF.position(R::OF.time_column()).and_then(|at| inputs.get(at));
-    if R::OF.is_hot() && !matches!(time, Some(Input::Text { .. })) {
-        let reason = "is missing, and a row without an id needs it to get the same id when it is imported again";
-        return Err(Problem { column: Some(R::OF.time_column()), reason: reason.to_owned() });
+    let column = R::OF.time_column();
+    let time = R::OF.position(column).and_then(|at| inputs.get(at));
+    // Without it, the same row on the same line of the next day's file would pass for this one.
+    if !matches!(time, Some(Input::Text { .. })) {
+        let reason = format!("is missing, and a row without an id is told from others by it: give an id or {column}");
+        return Err(Problem { column: Some(column), reason });
     }
     let mut key = line.to_be_bytes().to_vec();
     for input in inputs {
@@ -219,6 +219,13 @@ fn bad_header(problem: &str) -> Error {
     Error::Mapping {
         message: format!("the header cannot be read: {problem}"),
         hint: "name the fields with --no-header --columns A,B,... if the file has no header".to_owned(),
+    }
+}
+
+fn empty() -> Error {
+    Error::Mapping {
+        message: "the file is empty: it has no header".to_owned(),
+        hint: "an empty file of NDJSON has no rows and is fine: pass --input-format ndjson".to_owned(),
     }
 }
 

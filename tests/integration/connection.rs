@@ -51,3 +51,16 @@ fn a_pool_for_a_server_that_refuses_fails_at_once_and_shows_no_password() {
     assert!(matches!(error, Error::Connect { .. }));
     assert!(!format!("{error:?} {error}").contains("Tr0ub4dor"));
 }
+
+#[test]
+fn a_pool_that_is_refused_later_shows_no_password() {
+    let db = TestDb::empty();
+    let role = db.role();
+    // The server repeats the name, and it is the password too.
+    let target = db.target().with("user", &role.name).with("password", &role.name);
+    let pool = connection::pool(&target, 1, "pool").unwrap();
+    diesel::sql_query(format!("ALTER ROLE {} NOLOGIN", role.name)).execute(&mut db.conn()).unwrap();
+    let Err(error) = pool.get() else { panic!("a connection") };
+    let shown = format!("{error:?} {error}");
+    assert!(shown.contains("is not permitted to log in") && !shown.contains(&role.name), "{shown}");
+}

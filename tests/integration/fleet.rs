@@ -156,6 +156,42 @@ fn what_was_cut_short_is_completed() {
 }
 
 #[test]
+fn a_fleet_whose_customers_were_deleted_is_written_anew() {
+    let (_db, pool, mut conn) = ground();
+    let whole = write(&pool, &small(7)).unwrap();
+    let written = contents(&mut conn);
+    // Their samples go with them, the agents' own do not.
+    conn.batch_execute("DELETE FROM customers WHERE name LIKE 'Fleet%'").unwrap();
+    let again = write(&pool, &small(7)).unwrap();
+    let (before, after) = (counts(&whole), counts(&again));
+    assert_eq!(after["agent_metrics"], (0, before["agent_metrics"].0, 0));
+    assert_eq!(after["resource_metrics"], before["resource_metrics"]);
+    assert_eq!(contents(&mut conn), written);
+}
+
+#[test]
+fn a_fleet_without_a_sample_is_refused() {
+    let (db, pool, mut conn) = ground();
+    let slow = NonZeroU16::new(7200).unwrap();
+    let empty = [
+        (Fleet { customers: 0, ..small(7) }, "no customers"),
+        (Fleet { instances: 0, ..small(7) }, "no instances"),
+        (Fleet { hours: 0, ..small(7) }, "shorter than its interval"),
+        (Fleet { hours: 1, interval_seconds: slow, ..small(7) }, "shorter than its interval"),
+    ];
+    for (fleet, words) in empty {
+        for error in [write(&pool, &fleet).unwrap_err(), fleet::plan(&mut conn, &fleet).unwrap_err()] {
+            assert!(matches!(error, Error::EmptyFleet(_)) && error.to_string().contains(words), "{error}");
+        }
+    }
+    let run = Dbctl::on(&db).run("seed fleet --hours 1 --interval 7200");
+    assert_eq!(run.code, Some(2), "{run:?}");
+    assert!(run.stderr.contains("shorter interval"), "{run:?}");
+    assert_eq!(number(&mut conn, "SELECT count(*) FROM customers WHERE metadata ? 'fleet'"), 0);
+    assert!(write(&pool, &Fleet { hours: 2, interval_seconds: slow, ..small(7) }).unwrap().inserted() > 0);
+}
+
+#[test]
 fn another_fleet_of_the_same_seed_is_refused() {
     let (_db, pool, mut conn) = ground();
     write(&pool, &small(7)).unwrap();
@@ -185,6 +221,44 @@ fn two_runs_at_once_write_every_row_once() {
     });
     assert_eq!(reports[0].inserted() + reports[1].inserted(), plan.inserted());
     assert_eq!(reports[0].unchanged() + reports[1].unchanged(), plan.inserted());
+}
+
+#[test]
+fn a_long_run_leaves_no_session_idle_in_a_transaction() {
+    let db = TestDb::alone().migrate();
+    let mut conn = db.conn();
+    seed::run(&mut conn, &[Layer::Core], small(0).at).unwrap();
+    let locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = \
+                 (SELECT oid FROM pg_database WHERE datname = current_database())";
+    // Shorter than a table takes here.
+    let target = db.target().with(
+        "options",
+        &format!(
+            "-c search_path={} -c idle_in_transaction_session_timeout=2000 -c idle_session_timeout=2000",
+            db.schema()
+        ),
+    );
+    let pool = connection::pool(&target, 3, "test").unwrap();
+    let cancel = AtomicBool::new(false);
+    let slow = |_| std::thread::sleep(std::time::Duration::from_secs(3));
+    let report = fleet::run(&pool, &small(7), Writing { connections: 2, cancel: &cancel, progress: &slow }).unwrap();
+    assert!(report.inserted() > 0);
+    assert_eq!(number(&mut conn, locks), 0);
+
+    // Nor is the lock kept when a run fails.
+    let other = Fleet { customers: 4, ..small(7) };
+    fleet::run(&pool, &other, Writing { connections: 2, cancel: &cancel, progress: &slow }).unwrap_err();
+    assert_eq!(number(&mut conn, locks), 0);
+}
+
+#[test]
+fn a_run_that_waits_for_another_can_be_cancelled() {
+    let (_db, pool, mut conn) = ground();
+    conn.batch_execute(concat!("SELECT pg_advisory_lock(", include_str!("../../src/seed/lock_key.sql"), ")")).unwrap();
+    let cancel = AtomicBool::new(true);
+    let writing = Writing { connections: 2, cancel: &cancel, progress: &|_| {} };
+    let error = fleet::run(&pool, &small(7), writing).unwrap_err();
+    assert!(matches!(error, Error::Cancelled { written: 0, .. }), "{error}");
 }
 
 #[test]

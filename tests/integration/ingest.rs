@@ -332,7 +332,7 @@ fn rows_that_are_there_are_skipped_and_the_rest_is_written() {
     let (db, mut conn, agent, customer) = ground(AgentType::Resource);
     let pool = pool(&db, 2);
     let write = |rows: Vec<NewResourceMetric>| {
-        let mut writer = BulkWriter::new(&pool).connections(2).rows_per_chunk(64).on_conflict(OnConflict::Skip);
+        let writer = BulkWriter::new(&pool).connections(2).rows_per_chunk(64).on_conflict(OnConflict::Skip);
         let report = writer.write(rows).unwrap();
         assert_eq!(report.through, Some(Through::Staging));
         (report.received, report.written, report.skipped)
@@ -352,7 +352,7 @@ fn rows_that_stand_twice_in_the_input_are_written_once() {
     // Each row next to itself, and all of them again at the end, in other chunks and on another connection.
     let twice: Vec<_> = rows.iter().flat_map(|row| [row.clone(), row.clone()]).chain(rows.clone()).collect();
     let pool = pool(&db, 2);
-    let mut writer = BulkWriter::new(&pool).connections(2).rows_per_chunk(50).on_conflict(OnConflict::Skip);
+    let writer = BulkWriter::new(&pool).connections(2).rows_per_chunk(50).on_conflict(OnConflict::Skip);
     let report = writer.write(twice).unwrap();
     assert_eq!((report.received, report.written, report.skipped), (1_500, 500, 1_000));
     assert_eq!(count(&mut conn, "resource_metrics"), 500);
@@ -378,7 +378,7 @@ fn a_retry_key_gives_rows_without_ids_the_same_ids_again() {
     let pool = pool(&db, 1);
     let rows: Vec<_> = (0..200).map(|minute| new_resource_metric(&agent, &customer, 1.0, minute)).collect();
     let write = |key: &str| {
-        let mut writer = BulkWriter::new(&pool).on_conflict(OnConflict::Skip).retry_key(key).rows_per_chunk(30);
+        let writer = BulkWriter::new(&pool).on_conflict(OnConflict::Skip).retry_key(key).rows_per_chunk(30);
         writer.write(rows.clone()).unwrap().written
     };
     assert_eq!(write("usage.csv"), 200);
@@ -567,6 +567,28 @@ fn where_the_table_is_at_fault_no_row_is_blamed() {
     assert!(error.hint().unwrap().contains("optiinfra-dbctl migrate"), "{error:?}");
 }
 
+// --- The pool ---
+
+#[test]
+fn a_busy_pool_slows_a_write_down_and_fails_it_only_where_no_connection_is_left() {
+    let (db, mut conn, agent, customer) = ground(AgentType::Resource);
+    let pool = pool(&db, 2);
+    let busy = pool.get().unwrap();
+    let writer = BulkWriter::new(&pool).connections(2).rows_per_chunk(10);
+    assert_eq!(writer.write(samples(&agent, &customer, 200)).unwrap().written, 200);
+    assert_eq!(count(&mut conn, "resource_metrics"), 200);
+
+    let busy = (busy, pool.get().unwrap());
+    let error = BulkWriter::new(&pool).connections(2).write(samples(&agent, &customer, 200)).unwrap_err();
+    let Error::ChunkFailed { first: 1, last: 200, written: 0, in_doubt: 0, source, .. } = &error else {
+        panic!("{error:?}")
+    };
+    assert!(matches!(**source, Error::Pool { .. }), "{error:?}");
+    // Without a row no connection is needed.
+    assert_eq!(BulkWriter::<NewResourceMetric>::new(&pool).write([]).unwrap().received, 0);
+    drop(busy);
+}
+
 // --- The input ---
 
 #[test]
@@ -586,9 +608,8 @@ fn an_error_of_the_input_ends_the_writing_and_comes_back() {
     let input = rows.map(|(at, row)| if at == 250 { Err(Trouble::Input(at)) } else { Ok(row) });
     let mut written = 0;
     let pool = pool(&db, 1);
-    let mut writer = BulkWriter::new(&pool).rows_per_chunk(100).progress(|progress| written = progress.written);
+    let writer = BulkWriter::new(&pool).rows_per_chunk(100).progress(|progress| written = progress.written);
     assert!(matches!(writer.try_write(input), Err(Trouble::Input(250))));
-    drop(writer);
     assert_eq!(count(&mut conn, "resource_metrics"), i64::try_from(written).unwrap());
     assert_eq!(written % 100, 0);
 }
@@ -600,7 +621,7 @@ fn a_panic_of_the_input_goes_on_and_nothing_hangs() {
     for at in [0, 5, 150, 950] {
         let input = samples(&agent, &customer, 1_000).into_iter().enumerate();
         let input = input.map(|(place, row)| if place == at { panic!("the input") } else { row });
-        let mut writer = BulkWriter::new(&pool).connections(2).rows_per_chunk(10).on_conflict(OnConflict::Skip);
+        let writer = BulkWriter::new(&pool).connections(2).rows_per_chunk(10).on_conflict(OnConflict::Skip);
         let caught = catch_unwind(AssertUnwindSafe(|| writer.write(input)));
         assert_eq!(caught.unwrap_err().downcast_ref::<&str>(), Some(&"the input"));
         assert_eq!(count(&mut conn, "resource_metrics") % 10, 0);
@@ -620,7 +641,7 @@ fn a_cancelled_run_leaves_whole_chunks_and_says_how_many() {
         .progress(|progress| cancel.store(progress.chunks >= 5, Ordering::Relaxed))
         .write(endless)
         .unwrap_err();
-    let Error::Cancelled { table: "resource_metrics", written } = error else { panic!("{error:?}") };
+    let Error::Cancelled { table: "resource_metrics", written, in_doubt: 0 } = error else { panic!("{error:?}") };
     assert!((250..2_000).contains(&written), "{written}");
     assert_eq!(written % 50, 0);
     assert_eq!(count(&mut conn, "resource_metrics"), i64::try_from(written).unwrap());

@@ -7,6 +7,7 @@ mod example;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
@@ -169,6 +170,74 @@ fn a_lost_connection_leaves_whole_chunks_and_the_retry_completes() {
         let rows = (0..20_000).map(|minute| sample(&agent, &customer, minute));
         let report = BulkWriter::new(&pool).on_conflict(OnConflict::Skip).write(rows).unwrap();
         assert_eq!((report.received, count(&mut conn, "resource_metrics")), (20_000, 20_000));
+    }
+}
+
+/// A row by which [`lose_commits`] knows a transaction.
+fn lost(agent: &Agent, customer: &Customer, minute: usize) -> NewResourceMetric {
+    let mut row = sample(agent, customer, minute);
+    row.instance_id = "lost".to_owned();
+    row
+}
+
+/// Makes the server end a session that commits a [`lost`] row, while it commits: whether it did, nobody says.
+fn lose_commits(conn: &mut PgConnection) {
+    conn.batch_execute(
+        "CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+             PERFORM pg_sleep(1), pg_terminate_backend(pg_backend_pid());
+             RETURN NULL;
+         END $$;
+         CREATE CONSTRAINT TRIGGER lose AFTER INSERT ON resource_metrics DEFERRABLE INITIALLY DEFERRED
+             FOR EACH ROW WHEN (NEW.instance_id = 'lost') EXECUTE FUNCTION lose()",
+    )
+    .unwrap();
+}
+
+#[test]
+fn rows_in_doubt_are_told_whatever_ended_the_writing() {
+    enum End {
+        Refused,
+        Cancelled,
+        OfInput,
+    }
+    let (db, mut conn, agent, customer) = ground(AgentType::Resource);
+    lose_commits(&mut conn);
+    let name = format!("worker_{}", db.schema());
+    let pool = connection::pool(&db.target(), 2, &name).unwrap();
+    let commits = format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = '{name}' AND query = 'COMMIT' AND state = 'active'"
+    );
+    for end in [End::Refused, End::Cancelled, End::OfInput] {
+        let cancel = AtomicBool::new(false);
+        let mut other = db.conn();
+        // The end comes on the second connection, while the first waits for the answer to its COMMIT.
+        let rows = (0..2 * CHUNK).map(|minute| {
+            if minute == CHUNK {
+                until("the first chunk is committed", LIMIT, || number(&mut other, &commits) == 1);
+            }
+            match &end {
+                _ if minute < CHUNK => Ok(lost(&agent, &customer, minute)),
+                End::OfInput => Err(Error::InvalidTarget("the input".to_owned())),
+                End::Cancelled => {
+                    cancel.store(true, Ordering::Relaxed);
+                    Ok(sample(&agent, &customer, minute))
+                }
+                End::Refused => {
+                    let mut row = sample(&agent, &customer, minute);
+                    row.customer_id = uuid::Uuid::nil();
+                    Ok(row)
+                }
+            }
+        });
+        let writer = BulkWriter::new(&pool).connections(2).rows_per_chunk(CHUNK).cancelled_by(&cancel);
+        let error = writer.try_write(rows).unwrap_err();
+        match (&end, &error) {
+            (End::Refused, Error::RowRefused { row: 201, written: 0, in_doubt: 200, .. })
+            | (End::Cancelled, Error::Cancelled { written: 0, in_doubt: 200, .. })
+            | (End::OfInput, Error::ChunkFailed { first: 1, last: 200, written: 0, in_doubt: 200, .. }) => {}
+            _ => panic!("{error:?}"),
+        }
+        assert!(error.to_string().contains("whether 200 more are"), "{error}");
     }
 }
 

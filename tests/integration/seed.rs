@@ -682,7 +682,8 @@ fn two_schemas_of_a_database_do_not_wait_for_each_other() {
     let (busy, free) = (TestDb::migrated(), TestDb::migrated());
     let mut holder = busy.conn();
     holder.batch_execute("BEGIN").unwrap();
-    holder.batch_execute(include_str!("../../src/seed/lock.sql")).unwrap();
+    let take = concat!("SELECT pg_advisory_xact_lock(", include_str!("../../src/seed/lock_key.sql"), ")");
+    holder.batch_execute(take).unwrap();
     let mut impatient = free.conn();
     impatient.batch_execute("SET lock_timeout = '5s'").unwrap();
     assert_eq!(seed::run(&mut impatient, &Layer::ALL, at()).unwrap().inserted(), TOTAL);

@@ -287,6 +287,11 @@ fn a_file_that_does_not_fit_is_refused_before_its_first_row() {
     let file = |header: &str| folder.write("file.csv", format!("{header}\n{line}\n"));
     let cases = [
         ("resource_metrics", METRIC_HEADER.replace("unit", "uniit"), "no field 'unit', which the column unit needs"),
+        (
+            "resource_metrics",
+            METRIC_HEADER.replace("unit", "uniit").replace("agent", "agnt"),
+            "no field 'agent_id' or 'agent', which the column agent_id needs, no field 'unit', which the column unit needs",
+        ),
         ("resource_metrics", METRIC_HEADER.replace("agent", "unit"), "two fields 'unit'"),
         ("resource_metrics", format!("{METRIC_HEADER},colour"), "no column takes the field 'colour'"),
         (
@@ -399,7 +404,12 @@ fn a_file_may_come_compressed_from_stdin_and_without_a_header() {
     assert_eq!((run.code, rows(&mut conn, "resource_metrics")), (Some(2), 3), "{run:#?}");
     assert!(run.stderr.contains("the input cannot be read"), "{run:#?}");
 
-    let run = import(&db, "resource_metrics", &folder.write("empty.csv", ""));
+    for (name, text) in [("empty.csv", ""), ("blank.csv", "\n\n"), ("no-name-tells", "")] {
+        let run = import(&db, "resource_metrics", &folder.write(name, text));
+        assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{run:#?}");
+        assert!(run.stderr.contains("the file is empty: it has no header"), "{run:#?}");
+    }
+    let run = import(&db, "resource_metrics", &folder.write("empty.ndjson", ""));
     assert_eq!((run.code, &run.json()["read"]), (Some(0), &json!(0)));
 }
 
@@ -794,8 +804,39 @@ fn an_export_may_be_of_one_customer_and_of_a_span_of_time() {
     assert_eq!(exported(&format!("resource_metrics {span}")), 4);
     assert_eq!(exported(&format!("resource_metrics {span} --customer {}", second.id)), 2);
     assert_eq!(exported("resource_metrics --since 2026-01-01T00:00:00Z"), 0);
+    for empty in ["--since 1h --until 2h", "--since 2025-10-20T01:00:00Z --until 2025-10-20T01:00:00Z"] {
+        let run = Dbctl::on(&db).run(&format!("export resource_metrics {empty}"));
+        assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{run:#?}");
+        assert!(run.stderr.contains("--since is not before --until"), "{run:#?}");
+    }
     for table in Table::ALL {
         assert_eq!(exported(&format!("{table} {span}")), usize::from(table == Table::ResourceMetrics) * 4);
+    }
+}
+
+#[test]
+fn an_export_leaves_nothing_with_the_connection_and_refuses_a_transaction_of_others() {
+    let (_db, mut conn, agent, customer) = ground(AgentType::Resource);
+    plant(&mut conn, &agent, &customer, 10);
+    let settings = "SELECT current_setting('TimeZone') || current_setting('DateStyle') || current_setting('row_security') \
+                    || current_setting('transaction_read_only') || (SELECT count(*) FROM pg_cursors)";
+    let state = |conn: &mut PgConnection| -> String {
+        diesel::select(diesel::dsl::sql::<Text>(&format!("({settings})"))).get_result(conn).unwrap()
+    };
+    conn.batch_execute("SET TimeZone = 'Asia/Tokyo'; SET DateStyle = 'German'").unwrap();
+    let before = state(&mut conn);
+    for customer in [None, Some(customer.id.into())] {
+        let options = export::Options { customer, ..export::Options::default() };
+        let run = |conn: &mut PgConnection| export::run(conn, Table::Events, Format::Csv, &options, &mut Vec::new());
+        assert_eq!(run(&mut conn).unwrap().rows, 10);
+        assert_eq!(state(&mut conn), before);
+        let refused = conn.transaction(|conn| {
+            let refused = run(conn).unwrap_err();
+            assert_eq!(state(conn), before);
+            diesel::QueryResult::Ok(refused)
+        });
+        let refused = refused.unwrap();
+        assert!(matches!(refused, optiinfra_db::Error::Transaction(_)), "{refused:?}");
     }
 }
 
@@ -1015,8 +1056,45 @@ fn the_same_file_has_the_same_ids_and_its_equal_rows_are_two() {
     let file = folder.write("a.csv", format!("{header}\n{},m,1\n", agent.id));
     let run = import(&db, "agent_metrics --on-conflict skip", &file);
     assert_eq!(run.code, Some(1), "{run:#?}");
-    assert!(reasons(&run.json())[0].2.contains("a row without an id needs it"), "{run:#?}");
+    assert!(reasons(&run.json())[0].2.contains("give an id or recorded_at"), "{run:#?}");
     assert_eq!(import(&db, "agent_metrics", &file).code, Some(0));
+}
+
+#[test]
+fn equal_events_of_two_days_are_two_and_one_without_a_time_is_not_guessed() {
+    let (db, mut conn, _, customer) = ground(AgentType::Resource);
+    let folder = Folder::new();
+    let timeless = folder.write("timeless.csv", format!("customer,event_type\n{},restart\n", customer.id));
+    let run = import(&db, "events --on-conflict skip", &timeless);
+    assert_eq!((run.code, rows(&mut conn, "events")), (Some(1), 0), "{run:#?}");
+    assert_eq!(reasons(&run.json())[0].1, "created_at");
+    assert!(reasons(&run.json())[0].2.contains("give an id or created_at"), "{run:#?}");
+
+    for (day, file) in [(1, "one.csv"), (2, "two.csv")] {
+        let header = "customer,event_type,created_at";
+        let file = folder.write(file, format!("{header}\n{},restart,2025-10-2{day}T00:00:00Z\n", customer.id));
+        for (written, skipped) in [(1, 0), (0, 1)] {
+            let report = import(&db, "events --on-conflict skip", &file).json();
+            assert_eq!((&report["written"], &report["skipped"]), (&json!(written), &json!(skipped)));
+        }
+    }
+    // By --set the time is given as well, and another one makes another row.
+    let run = import(&db, "events --on-conflict skip --set created_at=2025-10-23T00:00:00Z", &timeless);
+    assert_eq!((run.code, rows(&mut conn, "events")), (Some(0), 3), "{run:#?}");
+    assert_eq!(import(&db, "events", &timeless).code, Some(0));
+}
+
+#[test]
+fn the_same_row_on_the_same_line_of_another_file_is_the_same_row() {
+    let (db, mut conn, agent, customer) = ground(AgentType::Resource);
+    let folder = Folder::new();
+    let [same, other] = ["i-1", "i-2"].map(|instance| metric(&agent, &customer, instance, "50"));
+    let one = folder.write("one.csv", format!("{METRIC_HEADER}\n{same}\n"));
+    let two = folder.write("two.csv", format!("{METRIC_HEADER}\n{same}\n{other}\n{same}\n"));
+    assert_eq!(import(&db, "resource_metrics --on-conflict skip", &one).json()["written"], json!(1));
+    let report = import(&db, "resource_metrics --on-conflict skip", &two).json();
+    assert_eq!((&report["written"], &report["skipped"]), (&json!(2), &json!(1)));
+    assert_eq!(rows(&mut conn, "resource_metrics"), 3);
 }
 
 #[test]
@@ -1108,6 +1186,27 @@ fn progress_is_a_line_a_tenth_where_no_terminal_is_and_none_when_quiet() {
     assert_eq!(import(&db, "resource_metrics --quiet", &file).stderr, "");
     let run = Dbctl::on(&db).stdin(File::open(&file).unwrap()).run("import resource_metrics -");
     assert_eq!(run.stderr, "", "a pipe has no length to be far in");
+}
+
+#[test]
+fn the_verdict_says_how_many_rows_are_bad_and_how_many_may_be() {
+    let (db, _conn, agent, customer) = ground(AgentType::Resource);
+    let folder = Folder::new();
+    let [good, bad] = ["50", "120"].map(|value| metric(&agent, &customer, "i", value));
+    let verdict = |lines: &[&String], arguments: &str| {
+        let lines: Vec<_> = lines.iter().map(|line| line.as_str()).collect();
+        let file = folder.write("f.csv", format!("{METRIC_HEADER}\n{}\n", lines.join("\n")));
+        let run = Dbctl::on(&db).run(&format!("import resource_metrics {} {arguments}", file.display()));
+        run.stdout.lines().next().unwrap().to_owned()
+    };
+    assert_eq!(verdict(&[&good, &bad, &good, &bad], ""), "nothing written: 2 of 4 rows are bad (--max-rejects 0)");
+    assert_eq!(verdict(&[&bad], ""), "nothing written: 1 of 1 row is bad (--max-rejects 0)");
+    assert_eq!(
+        verdict(&[&good, &bad, &bad], "--on-conflict skip --max-rejects 1"),
+        "0 of 3 rows written, then stopped: 2 are bad (--max-rejects 1)"
+    );
+    assert_eq!(verdict(&[&good, &bad], "--max-rejects 1 --dry-run"), "1 of 2 rows would be written");
+    assert_eq!(verdict(&[&good], ""), "1 of 1 row written");
 }
 
 #[test]

@@ -28,7 +28,7 @@ use self::agents::Agents;
 use self::answers::Answers;
 use self::resources::Resources;
 use super::rows::Rows;
-use super::{Report, TableReport, ids, removal};
+use super::{Report, TableReport, ids, lock, removal};
 use crate::connection::{self, Pool};
 use crate::enums::{CustomerPlan, CustomerStatus};
 use crate::error::{Doing, Error, Result};
@@ -179,29 +179,29 @@ pub struct Progress {
 /// Writes the rows of a fleet that are missing.
 ///
 /// The samples go in chunks of their own, so a run that was ended leaves whole chunks, and another one writes the
-/// rest: into an untouched database by plain COPY, else leaving out what is there. Two runs of a schema take turns.
+/// rest: into an untouched database by plain COPY, else leaving out what is there. Two runs of a schema take turns; no
+/// transaction is longer than a chunk.
 ///
 /// # Errors
 ///
-/// [`Error::Behind`] or [`Error::Ahead`] when the schema is not the one that the rows are for,
-/// [`Error::MissingPrerequisite`] without the agents of the core layer, [`Error::OtherFleet`] when the seed's fleet is
-/// there with other numbers, and otherwise when a statement fails.
+/// [`Error::EmptyFleet`] when the numbers make no sample, [`Error::Behind`] or [`Error::Ahead`] when the schema is not
+/// the one that the rows are for, [`Error::MissingPrerequisite`] without the agents of the core layer,
+/// [`Error::OtherFleet`] when the seed's fleet is there with other numbers, and otherwise when a statement fails.
 pub fn run(pool: &Pool, fleet: &Fleet, writing: Writing<'_>) -> Result<Report> {
+    refuse_empty(fleet)?;
     let mut conn = connection::take(pool)?;
+    let mut conn = lock::hold(&mut conn, writing.cancel)?;
     let answers = Answers::new(fleet);
     let (customers, baselines) = (fleet.rows_of_customers(), answers.baselines());
     let mut tables = super::write(&mut conn, |conn| {
         check(conn, fleet)?;
         Ok(vec![insert(conn, &customers)?, insert(conn, &baselines)?])
     })?;
-    // The lock's transaction stays open while others write. It holds nothing else, not even a snapshot.
-    super::write(&mut conn, |conn| {
-        let mut writer = Writer { pool, fleet, writing, untouched: is_untouched(conn, &customers)?, rows: 0 };
-        tables.extend(writer.resources(conn)?);
-        tables.extend(writer.answers(conn, answers)?);
-        tables.push(writer.agents()?);
-        Ok(())
-    })?;
+    let of_customers = if is_untouched(&mut conn, &customers)? { OnConflict::Refuse } else { OnConflict::Skip };
+    let mut writer = Writer { pool, fleet, writing, of_customers, rows: 0 };
+    tables.extend(writer.resources(&mut conn)?);
+    tables.extend(writer.answers(&mut conn, answers)?);
+    tables.push(writer.agents()?);
     Ok(report(fleet, &tables))
 }
 
@@ -211,6 +211,7 @@ pub fn run(pool: &Pool, fleet: &Fleet, writing: Writing<'_>) -> Result<Report> {
 ///
 /// As [`run`], as far as reading tells.
 pub fn plan(conn: &mut PgConnection, fleet: &Fleet) -> Result<Report> {
+    refuse_empty(fleet)?;
     super::read(conn, |conn| {
         check(conn, fleet)?;
         let mut look = |rows: &dyn Rows| {
@@ -247,8 +248,8 @@ pub fn find(conn: &mut PgConnection, rng_seed: u64) -> Result<Option<Fleet>> {
 pub fn remove(conn: &mut PgConnection, fleet: &Fleet) -> Result<Report> {
     let (customers, baselines) = (fleet.rows_of_customers(), Answers::new(fleet).baselines());
     super::write(conn, |conn| {
-        lock(conn, &customers)?;
-        lock(conn, &baselines)?;
+        keep(conn, &customers)?;
+        keep(conn, &baselines)?;
         let mut tables = each_chunk(fleet, |chunk| delete(conn, chunk))?;
         // What still refers to these two is not ours.
         removal::check_only_used_by(conn, &[&customers, &baselines])?;
@@ -263,14 +264,24 @@ struct Writer<'a> {
     pool: &'a Pool,
     fleet: &'a Fleet,
     writing: Writing<'a>,
-    /// Whether the database has no sample of these customers yet.
-    untouched: bool,
+    /// What becomes of samples and answers that are there: none is, if the database has none of these customers.
+    of_customers: OnConflict,
     /// Rows of the tables that are done.
     rows: u64,
 }
 
 fn word(rng_seed: u64, number: u16) -> String {
     format!("fleet-{rng_seed:x}-{number:04}")
+}
+
+fn refuse_empty(fleet: &Fleet) -> Result<()> {
+    let lacking = match fleet {
+        Fleet { customers: 0, .. } => "it has no customers",
+        Fleet { instances: 0, .. } => "its customers have no instances",
+        fleet if fleet.ticks() == 0 => "its hours are shorter than its interval",
+        _ => return Ok(()),
+    };
+    Err(Error::EmptyFleet(lacking))
 }
 
 /// Refuses a fleet whose agents are missing, or whose seed is in use for other numbers.
@@ -295,23 +306,28 @@ impl Writer<'_> {
     /// Samples, and the scaling events that follow from them.
     fn resources(&mut self, conn: &mut PgConnection) -> Result<Vec<TableReport>> {
         let mut resources = Resources::new(self.fleet);
-        let samples = self.stream(|| Some((resources.advance()?, resources.turns.tick)))?;
-        Ok(vec![samples, insert(conn, &resources.decisions)?])
+        let samples = self.stream(self.of_customers, || Some((resources.advance()?, resources.turns.tick)))?;
+        Ok(vec![samples, super::write(conn, |conn| insert(conn, &resources.decisions))?])
     }
 
     /// Answers, and the regressions that they show.
     fn answers(&mut self, conn: &mut PgConnection, mut answers: Answers<'_>) -> Result<Vec<TableReport>> {
-        let judged = self.stream(|| Some((answers.advance()?, answers.turns.tick)))?;
-        Ok(vec![judged, insert(conn, &answers.regressions)?])
+        let judged = self.stream(self.of_customers, || Some((answers.advance()?, answers.turns.tick)))?;
+        Ok(vec![judged, super::write(conn, |conn| insert(conn, &answers.regressions))?])
     }
 
     fn agents(&mut self) -> Result<TableReport> {
         let mut agents = Agents::new(self.fleet);
-        self.stream(|| Some((agents.advance()?, agents.turns.tick)))
+        // They stay when a fleet's customers are deleted, for they are not these customers' rows.
+        self.stream(OnConflict::Skip, || Some((agents.advance()?, agents.turns.tick)))
     }
 
     /// Writes what `advance` gives, batch by batch, each with the number of its tick.
-    fn stream<R: Ingest>(&mut self, mut advance: impl FnMut() -> Option<(Vec<R>, u32)>) -> Result<TableReport> {
+    fn stream<R: Ingest>(
+        &mut self,
+        on_conflict: OnConflict,
+        mut advance: impl FnMut() -> Option<(Vec<R>, u32)>,
+    ) -> Result<TableReport> {
         let (fleet, tell, before) = (self.fleet, self.writing.progress, self.rows);
         let ticks = Cell::new(0);
         let batches = iter::from_fn(|| {
@@ -328,9 +344,10 @@ impl Writer<'_> {
             let share = begun + (fleet.share(R::TABLE, ticks.get()) - begun) * of_made;
             tell(Progress { rows: before + rows, share });
         };
-        let on_conflict = if self.untouched { OnConflict::Refuse } else { OnConflict::Skip };
+        // One of the pool's holds the lock.
+        let free = usize::try_from(self.pool.max_size()).unwrap_or(usize::MAX).saturating_sub(1);
         let report = BulkWriter::new(self.pool)
-            .connections(self.writing.connections)
+            .connections(self.writing.connections.min(free))
             .on_conflict(on_conflict)
             .cancelled_by(self.writing.cancel)
             .progress(told)
@@ -350,7 +367,8 @@ fn delete(conn: &mut PgConnection, rows: &dyn Rows) -> Result<TableReport> {
     Ok(counts(rows.table(), 0, 0, removed))
 }
 
-fn lock(conn: &mut PgConnection, rows: &dyn Rows) -> Result<()> {
+/// Sees to it that nobody can begin to refer to the rows.
+fn keep(conn: &mut PgConnection, rows: &dyn Rows) -> Result<()> {
     rows.lock(conn).doing(format!("lock the fleet's rows of {}", rows.table())).map(drop)
 }
 
