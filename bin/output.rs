@@ -37,6 +37,9 @@ const ERROR: Style = AnsiColor::Red.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default().bold();
 const TITLE: Style = Style::new().bold();
 
+/// What is said where a result cannot be printed.
+const NO_STDOUT: &str = "cannot write to stdout";
+
 /// Where everything goes that a person or a program is to read.
 pub struct Output {
     format: Format,
@@ -118,10 +121,7 @@ impl Output {
             Format::Json => self.rendered(&json(body)?),
             _ if self.has_screen => self.redraw(tables),
             // Other formats are a command's own: it renders them and calls `rendered`.
-            _ => {
-                print_all(tables, &mut self.stdout)?;
-                Ok(self.stdout.flush()?)
-            }
+            _ => print_all(tables, &mut self.stdout).and_then(|()| self.stdout.flush()).context(NO_STDOUT),
         }
     }
 
@@ -146,14 +146,12 @@ impl Output {
         let shown = lines[..lines.len() - more].join("\r\n");
         let below = if more > 0 { format!(", {more} more lines below") } else { String::new() };
         let text = format!("\x1b[H\x1b[2J{shown}\r\n{}, Ctrl-C ends{below}", time(Utc::now()));
-        io::stdout().write_all(text.as_bytes())?;
-        Ok(io::stdout().flush()?)
+        io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()).context(NO_STDOUT)
     }
 
     /// Prints a result that its command has rendered, as it is.
     pub fn rendered(&mut self, text: &str) -> anyhow::Result<()> {
-        self.stdout.write_all(text.as_bytes())?;
-        Ok(self.stdout.flush()?)
+        self.stdout.write_all(text.as_bytes()).and_then(|()| self.stdout.flush()).context(NO_STDOUT)
     }
 
     /// Where a result goes that is a file: byte by byte as it is.
