@@ -110,10 +110,10 @@ fn verdict(verified: &Result<verify::Report, String>) -> Verdict {
     if more > 0 {
         findings.push(format!("and {more} more: see `optiinfra-dbctl verify`"));
     }
-    let (class, title) = match report.failed {
-        0 => ("good", "All checks passed".to_owned()),
-        failed => ("bad", format!("{failed} of {} checks failed", report.checks.len() - report.skipped)),
-    };
+    let class = if report.is_clean() { "good" } else { "bad" };
+    let verdict = report.verdict();
+    let (first, rest) = verdict.split_at(verdict.chars().next().map_or(0, char::len_utf8));
+    let title = first.to_uppercase() + rest;
     let detail = format!("verify: {} passed, {} failed, {} skipped", report.passed, report.failed, report.skipped);
     Verdict { class, title, detail, findings }
 }
