@@ -374,6 +374,14 @@ pub struct Verify {
     /// Time limit for one statement, in seconds; checks that take longer are skipped. 0 is no limit.
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     pub limit: Duration,
+
+    /// A skipped check counts as a finding: exit 1.
+    #[arg(long)]
+    pub no_skips: bool,
+
+    /// Show each check that passed, not only their number; so does -v.
+    #[arg(long)]
+    pub all: bool,
 }
 
 #[derive(Debug, Args)]
