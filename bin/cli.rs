@@ -170,10 +170,11 @@ impl Command {
         if is_default || self.formats().contains(&format) {
             return Ok(());
         }
-        let names: Vec<_> = self.formats().iter().map(|format| format.name()).collect();
+        let mut names: Vec<_> = self.formats().iter().map(|format| format.name()).collect();
+        let last = names.pop().unwrap_or_default();
         Err(Hinted {
             message: format!("{} has no format '{}'", self.name(), format.name()),
-            hint: format!("pass --format {}", names.join(" or ")),
+            hint: format!("pass --format {} or {last}", names.join(", ")),
         })
     }
 
@@ -375,7 +376,9 @@ pub struct Fleet {
 
 #[derive(Debug, Args)]
 pub struct Verify {
-    /// Count missing seed data as a finding.
+    /// Also fail when a layer has no seed data at all. Partly missing seed data always fails.
+    ///
+    /// A layer counts as seeded when the row is there that most of its others need, such as the first customer.
     #[arg(long)]
     pub seed: bool,
 
@@ -383,9 +386,17 @@ pub struct Verify {
     #[arg(long)]
     pub probes: bool,
 
-    /// Seconds that the server may take for one statement; checks that take longer are skipped. 0 is no limit.
+    /// Time limit for one statement, in seconds; checks that take longer are skipped. 0 is no limit.
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     pub limit: Duration,
+
+    /// A skipped check counts as a finding: exit 1.
+    #[arg(long)]
+    pub no_skips: bool,
+
+    /// Show each check that passed, not only their number; so does -v.
+    #[arg(long)]
+    pub all: bool,
 }
 
 #[derive(Debug, Args)]

@@ -134,13 +134,11 @@ fn verdict(verified: &Result<verify::Report, String>) -> Verdict {
     Verdict { class, title: title(report), detail, shown: by_check(shown), hidden, more: by_check(more) }
 }
 
+/// The verdict as the beginning of a sentence.
 fn title(report: &verify::Report) -> String {
-    match (report.failed, report.skipped) {
-        (0, 0) => format!("All {} checks passed", report.passed),
-        (0, 1) => format!("{} checks passed, 1 was skipped", report.passed),
-        (0, skipped) => format!("{} checks passed, {skipped} were skipped", report.passed),
-        (failed, _) => format!("{failed} of {} checks failed", report.checks.len()),
-    }
+    let verdict = report.verdict();
+    let (first, rest) = verdict.split_at(verdict.chars().next().map_or(0, char::len_utf8));
+    first.to_uppercase() + rest
 }
 
 /// The findings, each with its check.

@@ -59,7 +59,7 @@ fn run(cli: &Cli, out: &mut Output) -> anyhow::Result<Exit> {
         }
         Command::Roles { action } => roles::run(action, global, out),
         Command::Local { action } => local::run(action, out),
-        Command::Verify(args) => verify::run(args, &mut target::connect(global, out, "verify")?, out),
+        Command::Verify(args) => verify::run(args, global, &mut target::connect(global, out, "verify")?, out),
         Command::Stats(args) => stats::run(args, global, out),
         Command::Import(args) => import::run(args, global, out),
         Command::Export(args) => export::run(args, global, out),

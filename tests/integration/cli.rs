@@ -56,9 +56,27 @@ fn a_format_that_a_command_does_not_take_is_a_usage_error_that_lists_its_own() {
 fn verify_takes_junit_and_no_other_commands_format() {
     for format in ["csv", "prometheus", "html"] {
         let run = Dbctl::new().run(&format!("verify --format {format}"));
-        assert_fails(&run, 2, &format!("verify has no format '{format}'"), "pass --format table or json or junit");
+        assert_fails(&run, 2, &format!("verify has no format '{format}'"), "pass --format table, json or junit");
     }
     assert_fails(&Dbctl::new().run("stats --format junit"), 2, "stats has no format 'junit'", "pass --format table");
+}
+
+#[test]
+fn a_result_that_cannot_be_printed_is_exit_2_and_says_where_it_was_to_go() {
+    let db = TestDb::migrated();
+    for command in ["verify", "stats", "stats --format csv", "migrate status --format json"] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut arguments: Vec<_> = command.split(' ').collect();
+        let url = db.url();
+        arguments.extend(["--database-url", &url]);
+        let output = Command::new(env!("CARGO_BIN_EXE_optiinfra-dbctl")).args(arguments).stdout(full).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{command}: {said}");
+        assert!(
+            said.starts_with("error: cannot write to stdout\n  because No space left on device"),
+            "{command}: {said}"
+        );
+    }
 }
 
 #[test]

@@ -124,7 +124,7 @@ fn a_browser_shows_the_page_and_says_nothing_on_its_console() {
         return;
     };
     for text in [
-        "checks passed",
+        "checks passed</strong>",
         "Utilisation per instance",
         "i-0abc123def456 (gpu)",
         "utilisation, %",
