@@ -46,8 +46,9 @@ const GRID: RGBColor = RGBColor(3, 0, 0);
 const BAD: RGBColor = RGBColor(4, 0, 0);
 const WARN: RGBColor = RGBColor(5, 0, 0);
 const GOOD: RGBColor = RGBColor(6, 0, 0);
-const ROLES: [(RGBColor, &str); 6] =
-    [(INK, "ink"), (SOFT, "soft"), (GRID, "grid"), (BAD, "bad"), (WARN, "warn"), (GOOD, "good")];
+const PAPER: RGBColor = RGBColor(7, 0, 0);
+const ROLES: [(RGBColor, &str); 7] =
+    [(INK, "ink"), (SOFT, "soft"), (GRID, "grid"), (BAD, "bad"), (WARN, "warn"), (GOOD, "good"), (PAPER, "paper")];
 
 /// Lines that the page has a colour for; more lines take them in turn, with dashes.
 const COLORS: u8 = 8;
@@ -190,11 +191,13 @@ fn seconds_between(from: DateTime<Utc>, to: DateTime<Utc>) -> f64 {
 
 /// The dates that a chart spans, for the line under its title.
 fn dates(times: impl Iterator<Item = DateTime<Utc>> + Clone) -> String {
+    let (Some(first), Some(last)) = (times.clone().min(), times.max()) else { return String::new() };
     let day = |at: DateTime<Utc>| at.format("%-d %B %Y").to_string();
-    match (times.clone().min().map(day), times.max().map(day)) {
-        (Some(first), Some(last)) if first == last => first,
-        (Some(first), Some(last)) => format!("{first} to {last}"),
-        _ => String::new(),
+    let is_same = |part: &str| first.format(part).to_string() == last.format(part).to_string();
+    match (is_same("%F"), is_same("%Y %m")) {
+        (true, _) => day(last),
+        (_, true) => format!("{} to {}", first.format("%-d"), day(last)),
+        _ => format!("{} to {}", day(first), day(last)),
     }
 }
 
@@ -206,8 +209,29 @@ fn text(color: &RGBColor) -> TextStyle<'_> {
     ("sans-serif", 15).into_font().color(color)
 }
 
-fn path(points: &[Point], time: &Time) -> Vec<(f64, f64)> {
-    points.iter().filter(|point| point.value.is_finite()).map(|point| (time.x(point.at), point.value)).collect()
+/// The lines through the points. A line ends where the next point is much further off than they are on the whole: what
+/// was in between nobody has measured.
+fn runs(points: &[Point], time: &Time) -> Vec<Vec<(f64, f64)>> {
+    const FAR: f64 = 5.0;
+    let finite = points.iter().filter(|point| point.value.is_finite());
+    let points: Vec<_> = finite.map(|point| (time.x(point.at), point.value)).collect();
+    let mut steps: Vec<_> = points.iter().zip(points.iter().skip(1)).map(|(one, next)| next.0 - one.0).collect();
+    steps.sort_by(f64::total_cmp);
+    let usual = steps.get(steps.len() / 2).copied().unwrap_or_default();
+    points.chunk_by(|one, next| next.0 - one.0 <= FAR * usual).map(<[_]>::to_vec).collect()
+}
+
+type Plot<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<Time, RangedCoordf64>>;
+
+fn draw_line(chart: &mut Plot<'_, '_>, points: &[Point], time: &Time, color: RGBColor) -> Painted {
+    for run in runs(points, time) {
+        // A line through one point cannot be seen.
+        if let [alone] = run[..] {
+            chart.plotting_area().draw(&Circle::new(alone, 2, color.filled()))?;
+        }
+        chart.draw_series(LineSeries::new(run, color.stroke_width(2)))?;
+    }
+    Ok(())
 }
 
 /// Utilisation per instance; `drawn` says of which, if not all.
@@ -253,7 +277,7 @@ pub fn utilization(lines: &[Utilization], drawn: Option<&str>) -> anyhow::Result
             .draw()?;
         for (at, line) in lines.iter().enumerate() {
             let color = if is_repeat(at) { dashed(color_of(at)) } else { series(color_of(at)) };
-            chart.draw_series(LineSeries::new(path(&line.points, &time), color.stroke_width(2)))?;
+            draw_line(&mut chart, &line.points, &time, color)?;
         }
         Ok(())
     };
@@ -327,7 +351,10 @@ pub fn scaling(events: &[ScalingEvent]) -> anyhow::Result<Chart> {
             let at = (time.x(event.executed_at), lane(event));
             match (event.success, event.duration_seconds) {
                 (true, _) => chart.plotting_area().draw(&Circle::new(at, 5, GOOD.filled()))?,
-                (false, Some(_)) => chart.plotting_area().draw(&Cross::new(at, 5, BAD.stroke_width(3)))?,
+                (false, Some(_)) => {
+                    chart.plotting_area().draw(&Cross::new(at, 6, PAPER.stroke_width(7)))?;
+                    chart.plotting_area().draw(&Cross::new(at, 5, BAD.stroke_width(3)))?;
+                }
                 (false, None) => chart.plotting_area().draw(&Circle::new(at, 5, WARN.stroke_width(2)))?,
             }
         }
@@ -391,7 +418,7 @@ pub fn quality(lines: &[QualityOverTime], regressions: &[RegressionMark]) -> any
                 let whole = [(time.begin, baseline), (time.end, baseline)];
                 chart.draw_series(LineSeries::new(whole, dashed(at).stroke_width(1)))?;
             }
-            chart.draw_series(LineSeries::new(path(&line.points, &time), series(at).stroke_width(2)))?;
+            draw_line(&mut chart, &line.points, &time, series(at))?;
         }
         let mut regressions: Vec<_> = regressions.iter().collect();
         regressions.sort_by_key(|mark| mark.resolved_at.is_none());
@@ -496,12 +523,12 @@ fn unit(greatest: i64) -> (f64, &'static str) {
 
 #[cfg(test)]
 mod tests {
-    use chrono::{DateTime, Utc};
+    use chrono::{DateTime, TimeDelta, Utc};
     use optiinfra_db::enums::ScalingEventType;
-    use optiinfra_db::stats::ScalingEvent;
+    use optiinfra_db::stats::{Point, ScalingEvent};
     use plotters::coord::ranged1d::{BoldPoints, Ranged};
 
-    use super::{Time, scaling};
+    use super::{Time, dates, runs, scaling};
 
     fn labels(first: &str, last: &str, steps: f64) -> Vec<String> {
         let times = [first, last].map(|at| at.parse::<DateTime<Utc>>().unwrap_or_default());
@@ -518,6 +545,29 @@ mod tests {
         assert_eq!(labels("2025-11-25T23:59:30Z", "2025-11-25T23:59:30Z", 4.0), ["26 Nov"]);
         assert_eq!(labels("2019-03-01T00:00:00Z", "2025-11-25T00:00:00Z", 9.0).len(), 7);
         assert!(labels("0001-03-01T00:00:00Z", "9999-11-25T00:00:00Z", 9.0).len() <= 10);
+    }
+
+    #[test]
+    fn dates_of_a_month_name_it_once() {
+        let of =
+            |last: &str| dates(["2025-11-25T18:30:00Z", last].into_iter().map(|at| at.parse().unwrap_or_default()));
+        assert_eq!(of("2025-11-25T19:00:00Z"), "25 November 2025");
+        assert_eq!(of("2025-11-26T01:00:00Z"), "25 to 26 November 2025");
+        assert_eq!(of("2026-11-26T01:00:00Z"), "25 November 2025 to 26 November 2026");
+    }
+
+    #[test]
+    fn a_line_does_not_cross_what_nobody_measured() {
+        let point = |minute: i64| Point { at: DateTime::default() + TimeDelta::minutes(minute), value: 1.0 };
+        let runs_of = |minutes: &[i64]| {
+            let points: Vec<_> = minutes.iter().map(|minute| point(*minute)).collect();
+            let time = Time::over(points.iter().map(|point| point.at), 9.0);
+            time.map(|time| runs(&points, &time).iter().map(Vec::len).collect::<Vec<_>>()).unwrap_or_default()
+        };
+        assert_eq!(runs_of(&[0, 10, 20, 60, 70]), [5], "a sample or two left out");
+        assert_eq!(runs_of(&[0, 10, 20, 30, 200, 210, 600]), [4, 2, 1]);
+        assert_eq!(runs_of(&[0, 600]), [2], "seldom is not a gap");
+        assert_eq!(runs_of(&[0]), [1]);
     }
 
     #[test]

@@ -35,6 +35,17 @@ fn the_page_needs_nothing_but_itself() {
 }
 
 #[test]
+fn each_table_has_its_size_in_figures_and_a_wide_one_can_be_scrolled() {
+    let page = page(&seeded(), "");
+    let chart = page.split("<h2>Size of the tables</h2>").nth(1).unwrap().split("</section>").next().unwrap();
+    let figures = chart.lines().filter(|line| line.ends_with(" KiB") && line.starts_with(|c: char| c.is_numeric()));
+    assert_eq!(figures.count(), 2 * 18, "for a wide and for a narrow screen");
+    let scrolling = page.matches("class=\"scroll\" tabindex=\"0\" role=\"region\"").count();
+    assert_eq!(scrolling, page.matches("<table>").count());
+    assert!(page.contains("background-attachment: local"), "a shadow where there is more to the side");
+}
+
+#[test]
 fn the_verdict_of_verify_comes_first() {
     let db = seeded();
     let clean = page(&db, "");
