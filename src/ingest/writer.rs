@@ -25,7 +25,7 @@ pub use super::send::{OnConflict, Through};
 use crate::connection::{self, Pool, Pooled};
 use crate::error::{Error, Result};
 use crate::id::CustomerId;
-use crate::raw::Batch as _;
+use crate::raw::RunSql as _;
 
 /// Rows in a chunk, unless told otherwise: some tenths of a second of the server's work, of which the wait for the disk
 /// at the end of each transaction is one hundredth.
