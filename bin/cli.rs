@@ -476,7 +476,8 @@ pub struct Import {
     #[arg(long)]
     pub no_range_checks: bool,
 
-    /// Leave out so many bad rows. One more, and nothing is written.
+    /// Leave out up to N bad rows. With more, the import fails: nothing is written, or, with --on-conflict skip, nothing
+    /// more.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub max_rejects: u64,
 
@@ -506,7 +507,7 @@ Times: RFC 3339, or a number since 1970: below 100000000000 it is seconds, from 
 All rows are checked before they are sent, and bad ones are told with line, column and reason. By default everything is
 one transaction: all rows, or none. With --on-conflict skip, chunks are committed one by one and rows that are there are
 skipped, so an import that was cut short can be started again. Rows without an id get one that is derived from the row
-and its line, and need their time for it: created_at in events, by the file or by --set. The same row, time included, on
+and its line, and need their time for it: recorded_at or created_at, by the file or by --set. The same row, time included, on
 the same line of another file is taken for the same row. One bad row too many ends the writing, and what was committed
 stays.
 
@@ -553,7 +554,10 @@ pub struct Export {
 
 const EXPORT_HELP: &str = "\
 The format is csv unless --format ndjson is given. All columns are there; the rows have no order. Times are UTC. In CSV,
-NULL is an empty field and an empty text is \"\", as PostgreSQL's COPY has it. In NDJSON, NaN and Infinity are strings.";
+NULL is an empty field and an empty text is \"\", as PostgreSQL's COPY has it. In NDJSON, NaN and Infinity are strings.
+
+import refuses of it times that are infinite or before Christ and numbers in JSON outside 64 bits; values out of their
+range need its --no-range-checks.";
 
 /// A point in time, as seen from now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

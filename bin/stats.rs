@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use diesel::pg::PgConnection;
-use optiinfra_db::raw::Batch;
+use optiinfra_db::raw::RunSql;
 use optiinfra_db::stats::operations::{IndexName, Probe, RowsAre};
 use optiinfra_db::stats::{self, Options, Report};
 use optiinfra_db::verify;

@@ -13,7 +13,7 @@ use diesel::r2d2::{ConnectionManager, ManageConnection};
 use diesel::result::ConnectionError;
 
 use crate::error::{Doing, Error, Message, Result};
-use crate::raw::Batch;
+use crate::raw::RunSql;
 use crate::service_file;
 
 /// A pool of connections, as [`pool`] makes it.

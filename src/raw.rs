@@ -1,7 +1,7 @@
 //! SQL as text: the one room where a statement may come from anywhere else than the query builder.
 //!
 //! [`Sql`] is made of constants of this program, of whole numbers, of ids and of quoted identifiers, and of nothing
-//! else: there is no way from a `String` into it, so no user's text can become a part of a statement. A value goes to
+//! else: there is no way by accident from a `String` into it, so no user's text can become a part of a statement. A value goes to
 //! the server as a bound parameter. Everywhere else `clippy.toml` forbids Diesel's functions for raw SQL; those here
 //! have the same names and take an [`Sql`].
 
@@ -127,7 +127,7 @@ where
 }
 
 /// Statements that are sent as they are, several at once if need be.
-pub trait Batch {
+pub trait RunSql {
     /// Diesel's `batch_execute` for text that is known to be harmless.
     ///
     /// # Errors
@@ -136,7 +136,7 @@ pub trait Batch {
     fn batch(&mut self, text: impl Into<Sql>) -> QueryResult<()>;
 }
 
-impl<C: SimpleConnection + ?Sized> Batch for C {
+impl<C: SimpleConnection + ?Sized> RunSql for C {
     fn batch(&mut self, text: impl Into<Sql>) -> QueryResult<()> {
         self.batch_execute(text.into().as_str())
     }

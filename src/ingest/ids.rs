@@ -20,7 +20,7 @@ const LAST_MILLISECOND: u64 = (1 << 48) - 1;
 /// A time before 1970 counts as 1970, one after 10889 as the last that fits: order stays weakly right, no time fails.
 pub fn sample_id(at: DateTime<Utc>) -> Uuid {
     let mut rest = [0; 10];
-    // The first four bytes of a random id are random to the last bit, and so are these ten.
+    // Only bytes 6 and 8 of a version 4 id are not all random; these ten leave them out.
     let random = Uuid::new_v4().into_bytes();
     rest[..6].copy_from_slice(&random[..6]);
     rest[6..].copy_from_slice(&random[12..]);

@@ -25,7 +25,7 @@ use crate::enums::{
 };
 use crate::error::{Doing, Error, Result};
 use crate::migrate;
-use crate::raw::{Batch, sql, sql_query};
+use crate::raw::{RunSql, sql, sql_query};
 use crate::tenant;
 
 /// How long to wait for locks and for queries. UTC is for the schema's fifth version, whose times have no zone.

@@ -390,11 +390,11 @@ impl Chunks<'_> {
         let mut written = Written { on_conflict: OnConflict::Skip, written: 0, skipped: 0 };
         let rows = std::iter::from_fn(|| {
             let mut tally = tally.borrow_mut();
-            let row = tally.next(&mut reader).transpose()?;
-            if tally.is_over() {
-                Some(Err(Stop::TooManyRejects))
-            } else {
-                Some(row.map(|row| row.row).map_err(Stop::from))
+            match tally.next(&mut reader) {
+                Err(error) => Some(Err(Stop::from(error))),
+                // Also where the file ends with the bad row too many.
+                Ok(_) if tally.is_over() => Some(Err(Stop::TooManyRejects)),
+                Ok(row) => row.map(|row| Ok(row.row)),
             }
         });
         let ended = BulkWriter::new(self.pool)

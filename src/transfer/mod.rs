@@ -1,6 +1,8 @@
 //! Rows into and out of the hot tables and `events`, as CSV or NDJSON: [`import`] and [`export`].
 //!
 //! What [`export`] writes, [`import`] reads back to the same rows: ids, microseconds, the bits of numbers, NULL, JSON.
+//! It refuses what Rust's types do not hold, times that are infinite or before Christ and numbers in JSON outside 64
+//! bits, and, as long as [`Mapping::check_ranges`] is on, values out of their range.
 //! [`read`] takes a file apart and says of each row what it is or why it is none; it needs no database. Nothing here
 //! makes up a row or changes one that is there, and customers and agents are never written.
 

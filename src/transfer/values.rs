@@ -1,7 +1,7 @@
 //! Reads the text of one field as the value of one column, or says why it is none.
 //!
-//! A value is taken exactly or refused: nothing is cut, rounded to another number or guessed. Times keep their
-//! microseconds, which is all that the server stores.
+//! A float becomes the nearest double and a time loses what is below a microsecond; everything else is exact or
+//! refused.
 
 use std::borrow::Cow;
 
