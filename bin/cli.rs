@@ -170,10 +170,11 @@ impl Command {
         if is_default || self.formats().contains(&format) {
             return Ok(());
         }
-        let names: Vec<_> = self.formats().iter().map(|format| format.name()).collect();
+        let mut names: Vec<_> = self.formats().iter().map(|format| format.name()).collect();
+        let last = names.pop().unwrap_or_default();
         Err(Hinted {
             message: format!("{} has no format '{}'", self.name(), format.name()),
-            hint: format!("pass --format {}", names.join(" or ")),
+            hint: format!("pass --format {} or {last}", names.join(", ")),
         })
     }
 
@@ -309,6 +310,20 @@ pub struct SeedLayers {
     pub confirm: Confirm,
 }
 
+impl SeedLayers {
+    /// The layers that are meant; to name none is an error.
+    pub fn chosen(&self) -> Result<&[Layer], Hinted> {
+        match (self.all, self.layers.as_slice()) {
+            (true, _) => Ok(&Layer::ALL),
+            (false, []) => Err(Hinted {
+                message: "no layer is named".to_owned(),
+                hint: "name layers, or pass --all; `optiinfra-dbctl help seed` lists them".to_owned(),
+            }),
+            (false, layers) => Ok(layers),
+        }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub enum SeedAction {
     /// Fill the database with a made-up fleet: instances, scaling, answers and regressions, as real ones would.
@@ -361,7 +376,9 @@ pub struct Fleet {
 
 #[derive(Debug, Args)]
 pub struct Verify {
-    /// Count missing seed data as a finding.
+    /// Also fail when a layer has no seed data at all. Partly missing seed data always fails.
+    ///
+    /// A layer counts as seeded when the row is there that most of its others need, such as the first customer.
     #[arg(long)]
     pub seed: bool,
 
@@ -369,9 +386,17 @@ pub struct Verify {
     #[arg(long)]
     pub probes: bool,
 
-    /// Seconds that the server may take for one statement; checks that take longer are skipped. 0 is no limit.
+    /// Time limit for one statement, in seconds; checks that take longer are skipped. 0 is no limit.
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     pub limit: Duration,
+
+    /// A skipped check counts as a finding: exit 1.
+    #[arg(long)]
+    pub no_skips: bool,
+
+    /// Show each check that passed, not only their number; so does -v.
+    #[arg(long)]
+    pub all: bool,
 }
 
 #[derive(Debug, Args)]
@@ -389,11 +414,12 @@ pub struct Stats {
     #[arg(long)]
     pub exact: bool,
 
-    /// Only this table of the report, a column a field. For --format csv.
+    /// Only this part of the report: its table, or in csv a column a field.
     #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(csv::section_names()))]
     pub section: Option<String>,
 
-    /// Show it again every so many seconds, until Ctrl-C: anew on a terminal, one after the other elsewhere [default: 2].
+    /// Show it again every so many seconds, what changes first, until Ctrl-C: anew on a terminal, one after the other
+    /// elsewhere [default: 2].
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", value_parser = interval)]
     pub watch: Option<Duration>,
 
@@ -620,17 +646,16 @@ fn seconds(text: &str) -> Result<Duration, String> {
 
 /// A parser of whole numbers with both ends of the range.
 fn whole<T: FromStr + Clone + Send + Sync + 'static>(first: u32, last: u32) -> impl TypedValueParser<Value = T> {
-    let parse = move |text: &str| {
+    move |text: &str| {
         let is_within = text.parse::<u32>().is_ok_and(|number| (first..=last).contains(&number));
         let number = text.parse::<T>().ok().filter(|_| is_within);
         number.ok_or_else(|| format!("must be a whole number from {first} to {last}"))
-    };
-    parse
+    }
 }
 
 fn interval(text: &str) -> Result<Duration, String> {
     let interval = seconds(text)?;
-    if interval < Duration::from_millis(100) { Err("not shorter than 0.1 seconds".to_owned()) } else { Ok(interval) }
+    if interval < Duration::from_millis(100) { Err("must be at least 0.1 seconds".to_owned()) } else { Ok(interval) }
 }
 
 fn since(text: &str) -> Result<Since, String> {

@@ -67,6 +67,14 @@ pub fn section_names() -> Vec<&'static str> {
     SECTIONS.iter().map(|(name, _)| *name).collect()
 }
 
+/// Why a section could not be had; `None` where somebody looked.
+pub fn skipped(report: &Report, section: &str) -> anyhow::Result<Option<String>> {
+    let document = serde_json::to_value(report)?;
+    let path = SECTIONS.iter().find(|(name, _)| *name == section).map_or("", |(_, path)| path);
+    let reason = document.pointer(path).and_then(|part| part.get("reason")).and_then(Value::as_str);
+    Ok(reason.map(ToOwned::to_owned))
+}
+
 /// The whole report, or one section of it.
 pub fn render(report: &Report, section: Option<&str>) -> anyhow::Result<String> {
     let document = serde_json::to_value(report)?;

@@ -12,7 +12,7 @@ use crate::output::{Hinted, Output, Table};
 use crate::{interrupt, seed, target};
 
 /// Steps of the bar: a share is told in thousandths.
-const STEPS: u64 = 1000;
+const STEPS: u32 = 1000;
 
 /// Does to a fleet what the arguments say.
 pub fn run(args: &Fleet, global: &Global, out: &mut Output) -> anyhow::Result<Exit> {
@@ -33,7 +33,7 @@ fn write(args: &Fleet, global: &Global, out: &mut Output) -> anyhow::Result<Repo
     // One more, which holds the lock.
     let pool = target::pool(global, out, "seed", args.connections + 1)?;
     let fleet = wanted(args, &mut *pool.get()?)?;
-    let meter = std::cell::RefCell::new(out.meter(Some(STEPS)));
+    let meter = std::cell::RefCell::new(out.meter(Some(STEPS.into())));
     let writing = Writing {
         connections: usize::try_from(args.connections)?,
         cancel: interrupt::cancellable(),
@@ -79,7 +79,7 @@ fn remove(args: &Fleet, conn: &mut PgConnection, out: &mut Output) -> anyhow::Re
     Ok(fleet::remove(conn, &fleet)?)
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 1000")]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to STEPS")]
 fn steps(share: f64) -> u64 {
-    (share * 1000.0) as u64
+    (share * f64::from(STEPS)) as u64
 }

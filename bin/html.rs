@@ -1,5 +1,7 @@
 //! `stats --format html`: one page that holds all it needs. The verdict of `verify` first, then charts, then tables.
 
+use std::collections::BTreeMap;
+
 use askama::Template;
 use chrono::{DateTime, Utc};
 use optiinfra_db::stats::Report;
@@ -8,8 +10,10 @@ use optiinfra_db::verify;
 use crate::charts::{self, Chart};
 use crate::output::{bytes, seconds};
 
+/// Most findings of `verify` that are there at a glance.
+const AT_A_GLANCE: usize = 8;
 /// Most findings of `verify` on the page.
-const MOST_FINDINGS: usize = 20;
+const MOST_FINDINGS: usize = 200;
 /// Most indexes in the table of their sizes.
 const MOST_INDEXES: usize = 12;
 
@@ -27,11 +31,22 @@ struct Page {
     tables: Vec<Grid>,
 }
 
+#[derive(Default)]
 struct Verdict {
     class: &'static str,
     title: String,
     detail: String,
-    findings: Vec<String>,
+    /// What stands under it.
+    shown: Vec<Told>,
+    /// How many lines are a click away.
+    hidden: usize,
+    more: Vec<Told>,
+}
+
+/// What a check has to tell, a line a finding; or how many were skipped, and why.
+struct Told {
+    check: String,
+    lines: Vec<String>,
 }
 
 /// A table of the page.
@@ -73,7 +88,10 @@ pub fn render(
         verdict: verdict(verified),
         skipped: skipped(report),
         charts: vec![
-            charts::utilization(&report.resource.utilization)?,
+            charts::utilization(
+                &report.resource.utilization,
+                crate::stats::drawn_instances(&report.resource).as_deref(),
+            )?,
             charts::scaling(&report.resource.scaling_timeline)?,
             charts::quality(&report.application.quality_over_time, &report.application.regression_timeline)?,
             charts::sizes(&report.tables)?,
@@ -95,27 +113,62 @@ fn verdict(verified: &Result<verify::Report, String>) -> Verdict {
     let report = match verified {
         Ok(report) => report,
         Err(reason) => {
-            return Verdict {
-                class: "unknown",
-                title: "verify was skipped".to_owned(),
-                detail: reason.clone(),
-                findings: Vec::new(),
-            };
+            let title = "verify was skipped".to_owned();
+            return Verdict { class: "unknown", title, detail: reason.clone(), ..Verdict::default() };
         }
     };
-    let all = report.checks.iter().flat_map(|check| check.findings.iter().map(move |finding| (check, finding)));
-    let mut findings: Vec<_> =
-        all.clone().take(MOST_FINDINGS).map(|(check, finding)| format!("{}: {finding}", check.id)).collect();
-    let more = all.count().saturating_sub(MOST_FINDINGS);
-    if more > 0 {
-        findings.push(format!("and {more} more: see `optiinfra-dbctl verify`"));
-    }
-    let (class, title) = match report.failed {
-        0 => ("good", "All checks passed".to_owned()),
-        failed => ("bad", format!("{failed} of {} checks failed", report.checks.len() - report.skipped)),
+    let class = match (report.failed, report.skipped) {
+        (0, 0) => "good",
+        (0, _) => "unknown",
+        _ => "bad",
     };
     let detail = format!("verify: {} passed, {} failed, {} skipped", report.passed, report.failed, report.skipped);
-    Verdict { class, title, detail, findings }
+    let mut shown = findings(report);
+    shown.extend(not_made(report));
+    let mut more = shown.split_off(shown.len().min(AT_A_GLANCE));
+    let hidden = more.len();
+    if hidden > MOST_FINDINGS {
+        more.truncate(MOST_FINDINGS);
+        more.push(("...".to_owned(), format!("and {} more: see `optiinfra-dbctl verify`", hidden - MOST_FINDINGS)));
+    }
+    Verdict { class, title: title(report), detail, shown: by_check(shown), hidden, more: by_check(more) }
+}
+
+/// The verdict as the beginning of a sentence.
+fn title(report: &verify::Report) -> String {
+    let verdict = report.verdict();
+    let (first, rest) = verdict.split_at(verdict.chars().next().map_or(0, char::len_utf8));
+    first.to_uppercase() + rest
+}
+
+/// The findings, each with its check.
+fn findings(report: &verify::Report) -> Vec<(String, String)> {
+    let of = |check: &verify::Check| {
+        check.findings.iter().map(|finding| (check.id.clone(), finding.to_string())).collect::<Vec<_>>()
+    };
+    report.checks.iter().flat_map(of).collect()
+}
+
+/// Why checks were not made, and how many each reason kept away.
+fn not_made(report: &verify::Report) -> Vec<(String, String)> {
+    let mut reasons = BTreeMap::<&str, usize>::new();
+    for check in &report.checks {
+        if let verify::Outcome::Skipped { reason } = &check.outcome {
+            *reasons.entry(reason).or_default() += 1;
+        }
+    }
+    reasons.into_iter().map(|(reason, count)| (format!("{count} skipped"), reason.to_owned())).collect()
+}
+
+fn by_check(lines: Vec<(String, String)>) -> Vec<Told> {
+    let mut told: Vec<Told> = Vec::new();
+    for (check, line) in lines {
+        match told.last_mut().filter(|last| last.check == check) {
+            Some(last) => last.lines.push(line),
+            None => told.push(Told { check, lines: vec![line] }),
+        }
+    }
+    told
 }
 
 fn skipped(report: &Report) -> Vec<String> {

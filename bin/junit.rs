@@ -7,6 +7,8 @@ use std::fmt::Write;
 use optiinfra_db::layer::Layer;
 use optiinfra_db::verify::{Check, Outcome, Report};
 
+use crate::output::plural;
+
 /// Renders a report.
 pub fn render(report: &Report) -> String {
     let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
@@ -48,10 +50,11 @@ fn case(xml: &mut String, suite: &str, check: &Check) {
             let _ = writeln!(xml, ">\n      <skipped message=\"{}\"/>\n    </testcase>", escape(reason));
         }
         Outcome::Failed => {
+            let number = plural(check.findings.len() as u64, "finding", "findings");
             let _ = writeln!(
                 xml,
                 ">\n      <failure type=\"finding\" message=\"{}\">{}</failure>\n    </testcase>",
-                escape(&format!("{} ({}): {} findings", check.title, check.source, check.findings.len())),
+                escape(&format!("{} ({}): {number}", check.title, check.source)),
                 escape(&findings(check)),
             );
         }
@@ -60,6 +63,7 @@ fn case(xml: &mut String, suite: &str, check: &Check) {
 
 fn findings(check: &Check) -> String {
     let lines = check.findings.iter().map(|finding| match &finding.mend {
+        Some(prevention) if finding.prevents => format!("{finding}\n    prevents new ones: {prevention}"),
         Some(mend) => format!("{finding}\n    mend: {mend}"),
         None => finding.to_string(),
     });

@@ -47,16 +47,19 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli, out: &mut Output) -> anyhow::Result<Exit> {
+    target::refuse_stray_password(std::env::args_os())?;
     interrupt::listen().context("cannot listen for signals")?;
     let global = &cli.global;
     cli.command.check_format(global.format)?;
     match &cli.command {
         Command::Migrate { apply, action } => migrate::run(apply, action.as_ref(), global, out),
         Command::Seed { action: Some(SeedAction::Fleet(args)), .. } => fleet::run(args, global, out),
-        Command::Seed { layers, action: None } => seed::run(layers, &mut target::connect(global, out, "seed")?, out),
+        Command::Seed { layers, action: None } => {
+            seed::run(layers, layers.chosen()?, &mut target::connect(global, out, "seed")?, out)
+        }
         Command::Roles { action } => roles::run(action, global, out),
         Command::Local { action } => local::run(action, out),
-        Command::Verify(args) => verify::run(args, &mut target::connect(global, out, "verify")?, out),
+        Command::Verify(args) => verify::run(args, global, &mut target::connect(global, out, "verify")?, out),
         Command::Stats(args) => stats::run(args, global, out),
         Command::Import(args) => import::run(args, global, out),
         Command::Export(args) => export::run(args, global, out),

@@ -2,9 +2,13 @@
 
 use std::ffi::OsString;
 use std::fmt::Display;
-use std::fs::Permissions;
-use std::io::{self, BufRead, BufWriter, IsTerminal, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::fs::{self, File, Metadata, Permissions};
+use std::io::{self, BufRead, BufWriter, IntoInnerError, IsTerminal, Write};
+use std::os::fd::AsFd;
+use std::os::unix::{
+    self,
+    fs::{MetadataExt, PermissionsExt},
+};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -12,7 +16,7 @@ use anstream::{AutoStream, ColorChoice, StripStream};
 use anstyle::{AnsiColor, Style};
 use anyhow::{Context, bail};
 use chrono::{DateTime, SecondsFormat, Utc};
-use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, TableStyle};
+use comfy_table::{Cell, CellAlignment, LineStyle, TableStyle};
 use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind, Error as DieselError};
 use indicatif::{ProgressBar, ProgressStyle};
 use optiinfra_db::layer::Layer;
@@ -37,6 +41,14 @@ const ERROR: Style = AnsiColor::Red.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default().bold();
 const TITLE: Style = Style::new().bold();
 
+/// The first cell of a row that tells of something right, wrong, or not looked at.
+pub const GOOD: Style = AnsiColor::Green.on_default();
+pub const BAD: Style = AnsiColor::Red.on_default().bold();
+pub const UNSURE: Style = AnsiColor::Yellow.on_default();
+
+/// What is said where a result cannot be printed.
+const NO_STDOUT: &str = "cannot write to stdout";
+
 /// Where everything goes that a person or a program is to read.
 pub struct Output {
     format: Format,
@@ -49,8 +61,27 @@ pub struct Output {
 /// A table with a line above it.
 pub struct Table {
     title: String,
+    /// Printed as it is, however wide the terminal is.
+    text: String,
     headers: Vec<String>,
-    rows: Vec<Vec<String>>,
+    /// Headings of the columns that a terminal may be too narrow for, the least important first.
+    dispensable: &'static [&'static str],
+    rows: Vec<Row>,
+}
+
+struct Row {
+    /// Of the first cell.
+    style: Style,
+    cells: Vec<String>,
+}
+
+/// How a column of a table is shown.
+struct Column {
+    at: usize,
+    width: usize,
+    /// What it takes at least: its longest word, because a name that is broken cannot be read or copied.
+    least: usize,
+    is_number: bool,
 }
 
 /// What is being done, on a terminal; nothing elsewhere.
@@ -119,8 +150,8 @@ impl Output {
             _ if self.has_screen => self.redraw(tables),
             // Other formats are a command's own: it renders them and calls `rendered`.
             _ => {
-                print_all(tables, &mut self.stdout)?;
-                Ok(self.stdout.flush()?)
+                let width = width_of(io::stdout());
+                print_all(tables, &mut self.stdout, width).and_then(|()| self.stdout.flush()).context(NO_STDOUT)
             }
         }
     }
@@ -138,22 +169,24 @@ impl Output {
     /// Draws as much as fits on the screen.
     fn redraw(&mut self, tables: &[Table]) -> anyhow::Result<()> {
         let mut drawn = AutoStream::new(Vec::new(), self.stdout.current_choice());
-        print_all(tables, &mut drawn)?;
+        print_all(tables, &mut drawn, width_of(io::stdout()))?;
         let drawn = String::from_utf8(drawn.into_inner())?;
         let height = terminal_size::terminal_size().map_or(24, |(_, height)| usize::from(height.0));
         let lines: Vec<_> = drawn.lines().collect();
         let more = lines.len().saturating_sub(height.saturating_sub(1));
         let shown = lines[..lines.len() - more].join("\r\n");
-        let below = if more > 0 { format!(", {more} more lines below") } else { String::new() };
+        let below = if more > 0 {
+            format!(", {} below", plural(more as u64, "more line", "more lines"))
+        } else {
+            String::new()
+        };
         let text = format!("\x1b[H\x1b[2J{shown}\r\n{}, Ctrl-C ends{below}", time(Utc::now()));
-        io::stdout().write_all(text.as_bytes())?;
-        Ok(io::stdout().flush()?)
+        io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()).context(NO_STDOUT)
     }
 
     /// Prints a result that its command has rendered, as it is.
     pub fn rendered(&mut self, text: &str) -> anyhow::Result<()> {
-        self.stdout.write_all(text.as_bytes())?;
-        Ok(self.stdout.flush()?)
+        self.stdout.write_all(text.as_bytes()).and_then(|()| self.stdout.flush()).context(NO_STDOUT)
     }
 
     /// Where a result goes that is a file: byte by byte as it is.
@@ -187,6 +220,11 @@ impl Output {
         Ok(())
     }
 
+    /// Says what to do next.
+    pub fn hint(&mut self, text: &str) -> anyhow::Result<()> {
+        self.note(&format!("{HINT}hint:{HINT:#} {text}"))
+    }
+
     /// Shows on a terminal what is being done.
     pub fn progress(&self) -> Progress {
         let bar = if self.quiet { ProgressBar::hidden() } else { ProgressBar::no_length() };
@@ -213,7 +251,7 @@ impl Output {
     /// Shows what would be lost and asks whether to go on; an error means no.
     pub fn confirm(&mut self, loss: &[Table], what: &str) -> anyhow::Result<()> {
         for table in loss {
-            table.print(&mut self.stderr)?;
+            table.print(&mut self.stderr, width_of(io::stderr()))?;
         }
         if !io::stdin().is_terminal() {
             bail!(Hinted { message: format!("refused to {what} without confirmation"), hint: "pass --yes".to_owned() });
@@ -316,16 +354,16 @@ pub fn json<T: Serialize>(body: &T) -> anyhow::Result<String> {
 /// Tables as plain text.
 pub fn plain(tables: &[Table]) -> anyhow::Result<String> {
     let mut plain = StripStream::new(Vec::new());
-    print_all(tables, &mut plain)?;
+    print_all(tables, &mut plain, None)?;
     Ok(String::from_utf8(plain.into_inner())?)
 }
 
-fn print_all(tables: &[Table], to: &mut impl Write) -> io::Result<()> {
+fn print_all(tables: &[Table], to: &mut impl Write, width: Option<usize>) -> io::Result<()> {
     for (at, table) in tables.iter().enumerate() {
         if at > 0 {
             writeln!(to)?;
         }
-        table.print(to)?;
+        table.print(to, width)?;
     }
     Ok(())
 }
@@ -337,62 +375,103 @@ pub fn write_atomically(path: &Path, text: &str) -> anyhow::Result<()> {
     written.with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// A file that appears in its place once it is whole, and not at all otherwise.
+/// A file that appears in its place once it is whole, and not at all otherwise. What is there and no regular file, such
+/// as a pipe or a device, cannot be replaced: it is written to as the bytes come.
 pub struct WholeFile {
-    file: BufWriter<NamedTempFile>,
-    unfinished: PathBuf,
-    path: PathBuf,
+    to: BufWriter<Destination>,
+}
+
+enum Destination {
+    Beside { file: NamedTempFile, path: PathBuf },
+    Through(File),
 }
 
 impl WholeFile {
     /// Begins a file beside its place.
     pub fn create(path: &Path) -> anyhow::Result<Self> {
-        refuse_to_replace(path)?;
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut builder = tempfile::Builder::new();
-        // Collectors run as another user and read every file of theirs by its ending.
-        builder.prefix(".optiinfra-dbctl-").suffix(".tmp").permissions(Permissions::from_mode(0o666));
-        let file = builder.tempfile_in(folder).with_context(|| format!("cannot write {}", path.display()))?;
-        let unfinished = file.path().to_owned();
-        interrupt::begin_file(&unfinished);
-        Ok(Self { file: BufWriter::new(file), unfinished, path: path.to_owned() })
+        let to = Destination::open(path).with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(Self { to: BufWriter::new(to) })
     }
 
     /// Puts on the disk what was flushed, so that nothing but the move is left to fail.
     pub fn sync(&self) -> io::Result<()> {
-        self.file.get_ref().as_file().sync_all()
+        match self.to.get_ref() {
+            Destination::Beside { file, .. } => file.as_file().sync_all(),
+            Destination::Through(_) => Ok(()),
+        }
     }
 
     /// Moves it to its place.
-    pub fn finish(mut self) -> io::Result<()> {
-        self.file.flush()?;
-        self.sync()?;
-        interrupt::end_file(&self.unfinished);
-        let (file, _) = self.file.into_parts();
-        file.persist(&self.path)?;
+    pub fn finish(self) -> io::Result<()> {
+        let Destination::Beside { file, path } = self.to.into_inner().map_err(IntoInnerError::into_error)? else {
+            return Ok(());
+        };
+        file.as_file().sync_all()?;
+        let unfinished = file.path().to_owned();
+        file.persist(path)?;
+        interrupt::end_file(&unfinished);
         Ok(())
     }
 }
 
-/// Refuses a place that a file cannot take, or must not: a device would be gone.
-fn refuse_to_replace(path: &Path) -> anyhow::Result<()> {
-    match std::fs::metadata(path) {
-        Ok(there) if there.is_dir() => bail!("cannot write {}: it is a directory", path.display()),
-        Ok(there) if !there.is_file() => {
-            bail!("cannot write {}: it is not a regular file, and would be replaced by one", path.display())
+impl Destination {
+    fn open(path: &Path) -> io::Result<Self> {
+        let found = match fs::canonicalize(path) {
+            Ok(found) => found,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Self::beside(path, None),
+            Err(error) => return Err(error),
+        };
+        let metadata = fs::metadata(&found)?;
+        if metadata.is_dir() {
+            return Err(io::ErrorKind::IsADirectory.into());
         }
-        // What cannot be looked at is told by the attempt to write beside it.
-        _ => Ok(()),
+        if !metadata.is_file() {
+            return Ok(Self::Through(File::options().write(true).open(found)?));
+        }
+        Self::beside(&found, Some(&metadata))
+    }
+
+    /// A file that will replace the one of this path, and is as open to others as that is.
+    fn beside(path: &Path, replaced: Option<&Metadata>) -> io::Result<Self> {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut builder = tempfile::Builder::new();
+        // Collectors run as another user and read every file of theirs by its ending.
+        builder.prefix(".optiinfra-dbctl-").suffix(".tmp").permissions(Permissions::from_mode(0o666));
+        let file = builder.tempfile_in(folder)?;
+        if let Some(replaced) = replaced {
+            // Only root can give a file away; whoever may write here may also replace what belongs to another.
+            let _ = unix::fs::fchown(file.as_file(), Some(replaced.uid()), Some(replaced.gid()));
+            file.as_file().set_permissions(replaced.permissions())?;
+        }
+        interrupt::begin_file(file.path());
+        Ok(Self::Beside { file, path: path.to_owned() })
+    }
+
+    fn file(&mut self) -> &mut File {
+        match self {
+            Self::Beside { file, .. } => file.as_file_mut(),
+            Self::Through(file) => file,
+        }
+    }
+}
+
+impl Write for Destination {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file().flush()
     }
 }
 
 impl Write for WholeFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(bytes)
+        self.to.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        self.to.flush()
     }
 }
 
@@ -447,7 +526,7 @@ impl Meter {
     fn line(&mut self, tenths: u64, rows: u64) -> String {
         #[expect(clippy::cast_precision_loss, reason = "a rate is no exact number")]
         let rate = rows as f64 / self.begun.elapsed().as_secs_f64().max(0.001);
-        let told = format!("{rows} rows, {rate:.0} rows/s");
+        let told = format!("{}, {rate:.0} rows/s", plural(rows, "row", "rows"));
         if self.length.is_some() && tenths > self.tenths {
             self.tenths = tenths;
             eprintln!("{} %: {told}", tenths * 10);
@@ -472,7 +551,12 @@ impl Table {
     /// A table with its headings.
     pub fn new(headers: &[&str]) -> Self {
         let headers = headers.iter().map(|header| (*header).to_owned()).collect();
-        Self { title: String::new(), headers, rows: Vec::new() }
+        Self { title: String::new(), text: String::new(), headers, dispensable: &[], rows: Vec::new() }
+    }
+
+    /// A text instead of rows, to be copied.
+    pub fn of_text(text: String) -> Self {
+        Self { text, ..Self::new(&[]) }
     }
 
     /// Puts a line above the table.
@@ -482,42 +566,177 @@ impl Table {
         self
     }
 
+    /// Puts another line above the table.
+    pub fn set_title(&mut self, title: &str) {
+        title.clone_into(&mut self.title);
+    }
+
+    /// Names columns that are left out where the terminal is too narrow, the least important first.
+    #[must_use]
+    pub const fn dispensing_with(mut self, headers: &'static [&'static str]) -> Self {
+        self.dispensable = headers;
+        self
+    }
+
     /// Adds a row, a cell a heading.
     pub fn row<const N: usize>(&mut self, cells: [impl Into<String>; N]) {
-        self.rows.push(cells.into_iter().map(Into::into).collect());
+        self.styled_row(Style::new(), cells);
     }
 
-    /// Whether it has no row.
+    /// Adds a row whose first cell has a colour.
+    pub fn styled_row<const N: usize>(&mut self, style: Style, cells: [impl Into<String>; N]) {
+        self.rows.push(Row { style, cells: cells.into_iter().map(Into::into).collect() });
+    }
+
+    /// Whether it has nothing to show under its title.
     pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+        self.rows.is_empty() && self.text.is_empty()
     }
 
-    fn print(&self, to: &mut impl Write) -> io::Result<()> {
+    fn print(&self, to: &mut impl Write, limit: Option<usize>) -> io::Result<()> {
         if !self.title.is_empty() {
             writeln!(to, "{TITLE}{}{TITLE:#}", self.title)?;
         }
+        write!(to, "{}", self.text)?;
         if self.rows.is_empty() {
             return Ok(());
         }
-        let mut table = comfy_table::Table::new();
-        table.load_style(TableStyle::new().header_separator(LineStyle::none().fill('-').junction(' ')));
-        // A terminal that does not know its width would have every cell wrapped to one character.
-        if table.width().is_some_and(|width| width >= NARROWEST) {
-            table.set_content_arrangement(ContentArrangement::Dynamic);
+        let columns = self.columns(limit);
+        let wrapped = |cells: &[String]| -> Vec<String> {
+            columns.iter().map(|column| wrap(cell(cells, column.at), column.width)).collect()
+        };
+        let header = wrapped(&self.headers);
+        let rows: Vec<_> = self.rows.iter().map(|row| wrapped(&row.cells)).collect();
+        let drawn = draw(&columns, &header, &rows, limit.is_some());
+        let mut lines = drawn.lines();
+        for line in lines.by_ref().take(height(&header) + 1) {
+            writeln!(to, "{line}")?;
         }
-        table.set_header(&self.headers);
-        for row in &self.rows {
-            table.add_row(row.iter().map(Cell::new));
-        }
-        for (at, column) in table.column_iter_mut().enumerate() {
-            column.set_padding((0, 2));
-            let is_number = |row: &Vec<String>| row.get(at).is_some_and(|cell| is_number(cell));
-            if at > 0 && self.rows.iter().all(is_number) {
-                column.set_cell_alignment(CellAlignment::Right);
+        for (row, cells) in self.rows.iter().zip(&rows) {
+            let mut first =
+                cells.iter().flat_map(|cell| cell.lines()).take(cells.first().map_or(0, |c| c.lines().count()));
+            for line in lines.by_ref().take(height(cells)) {
+                paint(to, row.style, first.next().unwrap_or_default(), line)?;
             }
         }
-        writeln!(to, "{}", table.trim_fmt())
+        Ok(())
     }
+
+    /// The columns that are shown, as wide as fits: texts are wrapped between words, then columns that can be spared
+    /// are left out, then lines are longer than the terminal is wide.
+    fn columns(&self, limit: Option<usize>) -> Vec<Column> {
+        let mut columns: Vec<_> = (0..self.headers.len()).map(|at| self.column(at)).collect();
+        let Some(limit) = limit else { return columns };
+        for spared in self.dispensable {
+            if total(&columns, |column| column.least) > limit {
+                columns.retain(|column| self.headers[column.at] != *spared);
+            }
+        }
+        while total(&columns, |column| column.width) > limit {
+            let can_shrink = columns.iter_mut().filter(|column| column.width > column.least);
+            let Some(widest) = can_shrink.max_by_key(|column| column.width) else { break };
+            widest.width -= 1;
+        }
+        columns
+    }
+
+    fn column(&self, at: usize) -> Column {
+        let header = cell(&self.headers, at);
+        let cells = || self.rows.iter().map(|row| cell(&row.cells, at));
+        let is_number = at > 0 && cells().all(is_number);
+        let widest = cells().map(width).max().unwrap_or_default();
+        // A number stays beside its unit.
+        let longest = if is_number { widest } else { cells().map(longest_word).max().unwrap_or_default() };
+        Column { at, width: width(header).max(widest), least: longest_word(header).max(longest), is_number }
+    }
+}
+
+fn cell(cells: &[String], at: usize) -> &str {
+    cells.get(at).map_or("", String::as_str)
+}
+
+/// How many lines a row takes.
+fn height(cells: &[String]) -> usize {
+    cells.iter().map(|cell| cell.lines().count()).max().unwrap_or_default().max(1)
+}
+
+/// What columns take of a line: each has two spaces and a line of one between it and the next.
+fn total(columns: &[Column], of: fn(&Column) -> usize) -> usize {
+    columns.iter().map(|column| of(column) + 3).sum::<usize>().saturating_sub(3)
+}
+
+fn draw(columns: &[Column], header: &[String], rows: &[Vec<String>], is_limited: bool) -> String {
+    let mut table = comfy_table::Table::new();
+    table.load_style(TableStyle::new().header_separator(LineStyle::none().fill('-').junction(' ')));
+    table.set_header(header);
+    for row in rows {
+        table.add_row(row.iter().map(Cell::new));
+    }
+    for (drawn, column) in table.column_iter_mut().zip(columns) {
+        // On a terminal, the dashes below the last heading are not to go beyond its edge.
+        let is_last = columns.last().is_some_and(|last| last.at == column.at);
+        drawn.set_padding((0, if is_last && is_limited { 0 } else { 2 }));
+        if column.is_number {
+            drawn.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table.trim_fmt()
+}
+
+/// Prints a line that begins with a cell, the cell in its colour.
+fn paint(to: &mut impl Write, style: Style, cell: &str, line: &str) -> io::Result<()> {
+    match line.strip_prefix(cell) {
+        Some(rest) if !cell.is_empty() => writeln!(to, "{style}{cell}{style:#}{rest}"),
+        _ => writeln!(to, "{line}"),
+    }
+}
+
+/// Breaks lines between words, where they are too long.
+fn wrap(text: &str, most: usize) -> String {
+    let mut wrapped = Vec::new();
+    for line in text.lines() {
+        if width(line) <= most {
+            wrapped.push(line.to_owned());
+            continue;
+        }
+        let mut words = line.split(' ');
+        let mut begun = words.next().unwrap_or_default().to_owned();
+        for word in words {
+            if width(&begun) + 1 + width(word) > most {
+                wrapped.push(std::mem::take(&mut begun));
+            } else {
+                begun.push(' ');
+            }
+            begun.push_str(word);
+        }
+        wrapped.push(begun);
+    }
+    wrapped.join("\n")
+}
+
+fn longest_word(text: &str) -> usize {
+    text.split_whitespace().map(width).max().unwrap_or_default()
+}
+
+/// How many columns of a terminal a text takes; of several lines, the longest.
+fn width(text: &str) -> usize {
+    if text.is_ascii() {
+        return text.lines().map(str::len).max().unwrap_or_default();
+    }
+    let mut measure = comfy_table::Table::new();
+    measure.add_row([text]);
+    measure.column_max_content_widths().first().copied().map_or(0, usize::from)
+}
+
+/// How wide a terminal is; `None` for what is none.
+fn width_of(stream: impl AsFd) -> Option<usize> {
+    let (width, _) = terminal_size::terminal_size_of(stream)?;
+    (width.0 >= NARROWEST).then(|| usize::from(width.0))
+}
+
+/// A number of things.
+pub fn plural(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 /// Whether a cell holds a number, with or without a unit behind it, or nothing.
@@ -590,4 +809,77 @@ fn log(global: &Global, color: bool) {
         .with_ansi(color)
         .with_target(false)
         .init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAME: &str = "agent_state.seed.counts";
+
+    fn table() -> Table {
+        let mut table = Table::new(&["outcome", "check", "found", "size", "document"]).dispensing_with(&["document"]);
+        let prose = "no row of the documents is there, nor any of another customer";
+        table.styled_row(BAD, ["FAILED", NAME, prose, "112 KiB", "deployed schema 005"]);
+        table.row(["passed", "core.tables", "six", "9 KiB", "0.2a"]);
+        table
+    }
+
+    fn printed(table: &Table, width: Option<usize>) -> String {
+        let mut plain = StripStream::new(Vec::new());
+        table.print(&mut plain, width).unwrap();
+        String::from_utf8(plain.into_inner()).unwrap()
+    }
+
+    #[test]
+    fn no_width_splits_a_name_or_parts_a_number_from_its_unit() {
+        for (limit, has_document) in [(60, false), (80, true), (120, true)] {
+            let text = printed(&table(), Some(limit));
+            assert!(text.lines().all(|line| width(line) <= limit), "{limit}:\n{text}");
+            assert!(text.contains(NAME) && text.contains("112 KiB") && text.contains("  9 KiB"), "{limit}:\n{text}");
+            assert_eq!(text.contains("deployed"), has_document, "{limit}:\n{text}");
+            let words: Vec<_> = text.split_whitespace().collect();
+            for word in table().rows[0].cells[2].split(' ') {
+                assert!(words.contains(&word), "{limit}: {word} in\n{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_has_a_row_a_line() {
+        let text = printed(&table(), None);
+        assert_eq!(text.lines().count(), 4, "{text}");
+        assert!(text.contains("nor any of another customer") && text.contains("deployed schema 005"), "{text}");
+    }
+
+    #[test]
+    fn a_line_is_too_long_before_a_name_is_broken() {
+        let text = printed(&table(), Some(40));
+        assert!(text.contains(NAME) && text.lines().any(|line| width(line) > 40), "{text}");
+    }
+
+    #[test]
+    fn a_row_of_several_lines_is_coloured_in_its_first_cell_only() {
+        let mut coloured = Vec::new();
+        table().print(&mut coloured, Some(60)).unwrap();
+        let coloured = String::from_utf8(coloured).unwrap();
+        assert_eq!(coloured.matches('\u{1b}').count(), 3, "bold, red, and back: {coloured:?}");
+        assert!(coloured.contains(&format!("\n{BAD}FAILED{BAD:#} ")), "{coloured:?}");
+        let mut plain = StripStream::new(Vec::new());
+        plain.write_all(coloured.as_bytes()).unwrap();
+        assert_eq!(String::from_utf8(plain.into_inner()).unwrap(), printed(&table(), Some(60)));
+    }
+
+    #[test]
+    fn what_is_twice_as_wide_counts_twice() {
+        assert_eq!((width("東京"), width("a\nabc"), width("")), (4, 3, 0));
+        assert_eq!(wrap("東京 東京 x", 6), "東京\n東京 x");
+        assert_eq!(wrap("short\nand two lines", 8), "short\nand two\nlines");
+    }
+
+    #[test]
+    fn one_thing_is_no_things() {
+        assert_eq!(plural(1, "entry", "entries"), "1 entry");
+        assert_eq!(plural(0, "entry", "entries"), "0 entries");
+    }
 }

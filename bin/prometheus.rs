@@ -6,6 +6,7 @@
 use std::fmt::{Display, Write as _};
 use std::time::Duration;
 
+use optiinfra_db::Error;
 use optiinfra_db::stats::operations::{Probe, RowsAre};
 use optiinfra_db::stats::{Report, Skipped};
 use optiinfra_db::verify;
@@ -51,15 +52,20 @@ impl Text {
     }
 }
 
-/// What a scrape of a database that cannot be reached looks like.
-pub fn down() -> String {
+/// What there is to say when this error kept the figures away.
+pub fn without_figures(error: &anyhow::Error) -> String {
     let mut text = Text(String::new());
-    up(&mut text, 0);
+    if let Some(Error::Behind { pending }) = error.downcast_ref() {
+        up(&mut text, 1);
+        migrations(&mut text, 0, pending.len());
+    } else {
+        up(&mut text, 0);
+    }
     text.0
 }
 
 fn up(text: &mut Text, value: u8) {
-    text.gauge("up", "Whether the database could be reached.", [(vec![], value)]);
+    text.gauge("up", "Whether the database could be reached and looked at.", [(vec![], value)]);
     let version = env!("CARGO_PKG_VERSION");
     text.gauge("build_info", "The program that made these figures.", [(vec![("version", version)], 1)]);
 }
@@ -178,22 +184,11 @@ fn operations(text: &mut Text, report: &Report) {
     let operations = &report.operations;
     let head = report.head.iter().map(|head| (vec![("version", head.as_str())], 1));
     text.gauge("schema_version_info", "The newest applied migration.", head);
-    let migrations = operations.migrations.found();
-    text.gauge(
-        "migrations_applied",
-        "Migrations that the database has.",
-        migrations.map(|found| (vec![], found.applied)),
-    );
-    text.gauge(
-        "migrations_pending",
-        "Migrations that the database lacks.",
-        migrations.map(|found| (vec![], found.pending.len())),
-    );
-    text.gauge(
-        "migrations_unknown",
-        "Migrations that this program does not know.",
-        migrations.map(|found| (vec![], found.unknown.len())),
-    );
+    if let Some(found) = operations.migrations.found() {
+        migrations(text, found.applied, found.pending.len());
+        let unknown = [(vec![], found.unknown.len())];
+        text.gauge("migrations_unknown", "Migrations that this program does not know.", unknown);
+    }
     text.gauge(
         "statistics_since_timestamp_seconds",
         "Since when the server has counted scans and blocks.",
@@ -214,6 +209,11 @@ fn operations(text: &mut Text, report: &Report) {
         "Sessions that wait for another one's lock.",
         operations.blocked_session_count.found().map(|count| (vec![], *count)),
     );
+}
+
+fn migrations(text: &mut Text, applied: usize, pending: usize) {
+    text.gauge("migrations_applied", "Migrations that the database has.", [(vec![], applied)]);
+    text.gauge("migrations_pending", "Migrations that the database lacks.", [(vec![], pending)]);
 }
 
 /// What the documents ask for, without whose it is.
@@ -309,7 +309,7 @@ const fn is_skipped<T>(probe: &Probe<T>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Text, down, escaped};
+    use super::{Text, escaped, without_figures};
 
     #[test]
     fn a_label_cannot_break_out_of_its_quotes() {
@@ -327,7 +327,8 @@ mod tests {
     }
 
     #[test]
-    fn down_is_a_whole_text() {
-        assert!(down().contains("\noptiinfra_db_up 0\n") && down().ends_with("} 1\n"));
+    fn an_error_is_a_whole_text() {
+        let text = without_figures(&anyhow::anyhow!("no figures"));
+        assert!(text.contains("\noptiinfra_db_up 0\n") && text.ends_with("} 1\n"));
     }
 }

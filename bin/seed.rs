@@ -7,15 +7,10 @@ use optiinfra_db::seed::{self, Report};
 
 use crate::cli::SeedLayers;
 use crate::exit::Exit;
-use crate::output::{Hinted, Output, Table};
+use crate::output::{Output, Table};
 
 /// Does to the seed data what the arguments say.
-pub fn run(args: &SeedLayers, conn: &mut PgConnection, out: &mut Output) -> anyhow::Result<Exit> {
-    let layers: &[Layer] = if args.all { &Layer::ALL } else { &args.layers };
-    if layers.is_empty() {
-        let hint = "name layers, pass --all for every layer, or see `optiinfra-dbctl seed fleet --help`".to_owned();
-        return Err(Hinted { message: "no layer is named".to_owned(), hint }.into());
-    }
+pub fn run(args: &SeedLayers, layers: &[Layer], conn: &mut PgConnection, out: &mut Output) -> anyhow::Result<Exit> {
     let at = args.at.unwrap_or_else(Utc::now);
     let report = if args.plan {
         seed::plan(conn, layers, at)?

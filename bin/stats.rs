@@ -1,10 +1,11 @@
 //! `stats`: what is in the database, a table a question.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use diesel::pg::PgConnection;
-use optiinfra_db::raw::Batch;
+use optiinfra_db::raw::RunSql;
 use optiinfra_db::stats::operations::{IndexName, Probe, RowsAre};
 use optiinfra_db::stats::{self, Options, Report};
 use optiinfra_db::verify;
@@ -16,9 +17,7 @@ use crate::{csv, html, interrupt, prometheus, target};
 
 /// Shows the statistics.
 pub fn run(args: &Stats, global: &Global, out: &mut Output) -> anyhow::Result<Exit> {
-    if args.section.is_some() && global.format != Format::Csv {
-        return Err(hinted("--section is for csv only", "pass --format csv").into());
-    }
+    refuse_section(args, global.format)?;
     if args.watch.is_some() && global.format == Format::Html && args.output.is_none() {
         return Err(hinted("--watch would print one page after the other", "pass --output FILE").into());
     }
@@ -26,13 +25,25 @@ pub fn run(args: &Stats, global: &Global, out: &mut Output) -> anyhow::Result<Ex
         Some(interval) => watch(args, global.format, interval, &mut conn, out),
         None => show(args, global.format, &mut conn, out).map(|()| Exit::Done),
     });
+    // The figures of the last time would go on saying that all is well.
     if let Err(error) = &shown
         && global.format == Format::Prometheus
-        && Exit::of(error) == Exit::NoConnection
     {
-        deliver(args, &prometheus::down(), out)?;
+        deliver(args, &prometheus::without_figures(error), out)?;
     }
     shown
+}
+
+/// Refuses a section that the format cannot show alone.
+fn refuse_section(args: &Stats, format: Format) -> Result<(), Hinted> {
+    match (&args.section, format) {
+        (None, _) | (_, Format::Csv) => Ok(()),
+        (Some(section), Format::Table) if WITHOUT_TABLE.contains(&section.as_str()) => {
+            Err(hinted(&format!("no table shows {section}"), "pass --format csv"))
+        }
+        (_, Format::Table) => Ok(()),
+        _ => Err(hinted("--section is for tables and csv", "pass --format table or csv")),
+    }
 }
 
 /// Shows the statistics again and again.
@@ -71,8 +82,8 @@ fn show(args: &Stats, format: Format, conn: &mut PgConnection, out: &mut Output)
             html::render(&report, customer.map(|customer| customer.name.as_str()), &verified(conn))?
         }
         Format::Json if args.output.is_some() => json(&report)?,
-        _ if args.output.is_some() => plain(&tables(&report))?,
-        _ => return out.result(&report, &tables(&report)),
+        _ if args.output.is_some() => plain(&tables(args, &report)?)?,
+        _ => return out.result(&report, &tables(args, &report)?),
     };
     deliver(args, &text, out)
 }
@@ -107,34 +118,70 @@ fn options(args: &Stats, conn: &mut PgConnection) -> anyhow::Result<Options> {
     Ok(Options { customer, since: since.transpose()?, exact: args.exact, ..Options::default() })
 }
 
-/// Every table that has something to show.
-fn tables(report: &Report) -> Vec<Table> {
-    [
-        sizes(report),
-        skipped(report),
-        health(report),
-        customers(report),
-        agents(report),
-        workflows(report),
-        metrics(report),
-        instances(report),
-        scaling(report),
-        outcomes(report),
-        latest(report),
-        quality(report),
-        regressions(report),
-        open_regressions(report),
-        upkeep(report),
-        redundant(report),
-        index_names("unused indexes", &report.operations.unused_indexes),
-        index_names("invalid indexes", &report.operations.invalid_indexes),
-        foreign_keys(report),
-        long_transactions(report),
-        blocked_sessions(report),
+/// The tables that have something to show, or those of `--section`.
+fn tables(args: &Stats, report: &Report) -> anyhow::Result<Vec<Table>> {
+    let mut parts = parts(report);
+    if args.watch.is_some() {
+        // A screen shows the beginning only: what changes from one time to the next.
+        parts.sort_by_key(|(sections, _)| !sections.iter().any(|section| LIVELY.contains(section)));
+    }
+    if let Some(section) = &args.section {
+        return chosen(report, section, parts);
+    }
+    parts.retain(|(sections, table)| !table.is_empty() && *sections != ["indexes"]);
+    Ok(parts.into_iter().map(|(_, table)| table).collect())
+}
+
+/// The tables of a section, and what could not be looked at.
+fn chosen(report: &Report, section: &str, mut parts: Vec<Part>) -> anyhow::Result<Vec<Table>> {
+    parts.retain(|(sections, table)| !table.is_empty() && (sections.contains(&section) || *sections == ["skipped"]));
+    let is_there = parts.iter().any(|(sections, _)| sections.contains(&section));
+    let mut tables: Vec<_> = parts.into_iter().map(|(_, table)| table).collect();
+    if !is_there {
+        let reason = csv::skipped(report, section)?.map(|reason| format!("skipped: {reason}"));
+        let nothing = reason.unwrap_or_else(|| "nothing to show".to_owned());
+        tables.push(Table::new(&[]).titled(&format!("{section}: {nothing}")));
+    }
+    Ok(tables)
+}
+
+/// A table, and the sections that it shows.
+type Part = (&'static [&'static str], Table);
+
+/// Sections that change while somebody looks.
+const LIVELY: [&str; 5] = ["skipped", "operations", "blocked_sessions", "long_transactions", "latest_gpu_utilization"];
+
+/// Sections that no table shows.
+const WITHOUT_TABLE: [&str; 4] = ["database", "scaling_timeline", "quality_over_time", "regression_timeline"];
+
+/// Every table. Those of all indexes and of what is skipped stand out: the one is shown only where it is asked for, the
+/// other always.
+fn parts(report: &Report) -> Vec<Part> {
+    let operations = &report.operations;
+    vec![
+        (&["tables"], sizes(report)),
+        (&["skipped"], skipped(report)),
+        (&["operations", "cache", "newest_samples"], health(report)),
+        (&["customers"], customers(report)),
+        (&["agents"], agents(report)),
+        (&["workflows"], workflows(report)),
+        (&["resource_metrics"], metrics(report)),
+        (&["instances", "utilization"], instances(report)),
+        (&["scaling_events"], scaling(report)),
+        (&["scaling_outcomes"], outcomes(report)),
+        (&["latest_gpu_utilization"], latest(report)),
+        (&["quality"], quality(report)),
+        (&["regressions"], regressions(report)),
+        (&["open_regressions"], open_regressions(report)),
+        (&["tables"], upkeep(report)),
+        (&["indexes"], indexes(report)),
+        (&["redundant_indexes"], redundant(report)),
+        (&["unused_indexes"], index_names("unused indexes", &operations.unused_indexes)),
+        (&["invalid_indexes"], index_names("invalid indexes", &operations.invalid_indexes)),
+        (&["unindexed_foreign_keys"], foreign_keys(report)),
+        (&["long_transactions"], long_transactions(report)),
+        (&["blocked_sessions"], blocked_sessions(report)),
     ]
-    .into_iter()
-    .filter(|table| !table.is_empty())
-    .collect()
 }
 
 fn sizes(report: &Report) -> Table {
@@ -254,6 +301,20 @@ fn answer<T>(probe: &Probe<T>, show: impl FnOnce(&T) -> String) -> String {
     }
 }
 
+fn indexes(report: &Report) -> Table {
+    let mut table = Table::new(&["table", "index", "size", "scans", "note"]);
+    for index in report.operations.indexes.found().into_iter().flatten() {
+        table.row([
+            index.table.as_str(),
+            &index.index,
+            &index.bytes.map_or("?".to_owned(), bytes),
+            &index.scans.to_string(),
+            if index.valid { "" } else { "invalid" },
+        ]);
+    }
+    table.titled("indexes")
+}
+
 fn redundant(report: &Report) -> Table {
     let mut table = Table::new(&["table", "index", "is a", "of", "size"]);
     for index in report.operations.redundant_indexes.found().into_iter().flatten() {
@@ -361,7 +422,16 @@ fn instances(report: &Report) -> Table {
             &of.join(" "),
         ]);
     }
-    table.titled(&format!("resource metrics by instance{}", newest(report, report.samples_since)))
+    let drawn = drawn_instances(&report.resource);
+    let drawn = drawn.map(|drawn| format!(", utilisation over time of {drawn}")).unwrap_or_default();
+    table.titled(&format!("resource metrics by instance{drawn}{}", newest(report, report.samples_since)))
+}
+
+/// Which instances have a line over time, if not all.
+pub fn drawn_instances(resource: &stats::Resource) -> Option<String> {
+    let drawn: BTreeSet<_> = resource.utilization.iter().map(|line| &line.instance_id).collect();
+    let all = usize::try_from(resource.utilization_instances).unwrap_or_default();
+    (drawn.len() < all).then(|| format!("the {} of {all} instances with most samples", drawn.len()))
 }
 
 fn scaling(report: &Report) -> Table {

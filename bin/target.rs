@@ -1,6 +1,7 @@
 //! Which database a command works on. Nothing is ever guessed: without a word about it the command fails.
 
 use std::env;
+use std::ffi::OsString;
 
 use anyhow::anyhow;
 use diesel::pg::PgConnection;
@@ -18,7 +19,7 @@ const LIBPQ_VARIABLES: [&str; 6] = ["PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABAS
 /// Connects to the database that the user named; starts the local cluster if that is the one.
 pub fn connect(global: &Global, out: &mut Output, command: &str) -> anyhow::Result<PgConnection> {
     let target = find(global, out)?;
-    let mut conn = connection::connect(&target, &application(command))?;
+    let mut conn = open(&target, command)?;
     interrupt::watch(&mut conn, &target)?;
     Ok(conn)
 }
@@ -33,7 +34,7 @@ pub fn connect_read_only(global: &Global, out: &mut Output, command: &str) -> an
 /// As [`connect`], for a command that migrates: never through a transaction pooler.
 pub fn connect_directly(global: &Global, out: &mut Output, command: &str) -> anyhow::Result<PgConnection> {
     let target = find(global, out)?;
-    let mut conn = connection::connect(&target, &application(command))?;
+    let mut conn = open(&target, command)?;
     refuse_pooler(&mut conn, &target)?;
     interrupt::watch(&mut conn, &target)?;
     Ok(conn)
@@ -42,6 +43,12 @@ pub fn connect_directly(global: &Global, out: &mut Output, command: &str) -> any
 /// A pool of so many connections to that database. A signal does not end their sessions: see [`interrupt::cancellable`].
 pub fn pool(global: &Global, out: &mut Output, command: &str, size: u32) -> anyhow::Result<Pool> {
     Ok(connection::pool(&find(global, out)?, size, &application(command))?)
+}
+
+fn open(target: &Target, command: &str) -> anyhow::Result<PgConnection> {
+    let conn = connection::connect(target, &application(command))?;
+    tracing::info!(database = %target, "connected");
+    Ok(conn)
 }
 
 fn application(command: &str) -> String {
@@ -82,6 +89,30 @@ fn named(global: &Global, out: &mut Output) -> anyhow::Result<Target> {
             .to_owned(),
     }
     .into())
+}
+
+/// Refuses a URL with a password where it would be taken for something else, such as a file: an error would repeat it.
+pub fn refuse_stray_password(arguments: impl Iterator<Item = OsString>) -> anyhow::Result<()> {
+    let mut arguments = arguments.map(|argument| argument.to_string_lossy().into_owned());
+    while let Some(argument) = arguments.next() {
+        if argument == "--database-url" {
+            arguments.next();
+        } else if !argument.starts_with("--database-url=") && holds_password(&argument) {
+            return Err(Hinted {
+                message: "an argument looks like a database URL with a password".to_owned(),
+                hint: "give it as --database-url URL, or better in DATABASE_URL".to_owned(),
+            }
+            .into());
+        }
+    }
+    Ok(())
+}
+
+fn holds_password(argument: &str) -> bool {
+    let user_info = argument.split_once("://").and_then(|(_, rest)| rest.split_once('@'));
+    user_info.is_some_and(|(user_info, _)| user_info.contains(':'))
+        || argument.split_whitespace().any(|word| word.starts_with("password="))
+        || argument.split_once('=').is_some_and(|(_, value)| value.starts_with("password="))
 }
 
 fn local(out: &mut Output) -> anyhow::Result<Target> {

@@ -1,22 +1,24 @@
-//! `verify`: the checks, the verdict first.
+//! `verify`: the verdict, then what failed, what was skipped, and what passed.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use diesel::pg::PgConnection;
-use optiinfra_db::verify::{self, Check, Options, Outcome, Report, SeedExpectation};
-use serde_json::Value;
+use optiinfra_db::verify::{self, Check, Finding, Options, Outcome, Report, SeedExpectation};
+use serde_json::{Map, Value};
 
-use crate::cli::{Format, Verify};
+use crate::cli::{Format, Global, Verify};
 use crate::exit::Exit;
 use crate::interrupt;
 use crate::junit;
-use crate::output::{Output, Table};
+use crate::output::{BAD, GOOD, Output, Table, UNSURE, plural};
 
 /// Longest figure that a table shows whole; JSON has all of it.
 const LONGEST_FIGURE: usize = 48;
+/// Most entries of a figure that a table shows; the findings have all of them.
+const MOST_ENTRIES: usize = 3;
 
 /// Makes every check; findings are exit code 1.
-pub fn run(args: &Verify, conn: &mut PgConnection, out: &mut Output) -> anyhow::Result<Exit> {
+pub fn run(args: &Verify, global: &Global, conn: &mut PgConnection, out: &mut Output) -> anyhow::Result<Exit> {
     let seed = if args.seed { SeedExpectation::Required } else { SeedExpectation::IfPresent };
     let report = verify::run(conn, &Options { seed, limit: args.limit, probes: args.probes })?;
     // What a signal cancelled reads as a check that could not be made.
@@ -24,69 +26,224 @@ pub fn run(args: &Verify, conn: &mut PgConnection, out: &mut Output) -> anyhow::
     if out.format() == Format::Junit {
         out.rendered(&junit::render(&report))?;
     } else {
-        let mut tables = vec![checks(&report), findings(&report), mends(&report)];
-        tables.retain(|table| !table.is_empty());
-        out.result(&report, &tables)?;
+        out.result(&report, &tables(&report, args.all || global.verbose > 0))?;
     }
-    Ok(if report.is_clean() { Exit::Done } else { Exit::Findings })
+    if out.format() == Format::Table && report.is_of_migrations_only() {
+        out.hint(way_out(&report))?;
+    }
+    let is_clean = report.is_clean() && !(args.no_skips && report.skipped > 0);
+    Ok(if is_clean { Exit::Done } else { Exit::Findings })
 }
 
-fn checks(report: &Report) -> Table {
-    let mut table = Table::new(&["check", "outcome", "expected", "found", "document"]);
-    for check in &report.checks {
-        table.row([&check.id, outcome(check), &figure(&check.expected), &figure(&check.found), check.source]);
-    }
-    let verdict = match report.failed {
-        0 => "all checks passed".to_owned(),
-        failed => format!("{failed} of {} checks failed", report.checks.len() - report.skipped),
-    };
-    table.titled(&format!("{verdict}: {} passed, {} failed, {} skipped", report.passed, report.failed, report.skipped))
+const fn way_out(report: &Report) -> &'static str {
+    if report.unknown.is_empty() { "run `optiinfra-dbctl migrate`" } else { "run a newer optiinfra-dbctl" }
 }
 
-fn findings(report: &Report) -> Table {
-    let mut table = Table::new(&["check", "object", "problem"]);
+fn tables(report: &Report, all: bool) -> Vec<Table> {
+    // That the migrations come first says why each of the others was skipped.
+    let skipped = if report.is_of_migrations_only() && !all { None } else { Some(skipped(report)) };
+    let passed = if all { made(report, &Outcome::Passed) } else { passed(report) };
+    let mut tables = vec![made(report, &Outcome::Failed)];
+    tables.extend(skipped);
+    tables.extend([passed, findings(report), statements(report)]);
+    tables.retain(|table| !table.is_empty());
+    if let Some(first) = tables.first_mut() {
+        first.set_title(&report.verdict());
+    }
+    tables
+}
+
+/// The checks that came out so, with their figures.
+fn made(report: &Report, outcome: &Outcome) -> Table {
+    let (style, word) = if *outcome == Outcome::Passed { (GOOD, "passed") } else { (BAD, "FAILED") };
+    let mut table = Table::new(&["outcome", "check", "expected", "found", "document"]).dispensing_with(&["document"]);
+    for check in report.checks.iter().filter(|check| check.outcome == *outcome) {
+        let (expected, found) = (figure(check, &check.expected), figure(check, &check.found));
+        table.styled_row(style, [word, &check.id, &expected, &found, check.source]);
+    }
+    // What passed was as expected.
+    if *outcome == Outcome::Passed { table.dispensing_with(&["document", "expected"]) } else { table }
+}
+
+fn skipped(report: &Report) -> Table {
+    let mut table = Table::new(&["outcome", "check", "reason"]);
     for check in &report.checks {
-        for finding in &check.findings {
-            table.row([check.id.as_str(), &finding.object, &finding.problem]);
+        if let Outcome::Skipped { reason } = &check.outcome {
+            table.styled_row(UNSURE, ["skipped", &check.id, reason]);
         }
+    }
+    table
+}
+
+/// How many checks passed, by the first word of their ids.
+fn passed(report: &Report) -> Table {
+    let mut groups: Vec<(&str, usize)> = Vec::new();
+    for check in report.checks.iter().filter(|check| check.outcome == Outcome::Passed) {
+        let group = check.id.split('.').next().unwrap_or_default();
+        match groups.iter_mut().find(|(known, _)| *known == group) {
+            Some((_, count)) => *count += 1,
+            None => groups.push((group, 1)),
+        }
+    }
+    let mut table = Table::new(&["outcome", "group", "checks"]);
+    for (group, count) in groups {
+        table.styled_row(GOOD, ["passed", group, &count.to_string()]);
+    }
+    table
+}
+
+/// What is wrong, each once: several checks may find the same thing.
+fn findings(report: &Report) -> Table {
+    let mut found: Vec<(&Finding, Vec<&str>)> = Vec::new();
+    let mut places = BTreeMap::new();
+    for (check, finding) in all_findings(report) {
+        let place = *places.entry((&finding.object, &finding.problem)).or_insert(found.len());
+        match found.get_mut(place) {
+            Some((_, checks)) => checks.push(&check.id),
+            None => found.push((finding, vec![&check.id])),
+        }
+    }
+    let mut table = Table::new(&["object", "problem", "found by"]);
+    for (finding, checks) in found {
+        table.row([finding.object.as_str(), &finding.problem, &checks.join(", ")]);
     }
     table.titled("findings")
 }
 
-/// The statements that would mend the findings, each once: several checks may find the same thing.
-fn mends(report: &Report) -> Table {
-    let mut table = Table::new(&["object", "statement"]);
-    let mut seen = BTreeSet::new();
-    for finding in report.checks.iter().flat_map(|check| &check.findings) {
+/// The statements that would mend the findings or prevent more of them, each once, to be copied.
+fn statements(report: &Report) -> Table {
+    let mut blocks: Vec<(&str, String)> = Vec::new();
+    for (check, finding) in all_findings(report) {
         let Some(mend) = &finding.mend else { continue };
-        if seen.insert(mend) {
-            table.row([&finding.object, mend]);
+        if blocks.iter().any(|(known, _)| known == mend) {
+            continue;
         }
+        let purpose = if finding.prevents {
+            format!("{}: prevents new ones, and does not mend those that are there", check.id)
+        } else {
+            finding.object.clone()
+        };
+        blocks.push((mend, purpose));
     }
-    table.titled("statements that would mend them, or keep it from happening again: read them before you run them")
+    let block = |(statement, purpose): &(&str, String)| format!("-- {}\n{statement};\n", on_one_line(purpose));
+    Table::of_text(blocks.iter().map(block).collect()).titled("suggested SQL (review before running)")
 }
 
-fn outcome(check: &Check) -> &str {
-    match &check.outcome {
-        Outcome::Passed => "passed",
-        Outcome::Failed => "FAILED",
-        Outcome::Skipped { reason } => reason,
-    }
+fn all_findings(report: &Report) -> impl Iterator<Item = (&Check, &Finding)> {
+    report.checks.iter().flat_map(|check| check.findings.iter().map(move |finding| (check, finding)))
 }
 
-/// A figure in a cell: a list by its length, the rest as it is.
-fn figure(value: &Value) -> String {
-    let text = match value {
+/// A name may be a stranger's: a line end in it would end the comment, and the rest be run.
+fn on_one_line(text: &str) -> String {
+    text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
+}
+
+/// A figure in a cell: of entries those that matter, a list by its length, the rest as it is.
+fn figure(check: &Check, value: &Value) -> String {
+    match value {
         Value::Null => String::new(),
-        Value::String(text) => text.clone(),
+        Value::Object(entries) => figures(check, entries),
+        Value::Array(items) => plural(items.len() as u64, "entry", "entries"),
+        Value::String(text) => shortened(text),
         other => other.to_string(),
+    }
+}
+
+/// The entries that differ; of a check that passed all of them, or their number.
+fn figures(check: &Check, entries: &Map<String, Value>) -> String {
+    let is_found = |name: &str| check.findings.iter().any(|finding| finding.object == name);
+    let differs = |name: &str| check.expected.get(name) != check.found.get(name);
+    let any_is_found = entries.keys().any(|name| is_found(name));
+    let matters = |name: &str| match check.outcome {
+        Outcome::Failed if any_is_found => is_found(name),
+        Outcome::Failed => differs(name),
+        _ => true,
     };
-    if text.chars().count() <= LONGEST_FIGURE {
+    let shown: Vec<_> =
+        entries.iter().filter(|(name, _)| matters(name)).map(|(name, value)| entry(name, value)).collect();
+    let more = shown.len().saturating_sub(MOST_ENTRIES);
+    if check.outcome == Outcome::Failed {
+        let mut text = shown[..shown.len() - more].join("\n");
+        if more > 0 {
+            text.push_str(&format!("\nand {more} more"));
+        }
         return text;
     }
+    let text = shown.join(", ");
+    if text.chars().count() <= LONGEST_FIGURE { text } else { plural(entries.len() as u64, "entry", "entries") }
+}
+
+fn entry(name: &str, value: &Value) -> String {
     match value {
-        Value::Array(items) => format!("{} entries", items.len()),
-        Value::Object(items) => format!("{} entries", items.len()),
-        _ => text.chars().take(LONGEST_FIGURE - 1).chain(['…']).collect(),
+        Value::Null => format!("{name}: nothing"),
+        Value::String(text) => format!("{name}: {text}"),
+        // JSON writes 15.0 where a finding says 15.
+        Value::Number(number) if number.is_f64() => format!("{name}: {}", number.as_f64().unwrap_or_default()),
+        other => format!("{name}: {other}"),
+    }
+}
+
+fn shortened(text: &str) -> String {
+    if text.chars().count() <= LONGEST_FIGURE {
+        return text.to_owned();
+    }
+    text.chars().take(LONGEST_FIGURE - 1).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn check(outcome: Outcome, expected: Value, found: Value, objects: &[&str]) -> Check {
+        let finding = |object: &&str| Finding {
+            object: (*object).to_owned(),
+            problem: "differs".to_owned(),
+            mend: None,
+            prevents: false,
+        };
+        Check {
+            id: "seed.total".to_owned(),
+            layer: None,
+            source: "0.2e part 2",
+            title: String::new(),
+            expected,
+            found,
+            outcome,
+            findings: objects.iter().map(finding).collect(),
+        }
+    }
+
+    fn cells(check: &Check) -> [String; 2] {
+        [figure(check, &check.expected), figure(check, &check.found)]
+    }
+
+    #[test]
+    fn of_a_failed_check_the_entries_that_are_wrong_are_shown() {
+        let expected = json!({"core": "at least 14", "resource": "at least 128", "application": "at least 253"});
+        let found = json!({"core": 14, "resource": 122, "application": 400});
+        let failed = check(Outcome::Failed, expected.clone(), found.clone(), &["resource"]);
+        assert_eq!(cells(&failed), ["resource: at least 128", "resource: 122"]);
+        let passed = check(Outcome::Passed, expected, found, &[]);
+        assert_eq!(cells(&passed)[0], "3 entries");
+    }
+
+    #[test]
+    fn where_the_findings_name_something_else_the_entries_that_differ_are_shown() {
+        let failed =
+            check(Outcome::Failed, json!({"cascade": 7, "set_null": 1}), json!({"cascade": 6, "set_null": 1}), &["x"]);
+        assert_eq!(cells(&failed), ["cascade: 7", "cascade: 6"]);
+    }
+
+    #[test]
+    fn many_entries_are_cut_and_one_is_no_entries() {
+        let names = ["a", "b", "c", "d", "e"];
+        let all = |value: Value| Value::Object(names.iter().map(|name| ((*name).to_owned(), value.clone())).collect());
+        let failed = check(Outcome::Failed, all(json!(1)), all(Value::Null), &names);
+        assert_eq!(cells(&failed), ["a: 1\nb: 1\nc: 1\nand 2 more", "a: nothing\nb: nothing\nc: nothing\nand 2 more"]);
+        let long = "x".repeat(LONGEST_FIGURE);
+        let passed = check(Outcome::Passed, json!({"a": long}), json!([1]), &[]);
+        assert_eq!(cells(&passed), ["1 entry", "1 entry"]);
     }
 }

@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::error::{Doing, Error, Result};
 use crate::layer;
 use crate::migrate::{EMBEDDED, Migration, Migrator, Status};
-use crate::raw::{Batch, sql_query};
+use crate::raw::{RunSql, sql_query};
 use crate::verify::catalog::{self, Difference, Entry};
 
 /// The revisions of the platform's Alembic, each with the version of the migration that does the same.

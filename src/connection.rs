@@ -13,7 +13,7 @@ use diesel::r2d2::{ConnectionManager, ManageConnection};
 use diesel::result::ConnectionError;
 
 use crate::error::{Doing, Error, Message, Result};
-use crate::raw::Batch;
+use crate::raw::RunSql;
 use crate::service_file;
 
 /// A pool of connections, as [`pool`] makes it.
@@ -22,10 +22,10 @@ pub type Pool = r2d2::Pool<Manager>;
 /// A connection of a [`Pool`], which goes back with the value.
 pub(crate) type Pooled = r2d2::PooledConnection<Manager>;
 
-/// What a session may be left with by whoever had it before, and must not be: the customer whom it works for, and a role
-/// that it took on. They become what the connection string says, in general nobody and the user. A transaction left
-/// open is Diesel's to notice.
-const FORGET: &str = "RESET app.customer_id; RESET ROLE";
+/// What a session may be left with by whoever had it before, and must not be: the customer whom it works for, a role that
+/// it took on, and temporary tables. Customer and role become what the connection string says, in general nobody and the
+/// user. A transaction left open is Diesel's to notice.
+const FORGET: &str = "RESET app.customer_id; RESET ROLE; DISCARD TEMP";
 
 /// Makes the connections of a [`Pool`], and sees to it that whoever gets one finds nothing of whoever had it before.
 /// What it says of a refused connection holds no secret, for the pool passes it on as it is.

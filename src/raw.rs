@@ -127,7 +127,7 @@ where
 }
 
 /// Statements that are sent as they are, several at once if need be.
-pub trait Batch {
+pub trait RunSql {
     /// Diesel's `batch_execute` for text that is known to be harmless.
     ///
     /// # Errors
@@ -136,7 +136,7 @@ pub trait Batch {
     fn batch(&mut self, text: impl Into<Sql>) -> QueryResult<()>;
 }
 
-impl<C: SimpleConnection + ?Sized> Batch for C {
+impl<C: SimpleConnection + ?Sized> RunSql for C {
     fn batch(&mut self, text: impl Into<Sql>) -> QueryResult<()> {
         self.batch_execute(text.into().as_str())
     }

@@ -10,7 +10,7 @@ use diesel::sql_types::{Nullable, Text};
 
 use crate::error::{Doing, Error, Result};
 use crate::id::CustomerId;
-use crate::raw::{Batch, sql, sql_query};
+use crate::raw::{RunSql, sql, sql_query};
 
 /// The tables whose rows are a customer's, each after the tables that it refers to: `customers` itself, those with a
 /// `customer_id`, and those that belong to one of these. The others are the platform's.

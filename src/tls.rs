@@ -105,7 +105,7 @@ impl fmt::Display for Weakness {
         }
         f.write_str(match sslmode.as_str() {
             "disable" => "encrypts nothing",
-            "allow" | "prefer" => "encrypts only when the other side likes, and checks no certificate",
+            "allow" | "prefer" => "does not insist on encryption, and checks no certificate",
             "require" => "encrypts, and takes any certificate",
             "verify-ca" => "takes the certificate of any host that its CA has signed",
             _ => "is not a mode that libpq knows",

@@ -44,34 +44,34 @@ def array(place):
     return "ARRAY[" + ", ".join(f"'{kind[place]}'" for kind in KINDS) + "]"
 
 
-def samples(count, customers, instances):
+def samples(count, owners, instances):
     kinds = len(KINDS)
     ticks = count // (instances * kinds)
     time = f"date_trunc('second', now()) - interval '10 s' * ({ticks} - n / {instances * kinds}) + interval '1 us' * (n % {instances * kinds})"
     return (
         f"SELECT {id_of('t')} AS id, 'a0000000-0000-0000-0000-000000000001'::uuid AS agent_id, "
-        f"{customer(f'n / {kinds} % {instances} % {customers}')} AS customer_id, "
+        f"{customer(f'n / {kinds} % {instances} % {owners}')} AS customer_id, "
         f"'i-' || lpad((n / {kinds} % {instances})::text, 8, '0') AS instance_id, "
         f"({array(0)})[1 + n % {kinds}]::resource_type AS resource_type, ({array(1)})[1 + n % {kinds}] AS metric_name, "
         f"round((random() * 100)::numeric, 2)::float8 AS metric_value, ({array(2)})[1 + n % {kinds}] AS unit, "
         f"t AS \"timestamp\", '{{}}'::jsonb AS metadata, t AS created_at "
         f"FROM generate_series(0, {count} - 1) AS n CROSS JOIN LATERAL (SELECT {time}) AS time (t) "
-        f"WHERE NOT (n > {count} / 2 AND n / {kinds} % {instances} % {customers} = {customers} - 1)"
+        f"WHERE NOT (n > {count} / 2 AND n / {kinds} % {instances} % {owners} = {owners} - 1)"
     )
 
 
-def answers(count, customers):
+def answers(count, owners):
     time = f"now() - interval '1 s' * ({count} - n)"
     return (
-        f"SELECT {id_of('t')}, 'a0000000-0000-0000-0000-000000000001'::uuid, {customer(f'n % {customers}')}, 'request-' || n, "
-        f"(ARRAY['gpt-4', 'claude-3-opus', 'llama-3-70b', 'gpt-3.5-turbo'])[1 + n / {customers} % 4], '1.0', 512, 256, "
+        f"SELECT {id_of('t')}, 'a0000000-0000-0000-0000-000000000001'::uuid, {customer(f'n % {owners}')}, 'request-' || n, "
+        f"(ARRAY['gpt-4', 'claude-3-opus', 'llama-3-70b', 'gpt-3.5-turbo'])[1 + n / {owners} % 4], '1.0', 512, 256, "
         "random() * 1000, random(), random(), random(), random() < 0.04, random() * 0.1, random(), t, '{}'::jsonb, t "
         f"FROM generate_series(1, {count}) AS n CROSS JOIN LATERAL (SELECT {time}) AS time (t) "
-        f"WHERE NOT (n > {count} / 2 AND n % {customers} = {customers} - 1)"
+        f"WHERE NOT (n > {count} / 2 AND n % {owners} = {owners} - 1)"
     )
 
 
-def regressions(count, customers):
+def regressions(count, owners):
     """A baseline of each customer, so many regressions that are resolved, and fifty that are open."""
     agent = "'a0000000-0000-0000-0000-000000000001'::uuid"
     return (
@@ -82,7 +82,7 @@ def regressions(count, customers):
         f"SELECT {agent}, b.customer_id, b.id, 'quality_drop', 'high', t, 'overall_quality_score', 0.9, 0.8, -11, 50, 'alert_only', "
         "CASE WHEN n > 50 THEN t + interval '5 minutes' END "
         f"FROM generate_series(1, {count} + 50) AS n CROSS JOIN LATERAL (SELECT now() - interval '1 minute' * n - interval '10 minutes') AS time (t) "
-        f"JOIN quality_baselines AS b ON b.customer_id = {customer(f'n % {customers}')}",
+        f"JOIN quality_baselines AS b ON b.customer_id = {customer(f'n % {owners}')}",
     )
 
 

@@ -37,10 +37,6 @@ mod sealed {
     use super::{DateTime, PgConnection, Place, QueryResult, Utc, Uuid, binary};
 
     pub trait Row: Sized {
-        fn given_id(&self) -> Option<Uuid>;
-
-        fn take_id(&mut self, id: Uuid);
-
         /// Appends the row under this id, what is left out filled in.
         fn put(&self, id: Uuid, now: DateTime<Utc>, batch: &mut binary::Batch) -> Result<(), binary::TooLong>;
 
@@ -75,14 +71,10 @@ pub trait Ingest: sealed::Row + Send + 'static {
     fn id_of(&self, key: &[u8], now: DateTime<Utc>) -> Uuid;
 
     /// The id, if the row has one.
-    fn id(&self) -> Option<Uuid> {
-        self.given_id()
-    }
+    fn id(&self) -> Option<Uuid>;
 
     /// Gives the row an id.
-    fn set_id(&mut self, id: Uuid) {
-        self.take_id(id);
-    }
+    fn set_id(&mut self, id: Uuid);
 
     /// Fills in what the row leaves out: the default of each column, now for the times among them, and an id.
     ///

@@ -15,7 +15,7 @@ use super::binary::Batch;
 use super::{Ingest, Place};
 use crate::error::{Doing, Error, Result};
 use crate::id::CustomerId;
-use crate::raw::{Batch as _, Sql, raw, sql_query};
+use crate::raw::{RunSql as _, Sql, raw, sql_query};
 use crate::tenant::SET_CUSTOMER;
 
 /// What becomes of a row whose id, or other unique value, is there already.

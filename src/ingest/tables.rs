@@ -64,14 +64,6 @@ macro_rules! ingested {
         ingested!(@row $row, $table, $staging, ($($time)?), $($column)+);
 
         impl sealed::Row for $new {
-            fn given_id(&self) -> Option<Uuid> {
-                self.id
-            }
-
-            fn take_id(&mut self, id: Uuid) {
-                self.id = Some(id);
-            }
-
             fn put(&self, id: Uuid, now: DateTime<Utc>, batch: &mut Batch) -> Result<(), TooLong> {
                 batch.push(Self::COLUMNS.len(), |out| {
                     Field::<Of<schema::$table::id>>::put(&id, out)?;
@@ -90,14 +82,6 @@ macro_rules! ingested {
         }
 
         impl sealed::Row for $row {
-            fn given_id(&self) -> Option<Uuid> {
-                Some(self.id)
-            }
-
-            fn take_id(&mut self, id: Uuid) {
-                self.id = id;
-            }
-
             fn put(&self, id: Uuid, _now: DateTime<Utc>, batch: &mut Batch) -> Result<(), TooLong> {
                 batch.push(Self::COLUMNS.len(), |out| {
                     Field::<Of<schema::$table::id>>::put(&id, out)?;
@@ -125,6 +109,14 @@ macro_rules! ingested {
 
             fn id_of(&self, key: &[u8], now: DateTime<Utc>) -> Uuid {
                 ingested!(@id self, now, sample_id_of(key), row_id_of(key), $($time)?)
+            }
+
+            fn id(&self) -> Option<Uuid> {
+                Option::from(self.id)
+            }
+
+            fn set_id(&mut self, id: Uuid) {
+                self.id = From::from(id);
             }
         }
     };

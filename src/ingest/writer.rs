@@ -25,11 +25,11 @@ pub use super::send::{OnConflict, Through};
 use crate::connection::{self, Pool, Pooled};
 use crate::error::{Error, Result};
 use crate::id::CustomerId;
-use crate::raw::Batch as _;
+use crate::raw::RunSql as _;
 
 /// Rows in a chunk, unless told otherwise: some tenths of a second of the server's work, of which the wait for the disk
 /// at the end of each transaction is one hundredth.
-pub const ROWS_PER_CHUNK: usize = 25_000;
+const ROWS_PER_CHUNK: usize = 25_000;
 
 /// A chunk ends here too, so that large rows do not make large chunks. Rows of samples are 100 to 250 bytes.
 const BYTES_PER_CHUNK: usize = 6 << 20;
@@ -127,7 +127,8 @@ impl<'a, R: Ingest> BulkWriter<'a, R> {
         self
     }
 
-    /// Writes so many rows in a transaction, 1 to 100,000; fewer where the rows are large.
+    /// Writes so many rows in a transaction, 1 to 100,000, and 25,000 unless told otherwise; fewer where the rows are
+    /// large.
     #[must_use]
     pub fn rows_per_chunk(mut self, rows: usize) -> Self {
         self.rows_per_chunk = rows.clamp(1, 100_000);

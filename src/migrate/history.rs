@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::set::Migration;
 use crate::error::{Doing, Error, Result};
 use crate::layer;
-use crate::raw::{Batch, sql_query};
+use crate::raw::{RunSql, sql_query};
 
 /// Where Alembic keeps its revision.
 const ALEMBIC: &str = "alembic_version";

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::set::Migration;
 use crate::error::{Error, Result};
-use crate::raw::{Batch, Sql, raw, sql, sql_query};
+use crate::raw::{RunSql, Sql, raw, sql, sql_query};
 
 /// What a revert removes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

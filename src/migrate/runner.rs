@@ -13,7 +13,7 @@ use super::set::{Header, Migration, duration};
 use super::sql::{normalised, statements, texts, words};
 use super::{Direction, Event, Step};
 use crate::error::{Doing, Error, Result};
-use crate::raw::{Batch, Sql, raw, sql, sql_query};
+use crate::raw::{RunSql, Sql, raw, sql, sql_query};
 
 /// The first pause before a migration that met a lock is tried again; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::sql;
 use crate::error::{Error, Result};
-use crate::raw::Batch;
+use crate::raw::RunSql;
 
 /// The migrations in `migrations/`, ordered by version.
 pub const EMBEDDED: &[Migration] = include!(concat!(env!("OUT_DIR"), "/migrations.rs"));

@@ -23,7 +23,7 @@ use self::change::Place;
 use self::state::{Fact, Kind};
 use crate::error::{Doing, Error, Result};
 use crate::migrate;
-use crate::raw::{Batch, Sql, sql_query};
+use crate::raw::{RunSql, Sql, sql_query};
 use crate::text::without_controls;
 
 /// How often a run begins anew that met another one in another database of the cluster: roles are made for all.

@@ -13,7 +13,7 @@ use diesel::prelude::*;
 use diesel::sql_types::Bool;
 
 use crate::error::{Doing, Error, Result};
-use crate::raw::{Batch as _, raw, sql, sql_query};
+use crate::raw::{RunSql as _, raw, sql, sql_query};
 
 const KEY: &str = include_str!("lock_key.sql");
 const POLL: Duration = Duration::from_millis(50);

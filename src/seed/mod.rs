@@ -224,6 +224,11 @@ fn minutes_ago(at: DateTime<Utc>, minutes: i64) -> DateTime<Utc> {
     ago(at, TimeDelta::minutes(minutes))
 }
 
+/// Two decimals are what a meter shows.
+fn two_decimals(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
+}
+
 /// Runs the work in a transaction of its own and under the lock of the seeders.
 ///
 /// READ COMMITTED whatever the role's default: a seeder that waited for another must see that one's rows.

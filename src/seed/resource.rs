@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::rows::Rows;
-use super::{ago, ids, minutes_ago};
+use super::{ago, ids, minutes_ago, two_decimals};
 use crate::enums::{CustomerPlan, CustomerStatus, ResourceType, ScalingEventType, WorkflowStatus, WorkflowType};
 use crate::models::{NewCustomer, NewResourceMetric, NewScalingEvent, NewWorkflowExecution};
 
@@ -134,10 +134,6 @@ fn series() -> Vec<Series> {
 fn gpu_load(model: &str, memory_gb: u32, percent: f64) -> Value {
     let used = two_decimals(f64::from(memory_gb) * percent / 100.0);
     json!({"gpu_model": model, "gpu_memory_total_gb": memory_gb, "gpu_memory_used_gb": used})
-}
-
-fn two_decimals(value: f64) -> f64 {
-    (value * 100.0).round() / 100.0
 }
 
 fn resource_metrics(at: DateTime<Utc>) -> Vec<NewResourceMetric> {

@@ -25,7 +25,7 @@ use crate::enums::{
 };
 use crate::error::{Doing, Error, Result};
 use crate::migrate;
-use crate::raw::{Batch, sql, sql_query};
+use crate::raw::{RunSql, sql, sql_query};
 use crate::tenant;
 
 /// How long to wait for locks and for queries. UTC is for the schema's fifth version, whose times have no zone.
@@ -166,8 +166,11 @@ pub struct Resource {
     pub scaling_outcomes: Vec<ScalingOutcome>,
     /// The scaling event that began last.
     pub latest_scaling_event: Option<ScalingEvent>,
-    /// Utilisation over time of the twelve instances with most samples of it, by instance and resource type.
+    /// Utilisation over time of the twelve instances with most samples of it, those of equally many in the order of their
+    /// names; by instance and resource type.
     pub utilization: Vec<Utilization>,
+    /// How many instances have samples of utilisation, drawn or not.
+    pub utilization_instances: i64,
     /// The newest two hundred scaling events, the oldest first.
     pub scaling_timeline: Vec<ScalingEvent>,
 }

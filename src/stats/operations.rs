@@ -125,7 +125,7 @@ pub struct Table {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RowsAre {
-    /// The planner's estimate, as of the last vacuum or analyze.
+    /// The planner's estimate: as many rows a page as at the last vacuum or analyze, in the pages of today.
     Estimated,
     /// A count.
     Exact,
@@ -339,8 +339,6 @@ pub(super) fn tables(conn: &mut PgConnection, exact: bool) -> Result<Vec<Table>>
     struct Row {
         #[diesel(sql_type = Text)]
         name: String,
-        #[diesel(sql_type = Double)]
-        estimate: f64,
         #[diesel(sql_type = BigInt)]
         dead_rows: i64,
         #[diesel(sql_type = BigInt)]
@@ -362,12 +360,11 @@ pub(super) fn tables(conn: &mut PgConnection, exact: bool) -> Result<Vec<Table>>
         .doing("read the statistics of the tables")?;
     let table = |(layer, table): (Layer, &'static str)| {
         let row = rows.iter().find(|row| row.name == table)?;
-        let rows = estimated(row.estimate);
         Some(Table {
             layer,
             table,
-            rows,
-            rows_are: if rows.is_some() { RowsAre::Estimated } else { RowsAre::Unknown },
+            rows: None,
+            rows_are: RowsAre::Unknown,
             total_bytes: None,
             heap_bytes: None,
             index_bytes: None,
@@ -388,12 +385,6 @@ pub(super) fn tables(conn: &mut PgConnection, exact: bool) -> Result<Vec<Table>>
     Ok(tables)
 }
 
-/// PostgreSQL says -1 where it has no estimate.
-fn estimated(reltuples: f64) -> Option<i64> {
-    #[expect(clippy::cast_possible_truncation, reason = "a number of rows; `as` stops at the greatest")]
-    (reltuples >= 0.0).then_some(reltuples as i64)
-}
-
 #[derive(QueryableByName)]
 struct Size {
     #[diesel(sql_type = Text)]
@@ -404,6 +395,8 @@ struct Size {
     indexes: i64,
     #[diesel(sql_type = BigInt)]
     toast: i64,
+    #[diesel(sql_type = Nullable<Double>)]
+    estimate: Option<f64>,
 }
 
 /// All tables in one query; one by one where somebody holds one of them.
@@ -435,6 +428,11 @@ impl Table {
         self.heap_bytes = Some(size.total - size.indexes - size.toast);
         self.index_bytes = Some(size.indexes);
         self.toast_bytes = Some(size.toast);
+        if let Some(estimate) = size.estimate {
+            #[expect(clippy::cast_possible_truncation, reason = "a number of rows; `as` stops at the greatest")]
+            let rows = estimate as i64;
+            (self.rows, self.rows_are) = (Some(rows), RowsAre::Estimated);
+        }
     }
 
     /// A table that somebody holds is not waited for a second time.

@@ -30,13 +30,14 @@ span AS MATERIALIZED (
     SELECT min(first) AS origin, greatest(interval '1 minute', (max(last) - min(first)) / 96) AS width
     FROM figure
 ),
--- The instances with most samples of utilisation. Only their lines are drawn, so only they are read again.
+-- The instances with most samples of utilisation. Only their lines are drawn, so only they are read again. Of equally
+-- many the first by name, in every database the same.
 drawn AS MATERIALIZED (
     SELECT instance_id
     FROM figure
     WHERE is_utilization
     GROUP BY instance_id
-    ORDER BY sum(samples) DESC, instance_id
+    ORDER BY sum(samples) DESC, instance_id COLLATE "C"
     LIMIT 12
 ),
 average AS MATERIALIZED (
@@ -119,6 +120,7 @@ SELECT jsonb_build_object(
             GROUP BY a.instance_id, a.resource_type
         ) AS f
     ),
+    'utilization_instances', (SELECT count(DISTINCT instance_id) FROM figure WHERE is_utilization),
     'scaling_timeline', (
         SELECT coalesce(jsonb_agg(to_jsonb(f) - 'id' ORDER BY f.executed_at, f.id), '[]')
         FROM (

@@ -2,7 +2,6 @@
 -- $1: names of tables.
 SELECT
     c.relname::text AS name,
-    c.reltuples::float8 AS estimate,
     coalesce(s.n_dead_tup, 0) AS dead_rows,
     coalesce(s.seq_scan, 0) AS seq_scans,
     coalesce(s.idx_scan, 0) AS index_scans,

@@ -220,7 +220,7 @@ impl Values<'_, '_> {
 }
 
 /// A row that is made of the fields of a file.
-pub(super) trait Record: Ingest + Ranges {
+pub(super) trait FromFields: Ingest + Ranges {
     /// Its columns, in their order.
     const LISTED: &'static [Column];
 
@@ -245,7 +245,7 @@ fn no_label(text: &str, type_name: &str, labels: &[&str]) -> String {
 
 macro_rules! record {
     ($row:ident { $($column:ident: $kind:expr, $presence:ident $(($default:expr))?;)+ }) => {
-        impl Record for $row {
+        impl FromFields for $row {
             const LISTED: &'static [Column] = &[
                 $(Column { name: stringify!($column), kind: $kind, presence: Presence::$presence },)+
             ];

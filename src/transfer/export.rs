@@ -19,7 +19,7 @@ use super::columns::{Column, Kind, Table};
 use super::records::Format;
 use crate::error::{Doing, Error, Result};
 use crate::id::CustomerId;
-use crate::raw::{Batch as _, Sql, raw, sql_query};
+use crate::raw::{RunSql as _, Sql, raw, sql_query};
 use crate::tenant;
 
 /// Rows that the server gets ready at a time. They are not all in memory here.

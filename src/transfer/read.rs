@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::columns::{Problem, Record, Table, Values};
+use super::columns::{FromFields, Problem, Table, Values};
 use super::mapping::{Mapping, Plan};
 use super::names::Names;
 use super::records::{self, Fields, Format, Opened, Records};
@@ -50,7 +50,7 @@ impl<R: sealed::FromFile> FromFile for R {}
 pub(super) mod sealed {
     /// What [`super::FromFile`] needs, which nobody outside can name.
     #[expect(private_bounds, reason = "nobody outside can implement it")]
-    pub trait FromFile: super::Record {
+    pub trait FromFile: super::FromFields {
         const OF: super::Table;
     }
 }

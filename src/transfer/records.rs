@@ -176,9 +176,10 @@ pub(super) struct Records<'a> {
 }
 
 /// Where in a CSV record a byte stands.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum State {
     /// Before the first byte of a field.
+    #[default]
     Start,
     Plain,
     Quoted,
@@ -218,68 +219,46 @@ impl<'a> Records<'a> {
     fn read_csv(&mut self) -> io::Result<Option<Option<String>>> {
         self.raw.clear();
         self.fields.clear();
-        let mut scan = Scan { state: State::Start, start: 0, has_quotes_inside: false, length: 0, problem: None };
-        let mut is_too_long = false;
-        let mut saw_anything = false;
-        loop {
-            let buffer = match self.text.fill_buf() {
-                Ok(buffer) => buffer,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(error),
-            };
-            if buffer.is_empty() {
-                break;
-            }
-            saw_anything = true;
-            if self.after_return {
-                self.after_return = false;
-                if buffer.first() == Some(&b'\n') {
-                    self.text.consume(1);
-                    saw_anything = false;
-                    continue;
-                }
-            }
-            let mut end = None;
-            for (at, &byte) in buffer.iter().enumerate() {
-                if is_too_long {
-                    // Where the next record begins can only be guessed: on the next line.
-                    self.next_line += u64::from(byte == b'\n');
-                    if byte == b'\n' {
-                        end = Some(at);
-                        break;
-                    }
-                    continue;
-                }
-                if scan.is_end(byte) {
-                    self.next_line += 1;
-                    self.after_return = byte == b'\r';
-                    end = Some(at);
-                    break;
-                }
-                self.next_line += u64::from(byte == b'\n');
-                scan.take(byte, &mut self.fields);
-                is_too_long = scan.length > LONGEST;
-            }
-            let used = end.unwrap_or(buffer.len());
-            if is_too_long {
-                let room = KEPT_OF_TOO_LONG.saturating_sub(self.raw.len());
-                self.raw.extend_from_slice(buffer.get(..used.min(room)).unwrap_or_default());
-                self.raw.truncate(KEPT_OF_TOO_LONG);
-            } else {
-                self.raw.extend_from_slice(buffer.get(..used).unwrap_or_default());
-            }
-            self.text.consume(used + usize::from(end.is_some()));
-            if end.is_some() {
-                break;
-            }
-        }
-        if !saw_anything {
+        let mut scan = Scan::default();
+        while self.read_csv_on(&mut scan)? {}
+        if !scan.is_begun {
             return Ok(None);
         }
-        if is_too_long {
+        if scan.is_too_long() {
             return Ok(Some(Some(too_long())));
         }
         Ok(Some(scan.finish(&mut self.fields)))
+    }
+
+    /// Takes what the buffer has of a record; whether the record may go on behind it.
+    fn read_csv_on(&mut self, scan: &mut Scan) -> io::Result<bool> {
+        let buffer = match self.text.fill_buf() {
+            Ok([]) => return Ok(false),
+            Ok(buffer) => buffer,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(true),
+            Err(error) => return Err(error),
+        };
+        if std::mem::take(&mut self.after_return) && buffer.starts_with(b"\n") {
+            self.text.consume(1);
+            return Ok(true);
+        }
+        scan.is_begun = true;
+        let end = buffer.iter().position(|&byte| {
+            let is_end = scan.is_end(byte);
+            self.next_line += u64::from(is_end || byte == b'\n');
+            if !is_end {
+                scan.take(byte, &mut self.fields);
+            }
+            is_end
+        });
+        self.after_return = end.is_some_and(|at| buffer[at] == b'\r');
+        let used = end.unwrap_or(buffer.len());
+        self.raw.extend_from_slice(&buffer[..used]);
+        if scan.is_too_long() {
+            self.raw.truncate(KEPT_OF_TOO_LONG);
+        }
+        self.text.consume(used + usize::from(end.is_some()));
+        Ok(end.is_none())
     }
 
     fn next_json(&mut self) -> io::Result<Option<Record<'_>>> {
@@ -316,7 +295,10 @@ impl<'a> Records<'a> {
 }
 
 /// The way through one CSV record, byte by byte.
+#[derive(Default)]
 struct Scan {
+    /// There is something of the record.
+    is_begun: bool,
     state: State,
     /// Where the field began, behind its quote if it has one.
     start: usize,
@@ -328,10 +310,21 @@ struct Scan {
 
 impl Scan {
     fn is_end(&self, byte: u8) -> bool {
+        if self.is_too_long() {
+            // Where the next record begins can only be guessed: on the next line.
+            return byte == b'\n';
+        }
         self.state != State::Quoted && (byte == b'\n' || byte == b'\r')
     }
 
+    const fn is_too_long(&self) -> bool {
+        self.length > LONGEST
+    }
+
     fn take(&mut self, byte: u8, fields: &mut Vec<Field>) {
+        if self.is_too_long() {
+            return;
+        }
         let at = self.length;
         self.length += 1;
         self.state = match (self.state, byte) {

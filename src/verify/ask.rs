@@ -13,7 +13,7 @@ use diesel::sql_types::Text;
 use super::catalog::{Entry, Kind};
 use crate::error::{Doing, Result};
 use crate::layer;
-use crate::raw::{Batch, raw, sql_query};
+use crate::raw::{RunSql, raw, sql_query};
 use crate::tenant;
 
 /// An answer, or why there is none.

@@ -24,7 +24,7 @@ use serde_json::Value;
 
 use self::ask::Asker;
 use self::catalog::Entry;
-use crate::error::{Doing, Result};
+use crate::error::{Doing, Result, plural};
 use crate::layer::{self, Layer};
 use crate::migrate::{self, Status};
 use crate::raw::sql;
@@ -70,6 +70,10 @@ pub struct Report {
     pub database: String,
     /// Name of the newest applied migration that this code knows; `None` when there is none.
     pub head: Option<String>,
+    /// Names of the migrations that are not applied yet.
+    pub pending: Vec<String>,
+    /// Applied migrations that this code does not know.
+    pub unknown: Vec<String>,
     /// The checks: those of the whole database first, then layer by layer.
     pub checks: Vec<Check>,
     /// How many checks passed.
@@ -91,13 +95,48 @@ impl Report {
         self.checks.iter().find(|check| check.id == id)
     }
 
-    fn new(database: String, head: Option<String>, mut checks: Vec<Check>) -> Self {
+    /// Whether nothing was looked at but the migrations, because these are pending or unknown.
+    pub fn is_of_migrations_only(&self) -> bool {
+        self.failed == 1 && self.passed == 0 && !(self.pending.is_empty() && self.unknown.is_empty())
+    }
+
+    /// What came of it, in a line for people.
+    pub fn verdict(&self) -> String {
+        let skipped = match self.skipped {
+            0 => String::new(),
+            1 => ", 1 was skipped".to_owned(),
+            skipped => format!(", {skipped} were skipped"),
+        };
+        if self.is_of_migrations_only() {
+            let obstacle = match self.unknown.len() {
+                0 => format!("the schema is {} behind", plural(self.pending.len(), "migration")),
+                unknown => format!("the schema is {} ahead of this code", plural(unknown, "migration")),
+            };
+            return format!("{obstacle}; {} checks were skipped", self.skipped);
+        }
+        match self.failed {
+            0 if self.skipped == 0 => format!("all {} checks passed", self.checks.len()),
+            0 => format!("{} passed{skipped}", plural(self.passed, "check")),
+            failed => format!("{failed} of {} checks failed{skipped}", self.checks.len()),
+        }
+    }
+
+    fn new(database: String, status: &Status, mut checks: Vec<Check>) -> Self {
         checks.sort_by_key(|check| check.layer);
         let count = |is: fn(&Outcome) -> bool| checks.iter().filter(|check| is(&check.outcome)).count();
         let passed = count(|outcome| *outcome == Outcome::Passed);
         let failed = count(|outcome| *outcome == Outcome::Failed);
         let skipped = count(|outcome| matches!(outcome, Outcome::Skipped { .. }));
-        Self { database, head, checks, passed, failed, skipped }
+        Self {
+            database,
+            head: status.head(),
+            pending: status.pending.iter().map(|pending| pending.name.clone()).collect(),
+            unknown: status.unknown.iter().map(|unknown| unknown.label().to_owned()).collect(),
+            checks,
+            passed,
+            failed,
+            skipped,
+        }
     }
 }
 
@@ -175,15 +214,21 @@ pub struct Finding {
     /// others from it. Statements are separated by a semicolon. Read it before you run it: on a large table it may
     /// take long and hold a lock.
     pub mend: Option<String>,
+    /// Whether `mend` leaves this as it is, and only prevents more of it: the constraint that would hold a rule.
+    pub prevents: bool,
 }
 
 impl Finding {
     fn new(object: impl Into<String>, problem: impl Into<String>) -> Self {
-        Self { object: object.into(), problem: problem.into(), mend: None }
+        Self { object: object.into(), problem: problem.into(), mend: None, prevents: false }
     }
 
     fn mend(self, mend: Option<String>) -> Self {
         Self { mend, ..self }
+    }
+
+    fn prevent(self, mend: Option<String>) -> Self {
+        Self { prevents: mend.is_some(), mend, ..self }
     }
 }
 
@@ -207,20 +252,20 @@ pub fn run(conn: &mut PgConnection, options: &Options) -> Result<Report> {
         probes::refuse_read_only(conn)?;
     }
     let looked = conn.build_transaction().read_only().repeatable_read().run(|conn| look(conn, options))?;
-    let Looked { database, head, standing, mut checks } = looked;
+    let Looked { database, status, standing, mut checks } = looked;
     if options.probes {
         checks.extend(match standing {
             Standing::Current => probes::run(conn, options.limit)?,
             _ => probes::skipped(standing.reason()),
         });
     }
-    Ok(Report::new(database, head, checks))
+    Ok(Report::new(database, &status, checks))
 }
 
 /// What there is to say without writing.
 struct Looked {
     database: String,
-    head: Option<String>,
+    status: Status,
     standing: Standing,
     checks: Vec<Check>,
 }
@@ -252,7 +297,7 @@ fn look(conn: &mut PgConnection, options: &Options) -> Result<Looked> {
             checks.extend(rules::skipped(standing.reason()));
         }
     }
-    Ok(Looked { database, head: status.head(), standing, checks })
+    Ok(Looked { database, status, standing, checks })
 }
 
 /// How the database stands to the migrations of this code.

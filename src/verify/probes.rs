@@ -18,7 +18,7 @@ use super::{Check, Finding, ask};
 use crate::enums;
 use crate::error::{Doing, Error, Result};
 use crate::layer;
-use crate::raw::{Batch, Sql, raw, sql, sql_query};
+use crate::raw::{RunSql, Sql, raw, sql, sql_query};
 
 /// A way to behave.
 struct Probe {

@@ -437,7 +437,7 @@ fn findings(rule: &Rule, broken: &Broken) -> Vec<Finding> {
     let more =
         (more > 0).then(|| Finding::new(&broken.table_name, format!("{} more: {}", plural(more, "row"), rule.problem)));
     let mend = rule.proposals().find(|proposal| proposal.concerns == broken.table_name).map(|p| p.to_statement());
-    shown.chain(more).map(|finding| finding.mend(mend.clone())).collect()
+    shown.chain(more).map(|finding| finding.prevent(mend.clone())).collect()
 }
 
 /// A constraint that would hold a rule.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::{Command, Stdio};
 
 use diesel::connection::SimpleConnection;
@@ -55,9 +56,27 @@ fn a_format_that_a_command_does_not_take_is_a_usage_error_that_lists_its_own() {
 fn verify_takes_junit_and_no_other_commands_format() {
     for format in ["csv", "prometheus", "html"] {
         let run = Dbctl::new().run(&format!("verify --format {format}"));
-        assert_fails(&run, 2, &format!("verify has no format '{format}'"), "pass --format table or json or junit");
+        assert_fails(&run, 2, &format!("verify has no format '{format}'"), "pass --format table, json or junit");
     }
     assert_fails(&Dbctl::new().run("stats --format junit"), 2, "stats has no format 'junit'", "pass --format table");
+}
+
+#[test]
+fn a_result_that_cannot_be_printed_is_exit_2_and_says_where_it_was_to_go() {
+    let db = TestDb::migrated();
+    for command in ["verify", "stats", "stats --format csv", "migrate status --format json"] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut arguments: Vec<_> = command.split(' ').collect();
+        let url = db.url();
+        arguments.extend(["--database-url", &url]);
+        let output = Command::new(env!("CARGO_BIN_EXE_optiinfra-dbctl")).args(arguments).stdout(full).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{command}: {said}");
+        assert!(
+            said.starts_with("error: cannot write to stdout\n  because No space left on device"),
+            "{command}: {said}"
+        );
+    }
 }
 
 #[test]
@@ -262,6 +281,46 @@ fn verify_is_clean_on_a_seeded_database_and_exit_1_with_findings() {
     assert!(drifted.stdout.contains("idx_event_type"), "{drifted:#?}");
 }
 
+#[test]
+fn a_section_is_shown_alone_as_a_table_too() {
+    let db = TestDb::migrated();
+    assert_eq!(Dbctl::on(&db).run("seed --all --at 2025-10-20T12:00:00Z").code, Some(0));
+    let of = |section: &str| {
+        let run = Dbctl::on(&db).run(&format!("stats --section {section}"));
+        assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""), "{run:#?}");
+        run.stdout
+    };
+    let titles =
+        |text: &str| text.split("\n\n").map(|table| table.lines().next().unwrap().to_owned()).collect::<Vec<_>>();
+    assert_eq!(titles(&of("quality")), ["quality by model"]);
+    assert_eq!(titles(&of("utilization")), ["resource metrics by instance"]);
+    assert_eq!(titles(&of("tables"))[1..], ["upkeep"]);
+    assert!(of("indexes").contains("idx_event_type"), "which the whole report leaves out");
+    assert_eq!(of("invalid_indexes"), "invalid_indexes: nothing to show\n");
+    let young = of("unused_indexes");
+    assert!(young.starts_with("unused_indexes: skipped: the statistics are 0.0 days old"), "{young}");
+
+    let sections = Dbctl::on(&db).run("stats --section nothing").stderr;
+    let sections = sections.split("[possible values: ").nth(1).unwrap().split(']').next().unwrap();
+    let refused: Vec<_> = sections.split(", ").filter(|section| has_no_table(&db, section)).collect();
+    assert_eq!(refused, ["database", "scaling_timeline", "quality_over_time", "regression_timeline"]);
+    let run = Dbctl::on(&db).run("stats --section tables --format json");
+    assert_fails(&run, 2, "--section is for tables and csv", "pass --format table or csv");
+
+    let mut holder = db.conn();
+    holder.batch_execute("BEGIN; LOCK TABLE quality_metrics IN ACCESS EXCLUSIVE MODE").unwrap();
+    let locked = of("quality");
+    assert!(locked.contains("application   skipped   locked by another session"), "{locked}");
+}
+
+/// Whether a section of the statistics has no table, and says so.
+fn has_no_table(db: &TestDb, section: &str) -> bool {
+    let run = Dbctl::on(db).run(&format!("stats --section {section}"));
+    let is_refused = run.stderr.contains(&format!("no table shows {section}"));
+    assert_eq!(run.code, Some(if is_refused { 2 } else { 0 }), "{run:#?}");
+    is_refused
+}
+
 /// The value of a line of Prometheus' text format, by the whole name with its labels.
 fn series(text: &str, name: &str) -> Option<f64> {
     text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
@@ -307,7 +366,6 @@ fn every_format_of_stats_tells_the_same_figures() {
     let section = Dbctl::on(&db).run("stats --format csv --section redundant_indexes").stdout;
     assert_eq!(section.lines().count(), redundant + 1);
     assert!(section.starts_with("table,index,by,bytes,how\n"), "{section}");
-    assert_eq!(Dbctl::on(&db).run("stats --section tables").code, Some(2));
     assert!(Dbctl::on(&db).run("stats --section nothing").stderr.contains("redundant_indexes"));
     for line in Dbctl::on(&db).run("stats --format csv --section utilization").stdout.lines().skip(1) {
         assert_eq!(line.split(',').count(), 4, "{line}");
@@ -380,6 +438,30 @@ fn a_database_that_is_down_is_a_metric_too() {
 }
 
 #[test]
+fn whatever_keeps_the_figures_away_no_file_says_that_all_is_well() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("s.prom");
+    let left_by = |dbctl: Dbctl, arguments: &str| {
+        fs::write(&file, "optiinfra_db_up 1\n").unwrap();
+        let run = dbctl.run(&format!("stats --format prometheus --output {} {arguments}", file.display()));
+        assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{run:#?}");
+        fs::read_to_string(&file).unwrap()
+    };
+    let up = |text: &str| series(text, "optiinfra_db_up");
+
+    let db = TestDb::empty();
+    let without_schema = left_by(Dbctl::on(&db), "");
+    assert_promtool_agrees(&without_schema);
+    assert_eq!(up(&without_schema), Some(1.0), "it was reached");
+    assert_eq!(series(&without_schema, "optiinfra_db_migrations_applied"), Some(0.0));
+    assert_eq!(series(&without_schema, "optiinfra_db_migrations_pending"), Some(EMBEDDED.len() as f64));
+
+    let db = db.migrate();
+    assert_eq!(up(&left_by(Dbctl::on(&db), "--customer nobody")), Some(0.0));
+    assert_eq!(up(&left_by(Dbctl::new(), "")), Some(0.0), "no database is named");
+}
+
+#[test]
 fn no_format_of_stats_holds_an_escape_or_minds_a_reader_that_goes_away() {
     let db = TestDb::migrated();
     assert_eq!(Dbctl::on(&db).run("seed --all").code, Some(0));
@@ -425,7 +507,13 @@ fn watching_appends_to_a_pipe_until_a_signal_ends_it() {
         child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
         assert_eq!((child.wait().unwrap().code(), stderr.as_str()), (Some(code), ""));
     }
-    assert_eq!(Dbctl::on(&db).run("stats --watch 0").code, Some(2));
+    let hasty = Dbctl::on(&db).run("stats --watch 0");
+    assert!(hasty.code == Some(2) && hasty.stderr.contains("must be at least 0.1 seconds"), "{hasty:#?}");
+    let mut child = Dbctl::on(&db).spawn("stats --watch");
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "how it is doing", "what changes is shown first");
+    kill(nix::unistd::Pid::from_raw(child.id().try_into().unwrap()), Signal::SIGINT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
     assert!(Dbctl::on(&db).run("stats --watch --format html").stderr.contains("pass --output FILE"));
 }
 
@@ -547,4 +635,125 @@ fn an_edited_migration_is_shown_refused_and_repaired() {
     let repaired = Dbctl::on(&db).run("migrate repair --reason tested --format json").json();
     assert_eq!(repaired["repaired"][0]["was"], "edited");
     assert_eq!(Dbctl::on(&db).run("migrate status --check").code, Some(0));
+}
+
+#[test]
+fn a_url_with_a_password_is_not_repeated_wherever_it_stands() {
+    let db = TestDb::migrated();
+    let url = format!("postgresql://u:{PASSWORD}@h/d");
+    let keywords = format!("host=h password={PASSWORD}");
+    let customer = format!("customer={url}");
+    let arguments: [&[&str]; 8] = [
+        &["import", "events", &url],
+        &["import", "events", &keywords],
+        &["import", "events", "-", "--set", &customer],
+        &["import", "events", "-", "--rejects", &url],
+        &["export", "events", "--output", &url],
+        &["export", "events", "--customer", &keywords],
+        &["stats", "--output", &url],
+        &["migrate", "--to", &url],
+    ];
+    for arguments in arguments {
+        let run = Dbctl::on(&db).run_with(arguments);
+        assert_fails(&run, 2, "an argument looks like a database URL", "--database-url");
+        assert!(!run.stderr.contains(&PASSWORD[..4]), "{run:#?}");
+    }
+    let spoken_of = Dbctl::on(&db).run_with(&["migrate", "repair", "--reason", "see https://example.com/password"]);
+    assert_eq!(spoken_of.code, Some(0), "{spoken_of:#?}");
+    assert!(spoken_of.stdout.starts_with("nothing to repair"), "{spoken_of:#?}");
+}
+
+#[test]
+fn a_variable_that_is_neither_a_yes_nor_a_no_decides_nothing() {
+    for value in ["2", "postgresql://u@h/d", "maybe"] {
+        for name in ["OPTIINFRA_LOCAL", "OPTIINFRA_REQUIRE_TLS"] {
+            let run = on("postgresql://u@127.0.0.1:1/d").env(name, value).run("stats");
+            assert_fails(&run, 2, &format!("{name} is neither 1 nor 0"), &format!("set {name}=1"));
+        }
+    }
+    for no in ["0", "no", "False", "off", ""] {
+        assert_fails(&Dbctl::new().env("OPTIINFRA_LOCAL", no).run("stats"), 2, "no database is named", "--local");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_number_or_a_time_is_said_in_words() {
+    for (arguments, said) in [
+        ("migrate revert --steps 0", "must be a whole number from 1 to 1000"),
+        ("migrate redo --steps -1", "must be a whole number from 1 to 1000"),
+        ("migrate --lock-wait -1", "must be a number of seconds, 0 or more"),
+        ("migrate --lock-wait soon", "must be a number of seconds, 0 or more"),
+        ("seed fleet --hours 65536", "must be a whole number from 1 to 65535"),
+        ("seed fleet --interval 0", "must be a whole number from 1 to 65535"),
+        ("import events - --connections 65", "must be a whole number from 1 to 64"),
+        ("seed --all --at 2025-10-20", "not a time such as 2025-10-20T12:00:00Z"),
+        ("stats --since yesterday", "not a time such as 2025-10-20T12:00:00Z, nor a duration such as 24h or 7d"),
+    ] {
+        let run = Dbctl::new().run(arguments);
+        assert_eq!(run.code, Some(2), "{run:#?}");
+        assert!(run.stderr.contains(said), "{arguments}: {run:#?}");
+    }
+}
+
+#[test]
+fn what_would_happen_is_named_where_nobody_confirms_it() {
+    let db = TestDb::migrated();
+    let refused = |arguments: &str, what: &str| {
+        let run = Dbctl::on(&db).run(arguments);
+        assert_eq!(run.code, Some(2), "{run:#?}");
+        assert!(run.stderr.contains(&format!("refused to {what} without confirmation")), "{run:#?}");
+        assert!(run.stderr.contains("hint: pass --yes"), "{run:#?}");
+    };
+    refused("migrate redo", "revert and re-apply 1 migration, which loses no data");
+    refused("migrate revert --steps 2", "revert 2 migrations, which loses no data");
+    assert_eq!(Dbctl::on(&db).run("seed --all").code, Some(0));
+    refused("migrate revert --all", &format!("revert {} migrations and lose this data", EMBEDDED.len()));
+    refused("seed --remove core agent_state workflow_history resource application", "remove 524 rows of the seed");
+    let late = Dbctl::on(&db).run("seed --all --at 2025-10-20T12:00:00Z");
+    assert!(late.stderr.contains("--reset gives them others"), "{late:#?}");
+}
+
+#[test]
+fn a_layer_has_to_be_named() {
+    for arguments in ["seed", "seed --plan", "seed --remove --yes"] {
+        assert_fails(&on("postgresql://u@127.0.0.1:1/d").run(arguments), 2, "no layer is named", "--all");
+    }
+    assert!(Dbctl::new().run("help seed").stdout.contains("agent_state"));
+}
+
+#[test]
+fn a_log_of_what_is_done_names_the_database() {
+    let db = TestDb::migrated();
+    let run = Dbctl::on(&db).run("-v migrate status");
+    assert_eq!(run.code, Some(0));
+    assert!(run.stderr.contains("connected database=postgresql://"), "{run:#?}");
+    assert_eq!(Dbctl::on(&db).run("migrate status").stderr, "");
+}
+
+#[test]
+fn an_output_that_is_no_regular_file_is_written_to_and_not_replaced() {
+    let db = TestDb::migrated();
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let to = |name: &str| format!("export events --output {}", at(name).display());
+
+    nix::unistd::mkfifo(&at("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let writing = Dbctl::on(&db).spawn(&to("pipe"));
+    assert!(fs::read_to_string(at("pipe")).unwrap().starts_with("id,"));
+    assert_eq!(Run::of(writing).code, Some(0));
+
+    fs::write(at("private"), "old").unwrap();
+    fs::set_permissions(at("private"), fs::Permissions::from_mode(0o600)).unwrap();
+    symlink(at("private"), at("link")).unwrap();
+    assert_eq!(Dbctl::on(&db).run(&to("link")).code, Some(0));
+    assert!(at("link").is_symlink() && fs::read_to_string(at("private")).unwrap().starts_with("id,"));
+    assert_eq!(fs::metadata(at("private")).unwrap().permissions().mode() & 0o777, 0o600);
+
+    fs::create_dir(at("folder")).unwrap();
+    let refused = Dbctl::on(&db).run(&to("folder"));
+    assert_fails(&refused, 2, &format!("cannot write {}", at("folder").display()), "is a directory");
+    let names = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<_> = names.collect();
+    names.sort();
+    assert_eq!(names, ["folder", "link", "pipe", "private"], "nothing is left behind");
 }

@@ -35,19 +35,64 @@ fn the_page_needs_nothing_but_itself() {
 }
 
 #[test]
+fn each_table_has_its_size_in_figures_and_a_wide_one_can_be_scrolled() {
+    let page = page(&seeded(), "");
+    let chart = page.split("<h2>Size of the tables</h2>").nth(1).unwrap().split("</section>").next().unwrap();
+    let figures = chart.lines().filter(|line| line.ends_with(" KiB") && line.starts_with(|c: char| c.is_numeric()));
+    assert_eq!(figures.count(), 2 * 18, "for a wide and for a narrow screen");
+    let scrolling = page.matches("class=\"scroll\" tabindex=\"0\" role=\"region\"").count();
+    assert_eq!(scrolling, page.matches("<table>").count());
+    assert!(page.contains("background-attachment: local"), "a shadow where there is more to the side");
+}
+
+#[test]
 fn the_verdict_of_verify_comes_first() {
     let db = seeded();
     let clean = page(&db, "");
-    assert!(clean.find("All checks passed").unwrap() < clean.find("<h2>").unwrap());
+    assert!(clean.contains("class=\"verdict good\"") && !clean.contains("<details>"));
+    assert!(clean.find("checks passed</strong>").unwrap() < clean.find("<h2>").unwrap());
     db.conn().batch_execute("DROP INDEX idx_event_type").unwrap();
     let drifted = page(&db, "");
-    assert!(drifted.contains("class=\"verdict bad\"") && drifted.contains("idx_event_type"));
+    assert!(drifted.contains("class=\"verdict bad\"") && drifted.contains(" checks failed</strong>"));
+    assert!(drifted.contains("idx_event_type") && !drifted.contains("<details>"));
     let mut holder = db.conn();
     holder.batch_execute("BEGIN; LOCK TABLE quality_metrics IN ACCESS EXCLUSIVE MODE").unwrap();
     let locked = page(&db, "");
     assert!(
         locked.contains("verify was skipped") && locked.contains("table quality_metrics: locked by another session")
     );
+}
+
+#[test]
+fn findings_stand_under_their_check_and_many_of_them_a_click_away() {
+    let db = seeded();
+    db.conn().batch_execute("DROP TABLE agent_capabilities").unwrap();
+    let page = page(&db, "");
+    let (at_a_glance, more) = page.split_once("<details>").unwrap();
+    let more = more.split("</details>").next().unwrap();
+    assert_eq!(at_a_glance.matches("<dd>").count(), 8);
+    let hidden = more.matches("<dd>").count();
+    assert!(hidden > 8 && more.contains(&format!("<summary>{hidden} more</summary>")), "{more}");
+    for part in [at_a_glance, more] {
+        let checks: Vec<_> = part.split("<dt>").skip(1).map(|rest| rest.split("</dt>").next().unwrap()).collect();
+        let mut once = checks.clone();
+        once.dedup();
+        assert_eq!(checks, once, "a check is named once");
+    }
+}
+
+#[test]
+fn a_check_that_was_skipped_is_not_one_that_passed() {
+    let db = seeded();
+    let reader = db.reader();
+    db.conn().batch_execute(&format!("REVOKE SELECT ON quality_baselines FROM {}", reader.name)).unwrap();
+    let run = Dbctl::new().env("DATABASE_URL", &db.url_as(&reader.name)).run("stats --format html");
+    let page = run.stdout;
+    let verdict = page.split("id=\"verdict\"").nth(1).unwrap().split("</div>").next().unwrap();
+    assert!(page.contains("class=\"verdict unknown\" id=\"verdict\"") && !verdict.contains("All "), "{verdict}");
+    assert!(verdict.contains("checks passed, ") && verdict.contains(" skipped</strong>"), "{verdict}");
+    let reason = "skipped</dt>\n<dd>this role may not SELECT from quality_baselines</dd>";
+    assert_eq!(verdict.matches(reason).count(), 1, "{verdict}");
 }
 
 #[test]
@@ -70,6 +115,9 @@ fn an_empty_database_and_a_part_of_one_have_a_page_too() {
     for said in ["No samples of utilisation.", "No scaling events.", "No judged answers.", "Size of the tables"] {
         assert!(empty.contains(said), "{said}");
     }
+    for dangling in ["average in percent", "0 events", "average overall score"] {
+        assert!(!empty.contains(dangling), "{dangling}");
+    }
     let db = seeded();
     let one = page(&db, "--since 2025-10-20T00:00:00Z");
     assert!(one.contains("since 20 Oct 2025, 00:00 UTC"));
@@ -87,7 +135,7 @@ fn a_browser_shows_the_page_and_says_nothing_on_its_console() {
         return;
     };
     for text in [
-        "All checks passed",
+        "checks passed</strong>",
         "Utilisation per instance",
         "i-0abc123def456 (gpu)",
         "utilisation, %",

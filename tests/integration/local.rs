@@ -168,6 +168,9 @@ fn the_local_commands_say_what_they_did() {
     let dbctl = || Dbctl::new().env("OPTIINFRA_LOCAL_DIR", &dir);
 
     assert_eq!(dbctl().run("local status --format json").json()["state"], "absent");
+    let nowhere = dbctl().run("local url");
+    assert_eq!((nowhere.code, nowhere.stdout.as_str()), (Some(2), ""), "{nowhere:#?}");
+    assert!(nowhere.stderr.contains("optiinfra-dbctl local start"), "{nowhere:#?}");
     let created = dbctl().run("--local migrate");
     assert_eq!(created.code, Some(0), "{created:#?}");
     assert!(created.stderr.contains("created a local cluster"), "{created:#?}");

@@ -20,7 +20,7 @@ use optiinfra_db::seed::{self, ids};
 use optiinfra_db::stats::operations::{Probe, Redundancy, RowsAre};
 use optiinfra_db::stats::{self, Options, Report};
 
-use crate::support::{TestDb, customer, limit, number};
+use crate::support::{Dbctl, TestDb, customer, explain, limit, number};
 
 fn at() -> DateTime<Utc> {
     "2025-10-20T12:00:00Z".parse().unwrap()
@@ -435,6 +435,47 @@ fn lines_over_time_are_those_of_the_samples() {
 }
 
 #[test]
+fn of_many_instances_twelve_have_a_line_and_the_report_says_of_how_many() {
+    let db = seeded();
+    assert_eq!(of_all(&db).resource.utilization_instances, 5);
+    // Twenty with one sample each, named so that a dictionary's order is not that of the bytes.
+    db.conn()
+        .batch_execute(
+            "INSERT INTO resource_metrics (agent_id, customer_id, instance_id, resource_type, metric_name, metric_value,
+                 unit, timestamp)
+             SELECT agent_id, customer_id, CASE WHEN n % 2 = 0 THEN 'a' ELSE 'B' END || lpad(n::text, 2, '0'), 'gpu',
+                 'utilization', 50, 'percent', '2025-10-20T12:00:00Z'
+             FROM generate_series(1, 20) AS n, (SELECT agent_id, customer_id FROM resource_metrics LIMIT 1) AS r",
+        )
+        .unwrap();
+    let resource = of_all(&db).resource;
+    assert_eq!(resource.utilization_instances, 25);
+    let drawn: Vec<_> = resource.utilization.iter().map(|line| line.instance_id.as_str()).collect();
+    assert_eq!(
+        drawn,
+        [
+            "B01",
+            "B03",
+            "B05",
+            "B07",
+            "B09",
+            "B11",
+            "B13",
+            "i-0abc123def456",
+            "i-0abc123def457",
+            "i-0abc123def458",
+            "i-0xyz789ghi012",
+            "i-techstart001",
+        ],
+        "those with most samples, then by name"
+    );
+    let table = Dbctl::on(&db).run("stats").stdout;
+    assert!(table.contains("utilisation over time of the 12 of 25 instances with most samples"), "{table}");
+    let page = Dbctl::on(&db).run("stats --format html").stdout;
+    assert!(page.contains("average in percent, the 12 of 25 instances with most samples, 20 October 2025"));
+}
+
+#[test]
 fn rows_are_the_planners_estimate_unless_counting_is_cheap_or_asked_for() {
     let db = seeded();
     db.conn().batch_execute("ANALYZE agents; DELETE FROM agents WHERE type = 'cost'").unwrap();
@@ -458,6 +499,35 @@ fn rows_are_the_planners_estimate_unless_counting_is_cheap_or_asked_for() {
         .unwrap();
     assert_eq!(of(false, "agent_configs"), (None, RowsAre::Unknown));
     assert_eq!(of(true, "agent_configs").1, RowsAre::Exact);
+}
+
+/// The rows that the server's plan for reading a table expects.
+fn planned(db: &TestDb, table: &str) -> i64 {
+    let plan = explain(&mut db.conn(), "", &format!("SELECT * FROM {table}"));
+    plan.split("rows=").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn an_estimate_is_the_planners_also_where_the_table_grew_since_the_last_analyze() {
+    let db = seeded();
+    let fill = "ALTER TABLE agent_metrics SET (autovacuum_enabled = false);
+        ANALYZE agent_metrics;
+        INSERT INTO agent_metrics (agent_id, metric_name, metric_type, metric_value)
+        SELECT (SELECT id FROM agents WHERE type = 'cost'), 'load', 'gauge', n FROM generate_series(1, 20000) AS n";
+    db.conn().batch_execute(fill).unwrap();
+    let of = |table: &str| {
+        let report = stats::run(&mut db.conn(), &Options::default()).unwrap();
+        let table = report.tables.into_iter().find(|found| found.table == table).unwrap();
+        (table.rows, table.rows_are)
+    };
+    let expected = planned(&db, "agent_metrics");
+    assert!(expected > 500, "it scales: {expected}");
+    assert_eq!(of("agent_metrics"), (Some(expected), RowsAre::Estimated));
+    // It was empty when it was looked at: no rows a page to go by. Small ones are counted.
+    db.conn().batch_execute("TRUNCATE agent_metrics; ANALYZE agent_metrics").unwrap();
+    assert_eq!(of("agent_metrics"), (Some(0), RowsAre::Estimated));
+    db.conn().batch_execute(fill.split_once("ANALYZE agent_metrics;").unwrap().1).unwrap();
+    assert_eq!(of("agent_metrics"), (None, RowsAre::Unknown));
 }
 
 #[test]

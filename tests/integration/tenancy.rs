@@ -662,10 +662,12 @@ fn a_pool_hands_out_connections_that_work_for_nobody() {
     let first = backend(&mut conn);
     work_for(&mut conn, &world.own.customer.id.to_string());
     assert_eq!(customers(&mut conn).unwrap(), [world.own.customer.id]);
+    conn.batch_execute("CREATE TEMPORARY TABLE kept AS SELECT * FROM customers").unwrap();
     drop(conn);
     let mut conn = pool.get().unwrap();
     assert_eq!(backend(&mut conn), first, "the same connection");
     assert_eq!(customers(&mut conn).unwrap(), NOBODY);
+    assert_eq!(number(&mut conn, "SELECT count(*) FROM pg_class WHERE relname = 'kept' AND relpersistence = 't'"), 0);
 
     // The connection string may name a customer: then that is whom every connection works for, also after another.
     let url = world

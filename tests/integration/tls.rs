@@ -135,7 +135,7 @@ fn a_plain_server_is_warned_of_once_and_refused_where_tls_is_required() {
     let warned = run(&plain, "");
     assert_eq!(warned.code, Some(0), "{warned:#?}");
     assert_eq!(warned.stderr.matches("warning").count(), 1, "{warned:#?}");
-    let said = format!("{WARNING}sslmode=prefer, the default, encrypts only when the other side likes");
+    let said = format!("{WARNING}sslmode=prefer, the default, does not insist on encryption");
     assert!(warned.stderr.starts_with(&said), "{warned:#?}");
     // Migrating looks for a pooler over a second connection.
     let migrated = Dbctl::new().env("DATABASE_URL", &plain).run("migrate");

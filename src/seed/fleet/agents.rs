@@ -2,13 +2,12 @@
 
 use serde_json::json;
 
-use super::load::two_decimals;
 use super::{Fleet, Turns};
 use crate::enums::MetricType;
 use crate::ingest::ids::sample_id_of;
 use crate::models::NewAgentMetric;
-use crate::seed::ids;
 use crate::seed::random::Random;
+use crate::seed::{ids, two_decimals};
 
 /// The stream that no customer has: theirs count from zero.
 const STREAM: u64 = u64::MAX >> 1;

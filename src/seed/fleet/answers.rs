@@ -7,13 +7,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::load::{Load, two_decimals};
+use super::load::Load;
 use super::{Fleet, Member, Turns};
 use crate::enums::{BaselineType, RegressionAction, RegressionSeverity, RegressionType};
 use crate::ingest::ids::sample_id_of;
 use crate::models::{NewQualityBaseline, NewQualityMetric, NewQualityRegression};
-use crate::seed::ids;
 use crate::seed::random::Random;
+use crate::seed::{ids, two_decimals};
 
 /// Name, version, quality and latency in milliseconds of a model at its best.
 const MODELS: [(&str, &str, f64, f64); 3] = [

@@ -8,13 +8,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::load::{Load, two_decimals};
+use super::load::Load;
 use super::{Fleet, Member, Turns};
 use crate::enums::{ResourceType, ScalingEventType};
 use crate::ingest::ids::sample_id_of;
 use crate::models::{NewResourceMetric, NewScalingEvent};
-use crate::seed::ids;
 use crate::seed::random::Random;
+use crate::seed::{ids, two_decimals};
 
 /// Percent above which instances are saturated, and below which they are too many.
 const SATURATED: f64 = 85.0;
