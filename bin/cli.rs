@@ -512,7 +512,8 @@ and its line, and need their time for it: recorded_at or created_at, by the file
 the same line of another file is taken for the same row. One bad row too many ends the writing, and what was committed
 stays.
 
-Exit codes: 0 when no more than --max-rejects rows were bad, 1 when more were, 2 when the file does not fit the table.";
+Exit codes: 0 when no more than --max-rejects rows were bad, 1 when more were, 2 when the file does not fit the table or
+cannot be read to its end, as with a quote that is not closed or a row of more than 16 MiB.";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum InputFormat {

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context as _, bail};
-use optiinfra_db::ingest;
 use optiinfra_db::transfer::import::{self, Options, Report, Watch};
 use optiinfra_db::transfer::read::{self, Reject};
 use optiinfra_db::transfer::{Format, Mapping};
+use optiinfra_db::{Error, ingest};
 
 use crate::cli::{Global, Import, InputFormat, OnConflict};
 use crate::exit::Exit;
@@ -35,13 +35,14 @@ pub fn run(args: &Import, global: &Global, out: &mut Output) -> anyhow::Result<E
     refuse_overwriting(&source, args)?;
     let rejects = args.rejects.as_deref().map(Rejects::create).transpose()?;
     let mut teller = Teller { meter: out.meter(source.length), bytes: Arc::clone(&source.bytes), rejects };
-    let report = import(args, source, global, out, &mut teller)?;
+    let report = import(args, source, global, out, &mut teller).map_err(|error| by_name(error, &args.file))?;
     let Teller { rejects, meter, .. } = teller;
     meter.done(report.read);
     // What became of the rows is told even where those that were not taken cannot be written down.
     let told = rejects.map_or(Ok(()), Rejects::finish);
-    out.result(&report, &tables(&report, args))?;
-    told?;
+    let kept = kept(if report.dry_run { 0 } else { report.written });
+    out.result(&report, &tables(&report, args)).with_context(|| format!("{kept}, and the report of it is not"))?;
+    told.with_context(|| format!("{kept}, and the rejected rows are not"))?;
     Ok(if report.accepted { Exit::Done } else { Exit::Findings })
 }
 
@@ -83,6 +84,18 @@ fn options(args: &Import, derive_ids: bool) -> Options {
     };
     let read = read::Options { format, mapping, derive_ids };
     Options { read, max_rejects: args.max_rejects, dry_run: args.dry_run }
+}
+
+/// Says of an input that cannot be read which one it is.
+fn by_name(error: anyhow::Error, path: &Path) -> anyhow::Error {
+    match error.downcast_ref() {
+        Some(broken @ Error::Input { written, source }) => Hinted {
+            message: format!("{}: {source}; {}", name_of(path), kept(*written)),
+            hint: broken.hint().unwrap_or_default(),
+        }
+        .into(),
+        _ => error,
+    }
 }
 
 /// What an error calls the input.
@@ -236,6 +249,15 @@ fn verdict(report: &Report) -> String {
             format!("{written} of {read} written, then stopped: {rejected} {bad}")
         }
         (false, _, _) => format!("nothing written: {rejected} of {read} {bad}"),
+    }
+}
+
+/// What stays of an import that ends with an error.
+fn kept(written: u64) -> String {
+    match written {
+        0 => "nothing is written".to_owned(),
+        1 => "1 row is written for good".to_owned(),
+        many => format!("{many} rows are written for good"),
     }
 }
 

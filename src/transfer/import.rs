@@ -187,7 +187,7 @@ impl<'w> Tally<'w> {
     }
 
     fn reject(&mut self, mut reject: Reject) -> Result<()> {
-        self.watch.rejected(&reject).map_err(|source| Error::Rejects { source })?;
+        self.watch.rejected(&reject).map_err(rejects_error)?;
         self.rejected += 1;
         if self.rejects.len() < REJECTS_IN_REPORT {
             reject.raw = Vec::new();
@@ -203,7 +203,7 @@ impl<'w> Tally<'w> {
             if self.read.is_multiple_of(ROWS_BETWEEN_WORDS) {
                 self.watch.read(self.read);
             }
-            match item.map_err(|source| Error::Input { source })? {
+            match item.map_err(read::input_error)? {
                 Ok(row) => return Ok(Some(row)),
                 Err(reject) => self.reject(reject)?,
             }
@@ -283,7 +283,7 @@ fn whole<R: FromFile>(
         if options.dry_run {
             return Err(Stop::DryRun);
         }
-        Ok(tally.watch.committing().map_err(|source| Error::Rejects { source })?)
+        Ok(tally.watch.committing().map_err(rejects_error)?)
     });
     match ended {
         Ok(()) | Err(Stop::DryRun) => {}
@@ -364,6 +364,19 @@ fn send<R: FromFile>(
     Ok(written)
 }
 
+fn rejects_error(source: io::Error) -> Error {
+    Error::Rejects { written: 0, source }
+}
+
+/// An error of the file, which does not know how many rows were committed before it.
+fn after(written: u64, error: Error) -> Error {
+    match error {
+        Error::Input { source, .. } => Error::Input { written, source },
+        Error::Rejects { source, .. } => Error::Rejects { written, source },
+        error => error,
+    }
+}
+
 /// What the server says of a row.
 fn refusal(source: &Diesel) -> (Option<String>, String) {
     let Diesel::DatabaseError(kind, info) = source else { return (None, source.to_string()) };
@@ -420,8 +433,10 @@ impl Chunks<'_> {
         let mut tally = tally.into_inner();
         match ended {
             Ok(report) => (written.written, written.skipped) = (report.written, report.skipped),
-            Err(Stop::Failed(error)) => return Err(error),
-            Err(Stop::TooManyRejects | Stop::DryRun) => tally.read_on(&mut reader)?,
+            Err(Stop::Failed(error)) => return Err(after(written.written, error)),
+            Err(Stop::TooManyRejects | Stop::DryRun) => {
+                tally.read_on(&mut reader).map_err(|error| after(written.written, error))?;
+            }
         }
         Ok(tally.report(R::OF, format, &written, options))
     }

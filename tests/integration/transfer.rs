@@ -209,7 +209,8 @@ fn every_way_to_be_bad_has_its_own_reason() {
         (b"a,b".to_vec(), "-", "has 2 fields, and 8 are expected"),
         ([b"\xff".as_slice(), with(0, "").as_bytes()].concat(), "agent_id", "is not UTF-8 from byte 1 on"),
         (format!("\"x\"y{good}").into(), "-", "something stands behind a closing quote"),
-        (format!("\"{good}").into(), "-", "a quote is not closed before the end of the file"),
+        // Two stray quotes, and the row between them.
+        (format!("\"{good}\n\"{good}").into(), "-", "(lines 17 to 18)"),
     ];
     let mut text = METRIC_HEADER.as_bytes().to_vec();
     for (line, _, _) in &cases {
@@ -319,7 +320,12 @@ fn a_file_that_does_not_fit_is_refused_before_its_first_row() {
             METRIC_HEADER.to_owned(),
             "NDJSON names its fields",
         ),
-        ("resource_metrics", "\"agent".to_owned(), "the header cannot be read"),
+        (
+            "resource_metrics",
+            "\"agent".to_owned(),
+            "/file.csv: a quote that opens on line 1 is not closed before the end of the file; nothing is written",
+        ),
+        ("resource_metrics", "\"agent\"x".to_owned(), "the header cannot be read"),
     ];
     for (arguments, header, words) in cases {
         let run = import(&db, arguments, &file(&header));
@@ -405,7 +411,7 @@ fn a_file_may_come_compressed_from_stdin_and_without_a_header() {
     let damaged = folder.write("damaged.csv.gz", &damaged[..damaged.len() - 6]);
     let run = import(&db, &format!("resource_metrics --no-header --columns {METRIC_HEADER}"), &damaged);
     assert_eq!((run.code, rows(&mut conn, "resource_metrics")), (Some(2), 3), "{run:#?}");
-    assert!(run.stderr.contains("the input cannot be read"), "{run:#?}");
+    assert!(run.stderr.contains("/damaged.csv.gz: the gzip data ends early; nothing is written\n"), "{run:#?}");
 
     for (name, text) in [("empty.csv", ""), ("blank.csv", "\n\n"), ("no-name-tells", "")] {
         let run = import(&db, "resource_metrics", &folder.write(name, text));
@@ -1197,6 +1203,44 @@ fn a_rejects_file_is_whole_or_none() {
     assert_eq!(mode & 0o400, 0o400);
     let nowhere = import(&db, "resource_metrics --rejects /nowhere/r.csv", &good);
     assert_eq!(nowhere.code, Some(2), "{nowhere:#?}");
+}
+
+#[test]
+fn a_quote_that_is_not_closed_is_no_bad_row_that_may_be_left_out() {
+    let (db, mut conn, agent, customer) = ground(AgentType::Resource);
+    let folder = Folder::new();
+    let file = folder.path("f.csv");
+    write_metrics(&file, &agent, &customer, 60_000);
+    let good = fs::read_to_string(&file).unwrap();
+    fs::write(&file, good.replacen(",i-50000,", ",\"i-50000,", 1)).unwrap();
+    let words =
+        format!("{}: a quote that opens on line 50002 is not closed before the end of the file", file.display());
+    let run = import(&db, "resource_metrics --max-rejects 10", &file);
+    assert_eq!((run.code, run.stdout.as_str(), rows(&mut conn, "resource_metrics")), (Some(2), "", 0), "{run:#?}");
+    assert!(run.stderr.contains(&format!("{words}; nothing is written\n")), "{run:#?}");
+
+    let run = import(&db, "resource_metrics --max-rejects 10 --on-conflict skip", &file);
+    let written = rows(&mut conn, "resource_metrics");
+    assert!(run.code == Some(2) && (1..=50_000).contains(&written), "{written}: {run:#?}");
+    assert!(run.stderr.contains(&format!("{words}; {written} rows are written for good\n")), "{run:#?}");
+    assert!(run.stderr.contains("--on-conflict skip"), "{run:#?}");
+    fs::write(&file, good).unwrap();
+    assert_eq!(import(&db, "resource_metrics --on-conflict skip", &file).json()["skipped"], json!(written));
+}
+
+#[test]
+fn an_import_whose_report_cannot_be_written_says_that_the_rows_are_in() {
+    let (db, mut conn, agent, customer) = ground(AgentType::Resource);
+    let folder = Folder::new();
+    let file = folder.write("f.csv", format!("{METRIC_HEADER}\n{}\n", metric(&agent, &customer, "i", "1")));
+    for (arguments, words) in [("--dry-run", "nothing is written"), ("", "1 row is written for good")] {
+        let command = format!("import resource_metrics {} {arguments}", file.display());
+        let run = Dbctl::on(&db).stdout(File::options().write(true).open("/dev/full").unwrap()).run(&command);
+        assert_eq!(run.code, Some(2), "{run:#?}");
+        assert!(run.stderr.contains(&format!("error: {words}, and the report of it is not")), "{run:#?}");
+        assert!(run.stderr.contains("stdout"), "{run:#?}");
+    }
+    assert_eq!(rows(&mut conn, "resource_metrics"), 1);
 }
 
 #[test]
