@@ -418,7 +418,7 @@ pub struct Stats {
     #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(csv::section_names()))]
     pub section: Option<String>,
 
-    /// Show it again every so many seconds, what changes first, until Ctrl-C: anew on a terminal, one after the other
+    /// Show it again every SECONDS seconds, what changes first, until Ctrl-C: anew on a terminal, one after the other
     /// elsewhere [default: 2].
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", value_parser = interval)]
     pub watch: Option<Duration>,

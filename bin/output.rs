@@ -233,7 +233,7 @@ impl Output {
         Progress { bar, quiet: self.quiet }
     }
 
-    /// Shows how far the reading of an input of so many bytes is: on a terminal as a bar, elsewhere a line for each
+    /// Shows how far the reading of an input of `length` bytes is: on a terminal as a bar, elsewhere a line for each
     /// tenth. Without a length there is nothing to be far in.
     pub fn meter(&self, length: Option<u64>) -> Meter {
         let bar = match length {
@@ -507,7 +507,7 @@ impl Progress {
 }
 
 impl Meter {
-    /// Says that so many bytes and rows were read, and that there is more.
+    /// Says that `bytes` bytes and `rows` rows were read, and that there is more.
     pub fn at(&mut self, bytes: u64, rows: u64) {
         // Bytes are read ahead of the rows in them: the last tenth is told when all is done.
         let tenths = self.length.map_or(0, |length| bytes.saturating_mul(10).checked_div(length).unwrap_or(0).min(9));

@@ -40,7 +40,7 @@ pub fn connect_directly(global: &Global, out: &mut Output, command: &str) -> any
     Ok(conn)
 }
 
-/// A pool of so many connections to that database. A signal does not end their sessions: see [`interrupt::cancellable`].
+/// A pool of `size` connections to that database. A signal does not end their sessions: see [`interrupt::cancellable`].
 pub fn pool(global: &Global, out: &mut Output, command: &str, size: u32) -> anyhow::Result<Pool> {
     Ok(connection::pool(&find(global, out)?, size, &application(command))?)
 }

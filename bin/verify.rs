@@ -110,7 +110,7 @@ fn findings(report: &Report) -> Table {
     table.titled("findings")
 }
 
-/// The statements that would mend the findings or prevent more of them, each once, to be copied.
+/// The statements that would fix the findings or prevent more of them, each once, to be copied.
 fn statements(report: &Report) -> Table {
     let mut blocks: Vec<(&str, String)> = Vec::new();
     for (check, finding) in all_findings(report) {
@@ -119,7 +119,7 @@ fn statements(report: &Report) -> Table {
             continue;
         }
         let purpose = if finding.prevents {
-            format!("{}: prevents new ones, and does not mend those that are there", check.id)
+            format!("{}: prevents new ones, and does not fix those that are there", check.id)
         } else {
             finding.object.clone()
         };

@@ -38,12 +38,21 @@ fn main() -> Result<()> {
     let times = std::env::args().nth(1).map_or(Ok(100), |times| times.parse())?;
     let target = Target::parse(&std::env::var("DATABASE_URL")?)?;
     let mut conn = connection::connect(&target, "questions")?;
-    let subjects = Subjects::find(&mut conn)?;
+    Ok(writeln!(std::io::stdout(), "{}", json!(figures(&mut conn, times)?))?)
+}
+
+/// Asks every question so many times.
+///
+/// # Errors
+///
+/// Fails when there are no samples or no answers to ask about, and when a query does.
+pub fn figures(conn: &mut PgConnection, times: usize) -> Result<BTreeMap<&'static str, Value>> {
+    let subjects = Subjects::find(conn)?;
     let mut figures = BTreeMap::new();
     for (name, ask) in QUESTIONS {
-        figures.insert(*name, measure(&mut conn, &subjects, times, *ask)?);
+        figures.insert(*name, measure(conn, &subjects, times, *ask)?);
     }
-    Ok(writeln!(std::io::stdout(), "{}", json!(figures))?)
+    Ok(figures)
 }
 
 type Ask = fn(&mut PgConnection, &Subjects, usize) -> QueryResult<usize>;

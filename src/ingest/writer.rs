@@ -2,7 +2,7 @@
 //!
 //! The calling thread takes the rows and packs them; each chunk is one transaction on one of the connections. There
 //! are a few chunks in all and they go round, full to the connections and empty back: that bounds the memory, and
-//! makes a fast input wait for a slow server. What is told of a chunk comes back with it, so that only the calling
+//! makes a fast input wait for a slow server. What became of a chunk comes back with it, so that only the calling
 //! thread counts. A connection is taken before a chunk is: others may have the pool's, and as long as there is one to
 //! write over, the rows do not wait for more.
 
@@ -27,7 +27,7 @@ use crate::error::{Error, Result};
 use crate::id::CustomerId;
 use crate::raw::RunSql as _;
 
-/// Rows in a chunk, unless told otherwise: some tenths of a second of the server's work, of which the wait for the disk
+/// Rows in a chunk by default: some tenths of a second of the server's work, of which the wait for the disk
 /// at the end of each transaction is one hundredth.
 const ROWS_PER_CHUNK: usize = 25_000;
 
@@ -118,7 +118,7 @@ impl<'a, R: Ingest> BulkWriter<'a, R> {
         }
     }
 
-    /// Writes over so many connections at once, at least one and at most as many as the pool has; over fewer where others
+    /// Number of connections to write over at once, from one to as many as the pool has; fewer are used while others
     /// have them. With more than one the chunks are not committed in the order of the input.
     #[must_use]
     pub fn connections(mut self, connections: usize) -> Self {
@@ -127,8 +127,7 @@ impl<'a, R: Ingest> BulkWriter<'a, R> {
         self
     }
 
-    /// Writes so many rows in a transaction, 1 to 100,000, and 25,000 unless told otherwise; fewer where the rows are
-    /// large.
+    /// Number of rows in a transaction, from 1 to 100,000 (default 25,000); fewer where the rows are large.
     #[must_use]
     pub fn rows_per_chunk(mut self, rows: usize) -> Self {
         self.rows_per_chunk = rows.clamp(1, 100_000);

@@ -1,4 +1,4 @@
-//! A difference of facts, as sentences and as the statements that mend it.
+//! A difference of facts, as sentences and as the statements that remove it.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,9 +1,9 @@
 //! The database roles of the platform and what they may do: planned, applied, checked.
 //!
 //! One list says what should be (`wanted`), one query says what is (`state`), and their difference is everything: `plan`
-//! shows it as SQL, `apply` runs that SQL, `check` tells it as findings. Roles are the cluster's, so their names begin
+//! shows it as SQL, `apply` runs that SQL, `check` lists it as findings. Roles are the cluster's, so their names begin
 //! with a [`Prefix`]; rights are those of the current schema. No password is set, read or shown here. What belongs to
-//! roles that are not ours is told and left alone.
+//! roles that are not ours is reported and left alone.
 
 mod change;
 mod state;
@@ -136,9 +136,9 @@ pub struct Report {
     pub schema: String,
     /// What was missing, wrong or extra.
     pub findings: Vec<Finding>,
-    /// The statements that mend it, in order; of `apply`, those that it ran.
+    /// The statements that fix it, in order; of `apply`, those that it ran.
     pub statements: Vec<String>,
-    /// What no statement mends: it is about somebody else's role, or was not asked for.
+    /// What no statement fixes: it is about somebody else's role, or was not asked for.
     pub left_alone: Vec<Finding>,
     /// Roles that log in and that these statements make. They have no password yet.
     pub without_password: Vec<String>,
@@ -259,7 +259,7 @@ fn place(conn: &mut PgConnection, prefix: &Prefix) -> Result<Place> {
         .doing("ask where this is")
 }
 
-/// Everything that differs, and the statements that would mend it.
+/// Everything that differs, and the statements that would fix it.
 fn difference(conn: &mut PgConnection, options: &Options, place: &Place) -> Result<(Report, Vec<Sql>)> {
     let prefix = &options.prefix;
     let mut found = state::read(conn, prefix)?;

@@ -176,7 +176,8 @@ WHERE t.typtype <> 'e'
 UNION ALL
 SELECT
     'function',
-    p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')',
+    -- The arguments come quoted; a name may hold anything.
+    quote_ident(p.proname) || '(' || pg_get_function_identity_arguments(p.oid) || ')',
     concat_ws(' ',
         'RETURNS ' || pg_get_function_result(p.oid),
         'LANGUAGE ' || l.lanname,

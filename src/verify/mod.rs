@@ -210,7 +210,7 @@ pub struct Finding {
     pub object: String,
     /// What is wrong with it.
     pub problem: String,
-    /// The SQL that would mend it, where it can be told; of a row that breaks a rule, the constraint that would keep
+    /// The SQL that would fix it, where there is one; of a row that breaks a rule, the constraint that would keep
     /// others from it. Statements are separated by a semicolon. Read it before you run it: on a large table it may
     /// take long and hold a lock.
     pub mend: Option<String>,

@@ -1,6 +1,10 @@
 //! `seed fleet`: the same rows everywhere, written once, taken up again where they were cut short, and taken away
 //! without touching anything else.
 
+#[path = "../../examples/questions.rs"]
+#[expect(dead_code, reason = "its main is not called here")]
+mod questions;
+
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 use std::sync::atomic::AtomicBool;
@@ -283,4 +287,14 @@ fn the_command_plans_writes_and_removes() {
     let none = run("seed fleet --rng-seed 3 --remove --yes");
     assert_eq!(none.code, Some(2), "{none:?}");
     assert!(none.stderr.contains("there is no fleet 3"), "{none:?}");
+}
+
+#[test]
+fn the_documented_questions_have_answers_and_their_lack_is_told() {
+    let (_db, pool, mut conn) = ground();
+    assert_eq!(questions::figures(&mut conn, 1).unwrap_err().to_string(), "there are no samples");
+    write(&pool, &small(7)).unwrap();
+    assert!(questions::figures(&mut conn, 1).unwrap().len() >= 9);
+    conn.batch_execute("DELETE FROM quality_metrics").unwrap();
+    assert_eq!(questions::figures(&mut conn, 1).unwrap_err().to_string(), "there are no answers");
 }

@@ -129,6 +129,7 @@ fn a_hostile_name_changes_nothing() {
         "CREATE TABLE {name} ({name} uuid REFERENCES customers ON DELETE CASCADE);
          CREATE INDEX ON {name} ({name});
          ALTER TABLE {name} ADD CONSTRAINT {name} CHECK (true);
+         CREATE FUNCTION {name}(int) RETURNS int LANGUAGE sql AS 'SELECT 1';
          INSERT INTO {name} SELECT id FROM customers"
     ))
     .unwrap();
@@ -153,6 +154,12 @@ fn a_hostile_name_changes_nothing() {
     assert!(refused.contains("3 rows of ") || refused.contains("4 rows of "), "{refused}");
     let named = Dbctl::on(&db).run_with(&["stats", "--customer", HOSTILE, "--format", "json"]);
     assert_eq!(named.json()["core"]["customers"][0]["name"], HOSTILE, "{}", named.stderr);
+    let verified = Dbctl::on(&db).run("verify --format json").json();
+    let checks = verified["checks"].as_array().unwrap().iter();
+    let findings = checks.flat_map(|check| check["findings"].as_array().into_iter().flatten());
+    let mut suggested = findings.filter_map(|finding| finding["mend"].as_str());
+    conn.batch_execute(suggested.find(|sql| sql.starts_with("DROP ROUTINE")).unwrap()).unwrap();
+    assert_eq!(number(conn, "SELECT count(*) FROM pg_proc WHERE pronamespace = current_schema()::regnamespace"), 1);
     assert_eq!(layer::row_counts(conn).unwrap(), before);
     let customers = before.iter().find(|(table, _)| *table == "customers").unwrap().1;
     assert_eq!(number(conn, &format!("SELECT count(*) FROM {name}")), customers);

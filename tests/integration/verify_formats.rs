@@ -219,7 +219,7 @@ fn the_constraint_of_a_rule_is_said_to_prevent_and_not_to_mend() {
     let db = seeded();
     db.conn().batch_execute("UPDATE scaling_events SET completed_at = executed_at - interval '1 hour'").unwrap();
     let run = Dbctl::on(&db).run("verify");
-    let label = "-- rules.scaling_order: prevents new ones, and does not mend those that are there\nALTER TABLE";
+    let label = "-- rules.scaling_order: prevents new ones, and does not fix those that are there\nALTER TABLE";
     assert!(suggested(&run.stdout).contains(label), "{}", run.stdout);
     run_suggested(&db, &run.stdout);
     let report = Dbctl::on(&db).run("verify --format json").json();
