@@ -201,6 +201,13 @@ pub enum Error {
         table: &'static str,
     },
 
+    /// Rows of customers are to be written, and row security hides every customer.
+    #[error("row-level security shows this session no customer, so that no row of {table} would be taken")]
+    NoVisibleCustomer {
+        /// The table.
+        table: &'static str,
+    },
+
     /// A file that is to be imported cannot be read, or not to its end.
     #[error("the input cannot be read; {}", written_for_good(*.written, 0))]
     Input {
@@ -373,6 +380,11 @@ impl Error {
             Self::NoCustomerColumn { .. } => {
                 Some("leave --customer out: these rows belong to agents, which work for every customer".into())
             }
+            Self::NoVisibleCustomer { .. } => Some(
+                "name the customer whose rows they are, with options=-capp.customer_id%3DUUID in the URL; for the rows of \
+                 several, connect as the owner or as a member of optiinfra_operator"
+                    .into(),
+            ),
             Self::Input { written: 0, .. } => Some("fix or replace the file, and import it again".into()),
             Self::Rejects { written: 0, .. } | Self::Output { .. } => None,
             Self::Input { .. } | Self::Rejects { .. } => Some(RETRY_HINT.into()),

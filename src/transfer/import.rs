@@ -14,14 +14,16 @@ use diesel::result::{DatabaseErrorKind, Error as Diesel};
 use serde::Serialize;
 
 use super::columns::Table;
+use super::export;
 use super::names::Names;
 use super::read::{self, FromFile, Reader, Reject, Row};
 use super::records::Format;
 use super::values::without_controls;
 use crate::connection::{self, Pool};
-use crate::error::{Error, Result};
+use crate::error::{Doing as _, Error, Result};
 use crate::ingest::{self, BulkWriter, OnConflict};
 use crate::models::{AgentMetric, NewEvent, NewQualityMetric, NewResourceMetric};
+use crate::{migrate, tenant};
 
 /// Reasons that a report holds.
 pub const REJECTS_IN_REPORT: usize = 1000;
@@ -117,7 +119,8 @@ impl Watch for () {
 ///
 /// # Errors
 ///
-/// [`Error::Mapping`] when the file does not fit the table, [`Error::Input`] when it cannot be read,
+/// [`Error::Behind`] where the schema is older than this build, [`Error::NoVisibleCustomer`] where row security hides
+/// every customer, [`Error::Mapping`] when the file does not fit the table, [`Error::Input`] when it cannot be read,
 /// [`Error::Rejects`] when `watch` fails, and what the server says of the transaction. Nothing is written then.
 pub fn all_or_nothing(
     conn: &mut PgConnection,
@@ -266,6 +269,25 @@ impl From<Diesel> for Stop {
     }
 }
 
+/// Whom the rows may speak of, in a database that is the one that they are for.
+fn names(conn: &mut PgConnection, table: Table) -> Result<Names> {
+    migrate::status(conn)?.require_applied()?;
+    let names = Names::load(conn)?;
+    if export::has_customer(table) && !names.has_customers() {
+        refuse_hidden_customers(conn, table)?;
+    }
+    Ok(names)
+}
+
+/// Refuses to call every row bad where it is the session that sees no customer.
+fn refuse_hidden_customers(conn: &mut PgConnection, table: Table) -> Result<()> {
+    let hidden = tenant::hidden_tables(conn).doing("see which tables row security hides")?;
+    if hidden.iter().any(|hidden| hidden == "customers") {
+        return Err(Error::NoVisibleCustomer { table: table.as_str() });
+    }
+    Ok(())
+}
+
 fn whole<R: FromFile>(
     conn: &mut PgConnection,
     input: impl io::Read,
@@ -273,7 +295,7 @@ fn whole<R: FromFile>(
     on_conflict: OnConflict,
     watch: &mut dyn Watch,
 ) -> Result<Report> {
-    let names = Names::load(conn)?;
+    let names = names(conn, R::OF)?;
     let mut reader = Reader::<R>::new(input, &options.read, &names)?;
     let format = reader.format();
     let mut tally = Tally::new(options, watch);
@@ -409,7 +431,7 @@ struct Chunks<'a> {
 
 impl Chunks<'_> {
     fn write<R: FromFile>(self, input: impl io::Read, options: &Options, watch: &mut dyn Watch) -> Result<Report> {
-        let names = Names::load(&mut *connection::take(self.pool)?)?;
+        let names = names(&mut *connection::take(self.pool)?, R::OF)?;
         let read = read::Options { derive_ids: true, ..options.read.clone() };
         let mut reader = Reader::<R>::new(input, &read, &names)?;
         let format = reader.format();

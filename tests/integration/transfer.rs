@@ -19,6 +19,7 @@ use flate2::write::GzEncoder;
 use nix::sys::signal::Signal;
 use optiinfra_db::enums::AgentType;
 use optiinfra_db::ingest::OnConflict;
+use optiinfra_db::migrate::{EMBEDDED, Goal, Migrator};
 use optiinfra_db::models::{Agent, AgentMetric, Customer, NewEvent, NewQualityMetric, NewResourceMetric};
 use optiinfra_db::transfer::import::{self, REJECTS_IN_REPORT};
 use optiinfra_db::transfer::read::{self, FromFile, Reader};
@@ -1413,6 +1414,47 @@ fn where_rows_are_hidden_an_export_of_all_is_refused_and_one_of_a_customer_is_wh
     assert_eq!((own.code, own.stdout.lines().count()), (Some(0), 3), "{own:#?}");
     let elses = export(&format!("resource_metrics --customer {}", Uuid::nil()));
     assert_eq!(elses.code, Some(2), "{elses:#?}");
+}
+
+#[test]
+fn a_session_that_sees_no_customer_is_told_so_and_not_of_every_row() {
+    let (db, mut conn, agent, own) = ground(AgentType::Resource);
+    let folder = Folder::new();
+    let file = folder.write("f.csv", format!("{METRIC_HEADER}\n{}\n", metric(&agent, &own, "i-1", "1")));
+    let role = db.role();
+    let (schema, name) = (db.schema(), &role.name);
+    conn.batch_execute(&format!(
+        "GRANT USAGE ON SCHEMA {schema} TO {name}; GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA {schema} TO {name}"
+    ))
+    .unwrap();
+    let run = |table: &str, file: &Path, arguments: &str| {
+        let run = Dbctl::new().env("DATABASE_URL", &db.url_as(name));
+        run.args(&["import", table, file.to_str().unwrap()]).run(arguments)
+    };
+    for arguments in ["", "--on-conflict skip", "--max-rejects 10"] {
+        let run = run("resource_metrics", &file, arguments);
+        assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{run:#?}");
+        assert!(run.stderr.contains("row-level security shows this session no customer"), "{run:#?}");
+        assert!(run.stderr.contains("hint: name the customer"), "{run:#?}");
+    }
+    // The rows of agents are nobody's.
+    let file = folder.write("a.csv", format!("agent,metric_name,metric_value\n{},m,1\n", agent.id));
+    assert_eq!(run("agent_metrics", &file, "").code, Some(0));
+}
+
+#[test]
+fn a_database_that_is_behind_is_reported_before_the_file_is_read() {
+    let db = TestDb::empty();
+    Migrator::default().set(&EMBEDDED[..3]).run(&mut db.conn(), &Goal::Head).unwrap();
+    let folder = Folder::new();
+    let file = folder.write("f.csv", METRIC_HEADER);
+    let import = format!("import resource_metrics {}", file.display());
+    for command in [&import, &format!("{import} --on-conflict skip"), "export events", "export events --customer x"] {
+        let run = Dbctl::on(&db).run(command);
+        assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{run:#?}");
+        assert!(run.stderr.contains("the database is behind this binary"), "{run:#?}");
+        assert!(run.stderr.contains("hint: run `optiinfra-dbctl migrate`"), "{run:#?}");
+    }
 }
 
 #[test]
