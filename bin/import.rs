@@ -232,7 +232,8 @@ fn tables(report: &Report, args: &Import) -> Vec<Table> {
     let title = match (more, &args.rejects) {
         (0, _) => "rejected rows".to_owned(),
         (more, Some(path)) => format!("rejected rows, and {more} more in {}", path.display()),
-        (more, None) => format!("rejected rows, and {more} more: --rejects FILE takes all of them"),
+        (more, None) if report.complete => format!("rejected rows, and {more} more: --rejects FILE takes all of them"),
+        (more, None) => format!("rejected rows, and {more} more: --rejects FILE takes those that were found"),
     };
     let mut tables = vec![counts.titled(&verdict(report)), rejects.titled(&title)];
     tables.retain(|table| !table.is_empty());
@@ -240,8 +241,9 @@ fn tables(report: &Report, args: &Import) -> Vec<Table> {
 }
 
 fn verdict(report: &Report) -> String {
-    let (written, read, rejected) = (report.written, rows(report.read), report.rejected);
-    let bad = format!("{} bad (--max-rejects {})", if rejected == 1 { "is" } else { "are" }, report.max_rejects);
+    let (written, read) = (report.written, rows(report.read));
+    let rejected = format!("{}{}", if report.complete { "" } else { "at least " }, report.rejected);
+    let bad = format!("{} bad (--max-rejects {})", if report.rejected == 1 { "is" } else { "are" }, report.max_rejects);
     match (report.accepted, report.dry_run, report.on_conflict) {
         (true, false, _) => format!("{written} of {read} written"),
         (true, true, _) => format!("{written} of {read} would be written"),

@@ -52,20 +52,29 @@ pub(super) mod sealed {
     #[expect(private_bounds, reason = "nobody outside can implement it")]
     pub trait FromFile: super::FromFields {
         const OF: super::Table;
+
+        /// What no two rows share beside the id: column and value.
+        fn key(&self) -> Option<(&'static str, &str)>;
     }
 }
 
 macro_rules! from_file {
-    ($($row:ident is of $table:ident;)+) => {$(
+    ($($row:ident is of $table:ident $(, one for each $key:ident)?;)+) => {$(
         impl sealed::FromFile for $row {
             const OF: Table = Table::$table;
+
+            fn key(&self) -> Option<(&'static str, &str)> {
+                from_file!(@key self, $($key)?)
+            }
         }
     )+};
+    (@key $row:ident, $key:ident) => { Some((stringify!($key), &$row.$key)) };
+    (@key $row:ident,) => { None };
 }
 
 from_file! {
     NewResourceMetric is of ResourceMetrics;
-    NewQualityMetric is of QualityMetrics;
+    NewQualityMetric is of QualityMetrics, one for each request_id;
     AgentMetric is of AgentMetrics;
     NewEvent is of Events;
 }
