@@ -150,6 +150,9 @@ READS = {
     },
 }
 
+# As migrated, and with the equality of enums marked leakproof.
+TENANTS_DATABASES = ("migrated", "leakproof")
+
 # What a customer asks, with room for a filter on the customer, and which one asks: the last stopped reporting.
 TENANTS_QUESTIONS = {
     "number of samples": ("SELECT count(*) FROM resource_metrics WHERE {}", 0),
@@ -159,9 +162,9 @@ TENANTS_QUESTIONS = {
         "AND \"timestamp\" >= now() - interval '10 minutes' ORDER BY \"timestamp\", id", 0),
     "newest sample of a metric": (f"SELECT * FROM resource_metrics WHERE {{}} AND {GPU} {NEWEST} 1", 0),
     "newest sample of a customer who stopped": (f"SELECT * FROM resource_metrics WHERE {{}} AND {GPU} {NEWEST} 1", -1),
-    "average of a resource type over an hour": (
+    "average of a resource type over a minute": (
         "SELECT avg(metric_value) FROM resource_metrics WHERE {} AND resource_type = 'gpu' "
-        "AND \"timestamp\" >= now() - interval '1 hour'", 0),
+        "AND \"timestamp\" >= now() - interval '1 minute'", 0),
     "newest hallucinations, a page": (f"SELECT * FROM quality_metrics WHERE {{}} AND hallucination_detected {NEWEST} 20", 0),
 }
 

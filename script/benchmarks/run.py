@@ -234,24 +234,25 @@ class Bench:
         self.template("tenants", lean=True, customers=customers)
         self.fill("tenants", count, customers, instances)
         self.dbctl("--database-url", self.on("tenants"), "roles", "apply")
-        self.create("leakproof", "tenants")
+        for database in rows.TENANTS_DATABASES:
+            self.create(database, "tenants")
         self.dbctl("--database-url", self.on("leakproof"), "roles", "apply", "--leakproof-enums")
-        ways = {"filter": ("tenants", False), "policy": ("tenants", True), "leakproof": ("leakproof", True)}
-        found = {name: {way: [] for way in ways} for name in rows.TENANTS_QUESTIONS}
-        indexes = {}
+        found = {name: {database: {"filter": [], "policy": []} for database in rows.TENANTS_DATABASES} for name in rows.TENANTS_QUESTIONS}
+        # The first round fills the caches.
         for _ in range(self.rounds + 1):
             for name, (question, asker) in rows.TENANTS_QUESTIONS.items():
-                for way, (database, is_app) in ways.items():
-                    sql = question.format("true" if is_app else f"customer_id = {rows.customer(str(asker % customers))}")
-                    before = rows.as_application(asker % customers) if is_app else []
-                    time, _, used = self.explain(database, sql, *before)
-                    found[name][way].append(time)
-                    indexes.setdefault(name, {})[way] = used
-        for database in ("leakproof", "tenants"):
+                for database in rows.TENANTS_DATABASES:
+                    figures = found[name][database]
+                    filtered = question.format(f"customer_id = {rows.customer(str(asker % customers))}")
+                    figures["filter"].append(self.explain(database, filtered)[0])
+                    application = rows.as_application(asker % customers)
+                    time, _, figures["indexes"] = self.explain(database, question.format("true"), *application)
+                    figures["policy"].append(time)
+        for database in (*rows.TENANTS_DATABASES, "tenants"):
             self.drop(database)
-        # The first round has filled the caches.
-        figures = {name: {way: times[1:] for way, times in ways.items()} for name, ways in found.items()}
-        return {"rows": count, "customers": customers, "milliseconds": figures, "indexes": indexes}
+        for figures in (figures for by_database in found.values() for figures in by_database.values()):
+            del figures["filter"][0], figures["policy"][0]
+        return {"rows": count, "customers": customers, "questions": found}
 
     def migrate(self):
         """The migrations that all three can run: diesel_cli and psql -1 make one transaction of what must not be one."""
