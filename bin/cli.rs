@@ -460,7 +460,7 @@ pub struct Import {
     #[arg(long, value_name = "COLUMN=VALUE", value_parser = assignment)]
     pub set: Vec<(String, String)>,
 
-    /// How times are written, as strftime has it, such as '%d.%m.%Y %H:%M:%S'; UTC unless it has an offset.
+    /// How times are written, as strftime has it, such as '%d.%m.%Y %H:%M:%S%.f'; UTC unless it has an offset (%z).
     #[arg(long, value_name = "FORMAT")]
     pub time_format: Option<transfer::TimeFormat>,
 
@@ -502,7 +502,8 @@ const IMPORT_HELP: &str = "\
 A field fills the column of its name; --map and --set say otherwise. Customers and agents may be named by id or by
 name, in the fields customer_id, customer, agent_id and agent. Without an id, a row gets one.
 
-Times: RFC 3339, or a number since 1970: below 100000000000 it is seconds, from there on milliseconds.
+Times: RFC 3339, or a number since 1970: below 100000000000 it is seconds, from there on milliseconds. They are of the
+years 1 to 9999, which infinity is not. JSON is at most 127 levels deep, and its numbers fit into 64 bits.
 
 All rows are checked before they are sent, and bad ones are told with line, column and reason. By default everything is
 one transaction: all rows, or none. With --on-conflict skip, chunks are committed one by one and rows that are there are
@@ -511,7 +512,8 @@ and its line, and need their time for it: recorded_at or created_at, by the file
 the same line of another file is taken for the same row. One bad row too many ends the writing, and what was committed
 stays.
 
-Exit codes: 0 when no more than --max-rejects rows were bad, 1 when more were, 2 when the file does not fit the table.";
+Exit codes: 0 when no more than --max-rejects rows were bad, 1 when more were, 2 when the file does not fit the table or
+cannot be read to its end, as with a quote that is not closed or a row of more than 16 MiB.";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum InputFormat {
@@ -556,8 +558,11 @@ const EXPORT_HELP: &str = "\
 The format is csv unless --format ndjson is given. All columns are there; the rows have no order. Times are UTC. In CSV,
 NULL is an empty field and an empty text is \"\", as PostgreSQL's COPY has it. In NDJSON, NaN and Infinity are strings.
 
-import refuses of it times that are infinite or before Christ and numbers in JSON outside 64 bits; values out of their
-range need its --no-range-checks.";
+import refuses of it times outside the years 1 to 9999, such as infinity, and in JSON more than 127 levels and numbers
+outside 64 bits; values out of their range need its --no-range-checks.";
+
+/// The first second that PostgreSQL has, as seconds since 1970: the 24th of November 4714 BC.
+const FIRST_SECOND: i64 = -210_866_803_200;
 
 /// A point in time, as seen from now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -567,12 +572,13 @@ pub enum Since {
 }
 
 impl Since {
-    /// The time; `None` when it is before time began.
+    /// The time; `None` when it is before the first that PostgreSQL has.
     pub fn time(self) -> Option<DateTime<Utc>> {
-        match self {
-            Self::Ago(duration) => Utc::now().checked_sub_signed(duration),
-            Self::Time(time) => Some(time),
-        }
+        let time = match self {
+            Self::Ago(duration) => Utc::now().checked_sub_signed(duration)?,
+            Self::Time(time) => time,
+        };
+        (time.timestamp() >= FIRST_SECOND).then_some(time)
     }
 }
 
@@ -685,5 +691,7 @@ mod tests {
             assert!(since(wrong).is_err(), "{wrong}");
         }
         assert!(Since::Ago(TimeDelta::seconds(i64::from(u32::MAX) * 604_800)).time().is_none());
+        assert!(since("400000w").unwrap().time().is_none());
+        assert!(since("300000w").unwrap().time().is_some());
     }
 }

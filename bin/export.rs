@@ -1,9 +1,12 @@
 //! `export`: the rows of a table as a file.
 
 use anyhow::Context as _;
+use diesel::pg::PgConnection;
+use optiinfra_db::migrate;
 use optiinfra_db::stats::find_customer;
 use optiinfra_db::transfer::Format as FileFormat;
 use optiinfra_db::transfer::export::{self, Options, Report};
+use uuid::Uuid;
 
 use crate::cli::{Export, Format, Global, Since};
 use crate::exit::Exit;
@@ -25,7 +28,7 @@ pub fn run(args: &Export, global: &Global, out: &mut Output) -> anyhow::Result<E
     }
     let format = if global.format == Format::Ndjson { FileFormat::Ndjson } else { FileFormat::Csv };
     let mut conn = target::connect_read_only(global, out, "export")?;
-    let customer = args.customer.as_ref().map(|wanted| find_customer(&mut conn, wanted)).transpose()?;
+    let customer = args.customer.as_ref().map(|wanted| find(&mut conn, wanted)).transpose()?;
     let options = Options { customer: customer.map(Into::into), since, until };
     let report = match &args.output {
         None => export::run(&mut conn, args.table, format, &options, &mut out.stream())?,
@@ -38,6 +41,12 @@ pub fn run(args: &Export, global: &Global, out: &mut Output) -> anyhow::Result<E
     };
     out.note(&verdict(&report))?;
     Ok(Exit::Done)
+}
+
+/// Finds a customer, in a database that has the table.
+fn find(conn: &mut PgConnection, wanted: &str) -> optiinfra_db::Result<Uuid> {
+    migrate::status(conn)?.require_applied()?;
+    find_customer(conn, wanted)
 }
 
 fn time(since: Option<Since>, flag: &str) -> anyhow::Result<Option<chrono::DateTime<chrono::Utc>>> {

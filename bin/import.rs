@@ -1,16 +1,18 @@
 //! `import`: the rows of a file into a table.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use anyhow::Context as _;
-use optiinfra_db::ingest;
+use anyhow::{Context as _, bail};
 use optiinfra_db::transfer::import::{self, Options, Report, Watch};
 use optiinfra_db::transfer::read::{self, Reject};
 use optiinfra_db::transfer::{Format, Mapping};
+use optiinfra_db::{Error, ingest};
 
 use crate::cli::{Global, Import, InputFormat, OnConflict};
 use crate::exit::Exit;
@@ -30,15 +32,17 @@ pub fn run(args: &Import, global: &Global, out: &mut Output) -> anyhow::Result<E
         .into());
     }
     let source = Source::open(&args.file)?;
+    refuse_overwriting(&source, args)?;
     let rejects = args.rejects.as_deref().map(Rejects::create).transpose()?;
     let mut teller = Teller { meter: out.meter(source.length), bytes: Arc::clone(&source.bytes), rejects };
-    let report = import(args, source, global, out, &mut teller)?;
+    let report = import(args, source, global, out, &mut teller).map_err(|error| by_name(error, &args.file))?;
     let Teller { rejects, meter, .. } = teller;
     meter.done(report.read);
     // What became of the rows is told even where those that were not taken cannot be written down.
     let told = rejects.map_or(Ok(()), Rejects::finish);
-    out.result(&report, &tables(&report, args))?;
-    told?;
+    let kept = kept(if report.dry_run { 0 } else { report.written });
+    out.result(&report, &tables(&report, args)).with_context(|| format!("{kept}, and the report of it is not"))?;
+    told.with_context(|| format!("{kept}, and the rejected rows are not"))?;
     Ok(if report.accepted { Exit::Done } else { Exit::Findings })
 }
 
@@ -82,6 +86,23 @@ fn options(args: &Import, derive_ids: bool) -> Options {
     Options { read, max_rejects: args.max_rejects, dry_run: args.dry_run }
 }
 
+/// Says of an input that cannot be read which one it is.
+fn by_name(error: anyhow::Error, path: &Path) -> anyhow::Error {
+    match error.downcast_ref() {
+        Some(broken @ Error::Input { written, source }) => Hinted {
+            message: format!("{}: {source}; {}", name_of(path), kept(*written)),
+            hint: broken.hint().unwrap_or_default(),
+        }
+        .into(),
+        _ => error,
+    }
+}
+
+/// What an error calls the input.
+fn name_of(path: &Path) -> String {
+    if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() }
+}
+
 /// The format that a file's name tells.
 fn format_of(path: &Path) -> Option<Format> {
     let name = path.file_name()?.to_str()?.to_ascii_lowercase();
@@ -93,9 +114,24 @@ fn format_of(path: &Path) -> Option<Format> {
     }
 }
 
+/// Refuses to put the rejected rows in the place of the rows, by whatever name.
+fn refuse_overwriting(source: &Source, args: &Import) -> anyhow::Result<()> {
+    let Some(rejects) = &args.rejects else { return Ok(()) };
+    let is_same = |there: Metadata| (there.dev(), there.ino()) == source.identity;
+    if std::fs::metadata(rejects).is_ok_and(is_same) {
+        bail!(Hinted {
+            message: format!("--rejects would overwrite the input: {} is the file to import", rejects.display()),
+            hint: "name another file".to_owned(),
+        });
+    }
+    Ok(())
+}
+
 /// The file, or standard input, whose bytes are counted.
 struct Source {
     input: Box<dyn Read>,
+    /// Which file it is: its device and inode.
+    identity: (u64, u64),
     length: Option<u64>,
     bytes: Arc<AtomicU64>,
 }
@@ -103,21 +139,19 @@ struct Source {
 impl Source {
     fn open(path: &Path) -> anyhow::Result<Self> {
         let bytes = Arc::new(AtomicU64::new(0));
-        if path == Path::new("-") {
-            return Ok(Self { input: Box::new(io::stdin()), length: None, bytes });
-        }
-        let opened = || -> io::Result<(File, std::fs::Metadata)> {
-            let file = File::open(path)?;
+        let is_stdin = path == Path::new("-");
+        let opened = || -> io::Result<(File, Metadata)> {
+            let file = if is_stdin { io::stdin().as_fd().try_clone_to_owned()?.into() } else { File::open(path)? };
             let metadata = file.metadata()?;
             Ok((file, metadata))
         };
-        let (file, metadata) = opened().with_context(|| format!("cannot open {}", path.display()))?;
+        let (file, metadata) = opened().with_context(|| format!("cannot open {}", name_of(path)))?;
         if metadata.is_dir() {
-            anyhow::bail!("cannot open {}: it is a directory", path.display());
+            bail!("cannot open {}: it is a directory", name_of(path));
         }
-        // A pipe has a name and no length.
-        let length = metadata.is_file().then_some(metadata.len());
-        Ok(Self { input: Box::new(file), length, bytes })
+        // A pipe has a name and no length; of standard input, somebody may have read a part.
+        let length = (metadata.is_file() && !is_stdin).then_some(metadata.len());
+        Ok(Self { input: Box::new(file), identity: (metadata.dev(), metadata.ino()), length, bytes })
     }
 }
 
@@ -141,6 +175,10 @@ impl Watch for Teller {
         self.rejects.as_mut().map_or(Ok(()), |rejects| rejects.add(reject))
     }
 
+    fn committing(&mut self) -> io::Result<()> {
+        self.rejects.as_mut().map_or(Ok(()), Rejects::sync)
+    }
+
     fn read(&mut self, rows: u64) {
         self.meter.at(self.bytes.load(Ordering::Relaxed), rows);
     }
@@ -162,6 +200,11 @@ impl Rejects {
         let (line, column) = (reject.line.to_string(), reject.column.as_deref().unwrap_or_default());
         self.writer.write_record([line.as_bytes(), column.as_bytes(), reject.reason.as_bytes(), &reject.raw])?;
         Ok(())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.writer.flush()?;
+        self.writer.get_ref().sync()
     }
 
     fn finish(self) -> anyhow::Result<()> {
@@ -189,7 +232,8 @@ fn tables(report: &Report, args: &Import) -> Vec<Table> {
     let title = match (more, &args.rejects) {
         (0, _) => "rejected rows".to_owned(),
         (more, Some(path)) => format!("rejected rows, and {more} more in {}", path.display()),
-        (more, None) => format!("rejected rows, and {more} more: --rejects FILE takes all of them"),
+        (more, None) if report.complete => format!("rejected rows, and {more} more: --rejects FILE takes all of them"),
+        (more, None) => format!("rejected rows, and {more} more: --rejects FILE takes those that were found"),
     };
     let mut tables = vec![counts.titled(&verdict(report)), rejects.titled(&title)];
     tables.retain(|table| !table.is_empty());
@@ -197,8 +241,9 @@ fn tables(report: &Report, args: &Import) -> Vec<Table> {
 }
 
 fn verdict(report: &Report) -> String {
-    let (written, read, rejected) = (report.written, rows(report.read), report.rejected);
-    let bad = format!("{} bad (--max-rejects {})", if rejected == 1 { "is" } else { "are" }, report.max_rejects);
+    let (written, read) = (report.written, rows(report.read));
+    let rejected = format!("{}{}", if report.complete { "" } else { "at least " }, report.rejected);
+    let bad = format!("{} bad (--max-rejects {})", if report.rejected == 1 { "is" } else { "are" }, report.max_rejects);
     match (report.accepted, report.dry_run, report.on_conflict) {
         (true, false, _) => format!("{written} of {read} written"),
         (true, true, _) => format!("{written} of {read} would be written"),
@@ -206,6 +251,15 @@ fn verdict(report: &Report) -> String {
             format!("{written} of {read} written, then stopped: {rejected} {bad}")
         }
         (false, _, _) => format!("nothing written: {rejected} of {read} {bad}"),
+    }
+}
+
+/// What stays of an import that ends with an error.
+fn kept(written: u64) -> String {
+    match written {
+        0 => "nothing is written".to_owned(),
+        1 => "1 row is written for good".to_owned(),
+        many => format!("{many} rows are written for good"),
     }
 }
 

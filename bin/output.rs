@@ -393,6 +393,14 @@ impl WholeFile {
         Ok(Self { to: BufWriter::new(to) })
     }
 
+    /// Puts on the disk what was flushed, so that nothing but the move is left to fail.
+    pub fn sync(&self) -> io::Result<()> {
+        match self.to.get_ref() {
+            Destination::Beside { file, .. } => file.as_file().sync_all(),
+            Destination::Through(_) => Ok(()),
+        }
+    }
+
     /// Moves it to its place.
     pub fn finish(self) -> io::Result<()> {
         let Destination::Beside { file, path } = self.to.into_inner().map_err(IntoInnerError::into_error)? else {

@@ -201,10 +201,19 @@ pub enum Error {
         table: &'static str,
     },
 
-    /// A file that is to be imported cannot be read.
-    #[error("the input cannot be read")]
+    /// Rows of customers are to be written, and row security hides every customer.
+    #[error("row-level security shows this session no customer, so that no row of {table} would be taken")]
+    NoVisibleCustomer {
+        /// The table.
+        table: &'static str,
+    },
+
+    /// A file that is to be imported cannot be read, or not to its end.
+    #[error("the input cannot be read; {}", written_for_good(*.written, 0))]
     Input {
-        /// What the system said.
+        /// How many rows are written for good all the same.
+        written: u64,
+        /// What the system said, or in which way the file is broken.
         source: std::io::Error,
     },
 
@@ -216,8 +225,10 @@ pub enum Error {
     },
 
     /// A rejected row could not be told.
-    #[error("the rejected rows cannot be written")]
+    #[error("the rejected rows cannot be written; {}", written_for_good(*.written, 0))]
     Rejects {
+        /// How many of the others are written for good all the same.
+        written: u64,
         /// What the system said.
         source: std::io::Error,
     },
@@ -369,7 +380,14 @@ impl Error {
             Self::NoCustomerColumn { .. } => {
                 Some("leave --customer out: these rows belong to agents, which work for every customer".into())
             }
-            Self::Input { .. } | Self::Output { .. } | Self::Rejects { .. } => None,
+            Self::NoVisibleCustomer { .. } => Some(
+                "name the customer whose rows they are, with options=-capp.customer_id%3DUUID in the URL; for the rows of \
+                 several, connect as the owner or as a member of optiinfra_operator"
+                    .into(),
+            ),
+            Self::Input { written: 0, .. } => Some("fix or replace the file, and import it again".into()),
+            Self::Rejects { written: 0, .. } | Self::Output { .. } => None,
+            Self::Input { .. } | Self::Rejects { .. } => Some(RETRY_HINT.into()),
             Self::ReadOnlySession => Some(
                 "verify without probes, or connect to the primary as a role without default_transaction_read_only".into(),
             ),
@@ -421,7 +439,8 @@ fn written_for_good(rows: u64, in_doubt: u64) -> String {
     }
 }
 
-const RETRY_HINT: &str = "mend the cause and write the same rows again, skipping those that are there";
+const RETRY_HINT: &str = "fix the cause and write the same rows again, skipping those that are there: `import` does so with \
+    --on-conflict skip, `seed fleet` always";
 
 fn list(names: &[String], noun: &str) -> String {
     format!("the {noun}{} {}", if names.len() == 1 { "" } else { "s" }, names.join(", "))

@@ -170,6 +170,19 @@ impl Batch {
         self.ends.clear();
     }
 
+    /// Takes out rows, given in their order.
+    pub(super) fn remove(&mut self, rows: impl IntoIterator<Item = usize>) {
+        let mut left = Self::default();
+        let mut next = 0;
+        for row in rows.into_iter().chain([self.len()]) {
+            let (begin, moved) = (self.start(next), left.bytes.len());
+            left.bytes.extend_from_slice(self.rows(next..row));
+            left.ends.extend(self.ends[next..row].iter().map(|end| end - begin + moved));
+            next = row + 1;
+        }
+        *self = left;
+    }
+
     /// A run of rows, without header and trailer.
     pub(super) fn rows(&self, run: Range<usize>) -> &[u8] {
         &self.bytes[self.start(run.start)..self.start(run.end)]

@@ -18,8 +18,10 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use uuid::Uuid;
 
+pub(crate) use self::send::insert_new;
 pub use self::send::{copy, insert_missing};
 pub(crate) use self::tables::{at_once, empty_object, gauge};
+pub(crate) use self::writer::Settled;
 pub use self::writer::{BulkWriter, OnConflict, Progress, Report, Through};
 
 /// Where a COPY goes.

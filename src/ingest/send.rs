@@ -4,10 +4,12 @@
 //! When the server refuses a batch it does not say which row it means, so the row is searched for, in a transaction
 //! that is rolled back.
 
+use std::collections::HashSet;
+
 use chrono::Utc;
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as Diesel};
-use diesel::sql_types::{Bool, Text};
+use diesel::sql_types::{Bool, Text, Uuid as SqlUuid};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -17,6 +19,9 @@ use crate::error::{Doing, Error, Result};
 use crate::id::CustomerId;
 use crate::raw::{RunSql as _, Sql, raw, sql_query};
 use crate::tenant::SET_CUSTOMER;
+
+/// Rows that are sent together behind one that the server did not take; twice as many each time that it takes them.
+const FIRST_STEP: usize = 64;
 
 /// What becomes of a row whose id, or other unique value, is there already.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -67,7 +72,24 @@ pub fn insert_missing<R: Ingest>(conn: &mut PgConnection, rows: &[R]) -> Result<
     write(conn, OnConflict::Skip, rows)
 }
 
+/// As [`insert_missing`], and says of each row whether it was written. Of rows that contradict each other it is the first.
+pub(crate) fn insert_new<R: Ingest>(conn: &mut PgConnection, rows: &[R]) -> Result<Vec<bool>> {
+    let batch = batch_of(rows)?;
+    let way = Way::find::<R>(conn, OnConflict::Skip, None)?;
+    match conn.transaction(|conn| way.send_to_know::<R>(conn, batch.rows(0..batch.len()))) {
+        Ok(mut written) => Ok((0..batch.len()).map(|row| written.remove(&batch.id(row))).collect()),
+        Err(source) => Err(way.refused::<R>(conn, &batch, source)),
+    }
+}
+
 fn write<R: Ingest>(conn: &mut PgConnection, on_conflict: OnConflict, rows: &[R]) -> Result<u64> {
+    let batch = batch_of(rows)?;
+    let way = Way::find::<R>(conn, on_conflict, None)?;
+    let sent = conn.transaction(|conn| way.send::<R>(conn, batch.rows(0..batch.len())));
+    sent.map_err(|source| way.refused::<R>(conn, &batch, source))
+}
+
+fn batch_of<R: Ingest>(rows: &[R]) -> Result<Batch> {
     let now = Utc::now();
     let mut batch = Batch::default();
     for (row, position) in rows.iter().zip(1..) {
@@ -77,21 +99,7 @@ fn write<R: Ingest>(conn: &mut PgConnection, on_conflict: OnConflict, rows: &[R]
             return Err(Error::RowRefused { table: R::TABLE, row: position, id, written: 0, in_doubt: 0, source });
         }
     }
-    let way = Way::find::<R>(conn, on_conflict, None)?;
-    let source = match conn.transaction(|conn| way.send::<R>(conn, batch.rows(0..batch.len()))) {
-        Ok(written) => return Ok(written),
-        Err(error) => error,
-    };
-    let last = position(batch.len());
-    match way.blame::<R>(conn, &batch, source) {
-        Blame::Row { row, id, source } => {
-            Err(Error::RowRefused { table: R::TABLE, row: position(row) + 1, id, written: 0, in_doubt: 0, source })
-        }
-        Blame::Nobody(source) | Blame::Past(source) => {
-            let source = Box::new(Error::Query { doing: format!("write to {}", R::TABLE), source });
-            Err(Error::ChunkFailed { table: R::TABLE, first: 1, last, written: 0, in_doubt: 0, source })
-        }
-    }
+    Ok(batch)
 }
 
 /// A row's place as a number that outlives this machine's word size.
@@ -99,10 +107,19 @@ pub(super) fn position(index: usize) -> u64 {
     u64::try_from(index).unwrap_or(u64::MAX)
 }
 
+/// A row that the server does not take.
+pub(super) struct Culprit {
+    /// Its index in the batch.
+    pub(super) row: usize,
+    pub(super) id: Uuid,
+    /// What the server says of it.
+    pub(super) source: Diesel,
+}
+
 /// Who is to blame for a refused batch.
 pub(super) enum Blame {
-    /// A row: its index in the batch, its id and what the server says of it.
-    Row { row: usize, id: Uuid, source: Diesel },
+    /// Rows, in their order: the first, and those behind it.
+    Rows(Culprit, Vec<Culprit>),
     /// No row, as far as one can tell; what the server said.
     Nobody(Diesel),
     /// Nobody any more: the same rows are taken now.
@@ -161,67 +178,152 @@ impl Way {
         let written = match self.through {
             Through::Copy => R::copy(conn, Place::Table, rows)?,
             Through::Staging => {
-                empty_staging::<R>(conn)?;
-                R::copy(conn, Place::Staging, rows)?;
-                sql_query(self.insert::<R>()).execute(conn)?
+                self.stage::<R>(conn, rows)?;
+                sql_query(self.insert::<R>("")).execute(conn)?
             }
         };
         Ok(position(written))
     }
 
-    /// The statement that moves rows from the temporary table into the table, in the order in which they came.
-    fn insert<R: Ingest>(self) -> Sql {
+    /// Sends rows of a batch through the temporary table, and returns the ids of those that were written.
+    fn send_to_know<R: Ingest>(self, conn: &mut PgConnection, rows: &[u8]) -> QueryResult<HashSet<Uuid>> {
+        #[derive(QueryableByName)]
+        struct Written {
+            #[diesel(sql_type = SqlUuid)]
+            id: Uuid,
+        }
+        self.stage::<R>(conn, rows)?;
+        let written: Vec<Written> =
+            sql_query(raw!("{insert} RETURNING id", insert = self.insert::<R>(""))).load(conn)?;
+        Ok(written.into_iter().map(|written| written.id).collect())
+    }
+
+    /// Fills the temporary table with rows of a batch.
+    fn stage<R: Ingest>(self, conn: &mut PgConnection, rows: &[u8]) -> QueryResult<()> {
+        empty_staging::<R>(conn)?;
+        R::copy(conn, Place::Staging, rows).map(drop)
+    }
+
+    /// The statement that moves rows from the temporary table into the table, in the order in which they came: all, or
+    /// those of a condition.
+    fn insert<R: Ingest>(self, only: &'static str) -> Sql {
         let columns = Sql::join(R::COLUMNS.iter().map(|column| Sql::identifier(column)), ", ");
         let skip = match self.on_conflict {
             OnConflict::Refuse => "",
             OnConflict::Skip => " ON CONFLICT DO NOTHING",
         };
         raw!(
-            "INSERT INTO {table} ({columns}) SELECT {columns} FROM pg_temp.{staging}{skip}",
+            "INSERT INTO {table} ({columns}) SELECT {columns} FROM pg_temp.{staging}{only}{skip}",
             table = R::TABLE,
             columns,
             staging = R::STAGING,
+            only,
             skip
         )
     }
 
-    /// Finds the first row that the server does not take, given what it said of the whole batch. Writes nothing.
-    pub(super) fn blame<R: Ingest>(self, conn: &mut PgConnection, batch: &Batch, refusal: Diesel) -> Blame {
+    /// The error for a batch that the server refused.
+    fn refused<R: Ingest>(self, conn: &mut PgConnection, batch: &Batch, source: Diesel) -> Error {
+        let (table, last) = (R::TABLE, position(batch.len()));
+        let failed = |source| {
+            let source = Box::new(Error::Query { doing: format!("write to {table}"), source });
+            Error::ChunkFailed { table, first: 1, last, written: 0, in_doubt: 0, source }
+        };
+        match self.blame::<R>(conn, batch, source, 1) {
+            Blame::Rows(Culprit { row, id, source }, _) => {
+                Error::RowRefused { table, row: position(row) + 1, id, written: 0, in_doubt: 0, source }
+            }
+            Blame::Nobody(source) | Blame::Past(source) => failed(source),
+        }
+    }
+
+    /// Finds the first rows that the server does not take, at most so many, given what it said of the whole batch. Writes
+    /// nothing.
+    pub(super) fn blame<R: Ingest>(
+        self,
+        conn: &mut PgConnection,
+        batch: &Batch,
+        refusal: Diesel,
+        most: usize,
+    ) -> Blame {
         if !may_mean_a_row(&refusal) {
             return if is_passing(&refusal) { Blame::Past(refusal) } else { Blame::Nobody(refusal) };
         }
-        let mut culprit = None;
+        let mut culprits = Vec::new();
         let search = conn.transaction(|conn| {
             // Without a row, the server takes none either when it is the table that it objects to.
             self.send::<R>(conn, batch.rows(0..0))?;
-            culprit = self.search::<R>(conn, batch)?;
+            culprits = self.search::<R>(conn, batch, most)?;
             QueryResult::<()>::Err(Diesel::RollbackTransaction)
         });
         if !matches!(search, Err(Diesel::RollbackTransaction)) {
             return Blame::Nobody(refusal);
         }
-        let Some((row, source)) = culprit else { return Blame::Past(refusal) };
-        if row > 0 && !is_certain(&source) && !self.takes::<R>(conn, batch, 0) {
+        let mut culprits = culprits.into_iter();
+        let Some(first) = culprits.next() else { return Blame::Past(refusal) };
+        if first.row > 0 && !is_certain(&first.source) && !self.takes::<R>(conn, batch, 0) {
             // What it took a moment ago it does not take now: the world has changed, not the row.
             return Blame::Nobody(refusal);
         }
-        Blame::Row { row, id: batch.id(row), source }
+        Blame::Rows(first, culprits.collect())
     }
 
-    /// Adds rows for as long as the server takes them, and halves what it does not take. Every row is sent about
+    /// Adds rows for as long as the server takes them, and halves what it does not take. Every row is written about
     /// once, and each only on top of all before it, so a row that contradicts an earlier one is found too.
-    fn search<R: Ingest>(self, conn: &mut PgConnection, batch: &Batch) -> QueryResult<Option<(usize, Diesel)>> {
-        let (mut taken, mut refused) = (0, batch.len());
-        while taken < refused {
-            let until = if refused - taken == 1 { refused } else { taken + (refused - taken) / 2 };
-            match conn.transaction(|conn| self.send::<R>(conn, batch.rows(taken..until))) {
-                Ok(_) => taken = until,
+    fn search<R: Ingest>(self, conn: &mut PgConnection, batch: &Batch, most: usize) -> QueryResult<Vec<Culprit>> {
+        let staged = if self.through == Through::Staging { self.staged::<R>(conn, batch) } else { None };
+        let mut culprits = Vec::new();
+        // One of the rows from `next` up to `refused` is not taken; of those behind them nothing is known.
+        let (mut next, mut refused, mut step) = (0, batch.len(), batch.len());
+        while next < batch.len() && culprits.len() < most {
+            let until = match refused.checked_sub(next) {
+                Some(1) => refused,
+                Some(left @ 2..) => next + left / 2,
+                _ => batch.len().min(next + step),
+            };
+            let added = conn.transaction(|conn| match &staged {
+                Some(places) => self.add::<R>(conn, &places[next..until]),
+                None => self.send::<R>(conn, batch.rows(next..until)).map(drop),
+            });
+            match added {
+                Ok(()) => (next, step) = (until, step.saturating_mul(2)),
                 Err(error) if !may_mean_a_row(&error) => return Err(error),
-                Err(error) if until - taken == 1 => return Ok(Some((taken, error))),
+                Err(source) if until - next == 1 => {
+                    culprits.push(Culprit { row: next, id: batch.id(next), source });
+                    // The next one is often near.
+                    (next, refused, step) = (until, until, FIRST_STEP);
+                }
                 Err(_) => refused = until,
             }
         }
-        Ok(None)
+        Ok(culprits)
+    }
+
+    /// Where the rows stand in the temporary table, if it takes them all: they need not be sent again and again then. To
+    /// empty it, or to look through it, takes the longer the more often that was done in the same transaction.
+    fn staged<R: Ingest>(self, conn: &mut PgConnection, batch: &Batch) -> Option<Vec<String>> {
+        #[derive(QueryableByName)]
+        struct Staged {
+            #[diesel(sql_type = Text)]
+            place: String,
+        }
+        let staged = conn.transaction(|conn| {
+            self.stage::<R>(conn, batch.rows(0..batch.len()))?;
+            let query = raw!("SELECT ctid::text AS place FROM pg_temp.{staging}", staging = R::STAGING);
+            sql_query(query).load::<Staged>(conn)
+        });
+        // Where it does not take them, sending them in parts tells which it does not take.
+        Some(staged.ok()?.into_iter().map(|staged| staged.place).collect())
+    }
+
+    /// Moves rows that stand at these places.
+    fn add<R: Ingest>(self, conn: &mut PgConnection, places: &[String]) -> QueryResult<()> {
+        let (Some(first), Some(last)) = (places.first(), places.last()) else { return Ok(()) };
+        sql_query(self.insert::<R>(" WHERE ctid BETWEEN $1::tid AND $2::tid"))
+            .bind::<Text, _>(first)
+            .bind::<Text, _>(last)
+            .execute(conn)
+            .map(drop)
     }
 
     /// Whether the server takes a row by itself. Writes nothing.

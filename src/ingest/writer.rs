@@ -7,7 +7,8 @@
 //! write over, the rows do not wait for more.
 
 use std::marker::PhantomData;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -20,7 +21,7 @@ use uuid::Uuid;
 
 use super::Ingest;
 use super::binary::Batch;
-use super::send::{Blame, Way, position};
+use super::send::{Blame, Culprit, Way, position};
 pub use super::send::{OnConflict, Through};
 use crate::connection::{self, Pool, Pooled};
 use crate::error::{Error, Result};
@@ -65,7 +66,24 @@ pub struct BulkWriter<'a, R> {
     customer: Option<CustomerId>,
     cancel: Option<&'a AtomicBool>,
     progress: Option<Box<dyn FnMut(Progress) + 'a>>,
+    leaving_out: Option<LeavingOut<'a>>,
     rows: PhantomData<fn(R)>,
+}
+
+/// What becomes of rows that the server refuses, where they are left out.
+struct LeavingOut<'a> {
+    /// How many more may be.
+    most: &'a AtomicU64,
+    tell: Box<dyn FnMut(Settled) + 'a>,
+}
+
+/// What became of a chunk.
+pub(crate) struct Settled {
+    /// The positions in the input, counted from 1, of the rows that need no further word: they are written, there, or
+    /// refused.
+    pub(crate) rows: Range<u64>,
+    /// Those that the server refused, and what it said.
+    pub(crate) refused: Vec<(u64, Diesel)>,
 }
 
 /// How far a [`BulkWriter`] has come.
@@ -114,6 +132,7 @@ impl<'a, R: Ingest> BulkWriter<'a, R> {
             customer: None,
             cancel: None,
             progress: None,
+            leaving_out: None,
             rows: PhantomData,
         }
     }
@@ -170,6 +189,14 @@ impl<'a, R: Ingest> BulkWriter<'a, R> {
     #[must_use]
     pub fn progress(mut self, tell: impl FnMut(Progress) + 'a) -> Self {
         self.progress = Some(Box::new(tell));
+        self
+    }
+
+    /// Leaves out rows that the server refuses, for as long as the number is not 0; each takes 1 from it. Calls this on
+    /// the writing thread for each chunk that comes back. One row too many ends the writing as ever.
+    #[must_use]
+    pub(crate) fn leaving_out(mut self, most: &'a AtomicU64, tell: impl FnMut(Settled) + 'a) -> Self {
+        self.leaving_out = Some(LeavingOut { most, tell: Box::new(tell) });
         self
     }
 
@@ -238,7 +265,14 @@ impl<'a, R: Ingest> BulkWriter<'a, R> {
     where
         'a: 'w,
     {
-        Worker { pool: self.pool, on_conflict: self.on_conflict, customer: self.customer, stop, rows: PhantomData }
+        Worker {
+            pool: self.pool,
+            on_conflict: self.on_conflict,
+            customer: self.customer,
+            leave_out: self.leaving_out.as_ref().map(|leaving_out| leaving_out.most),
+            stop,
+            rows: PhantomData,
+        }
     }
 }
 
@@ -252,19 +286,16 @@ struct Chunk {
 
 /// What the calling thread hears of the connections.
 enum News {
-    /// A chunk has come back.
-    Done { chunk: Chunk, outcome: Outcome },
+    /// A chunk has come back, without the rows that the server refused.
+    Done { chunk: Chunk, refused: Vec<Culprit>, outcome: Outcome },
     /// One of them could not be had.
     NoConnection(Error),
 }
 
 enum Outcome {
     Written(u64, Through),
-    Refused {
-        row: usize,
-        id: Uuid,
-        source: Diesel,
-    },
+    /// One more than may be left out.
+    Refused(Culprit),
     Failed {
         source: Error,
         in_doubt: bool,
@@ -441,7 +472,7 @@ impl<R: Ingest> Run<'_, '_, '_, R> {
     /// Takes in what a worker says; returns the chunk that came back.
     fn hear(&mut self, news: News) -> Option<Chunk> {
         match news {
-            News::Done { chunk, outcome } => Some(self.take_back(chunk, outcome)),
+            News::Done { chunk, refused, outcome } => Some(self.take_back(chunk, refused, outcome)),
             News::NoConnection(source) => {
                 self.working -= 1;
                 if self.working == 0 {
@@ -455,8 +486,11 @@ impl<R: Ingest> Run<'_, '_, '_, R> {
     }
 
     /// Counts what became of a chunk, and empties it.
-    fn take_back(&mut self, mut chunk: Chunk, outcome: Outcome) -> Chunk {
+    fn take_back(&mut self, mut chunk: Chunk, refused: Vec<Culprit>, outcome: Outcome) -> Chunk {
         let (first, rows) = (chunk.first, position(chunk.batch.len()));
+        let last = first + rows + position(refused.len()) - 1;
+        let settled = if matches!(outcome, Outcome::Written(..)) { first..last + 1 } else { first..first };
+        self.settle(settled, refused);
         match outcome {
             Outcome::Written(written, through) => {
                 self.progress.written += written;
@@ -467,19 +501,26 @@ impl<R: Ingest> Run<'_, '_, '_, R> {
                     tell(self.progress);
                 }
             }
-            Outcome::Refused { row, id, source } => {
+            Outcome::Refused(Culprit { row, id, source }) => {
                 self.fail(Failure::Refused { row: first + position(row), id, source });
             }
             Outcome::Failed { source, in_doubt } => {
                 if in_doubt {
                     self.in_doubt += rows;
                 }
-                self.fail(Failure::Failed { first, last: first + rows - 1, source });
+                self.fail(Failure::Failed { first, last, source });
             }
             Outcome::Abandoned => self.abandoned = true,
         }
         chunk.batch.clear();
         chunk
+    }
+
+    fn settle(&mut self, rows: Range<u64>, refused: Vec<Culprit>) {
+        if let Some(leaving_out) = &mut self.writer.leaving_out {
+            let refused = refused.into_iter().map(|culprit| (rows.start + position(culprit.row), culprit.source));
+            (leaving_out.tell)(Settled { refused: refused.collect(), rows });
+        }
     }
 
     fn error(&self, failure: Failure) -> Error {
@@ -499,6 +540,8 @@ struct Worker<'w, R> {
     pool: &'w Pool,
     on_conflict: OnConflict,
     customer: Option<CustomerId>,
+    /// How many rows more may be left out.
+    leave_out: Option<&'w AtomicU64>,
     stop: &'w AtomicBool,
     rows: PhantomData<fn(R)>,
 }
@@ -525,16 +568,40 @@ impl<R: Ingest> Worker<'_, R> {
         loop {
             // No worker panics while it holds this, and a receiver has no state to spoil.
             let next = chunks.lock().unwrap_or_else(PoisonError::into_inner).recv();
-            let Ok(chunk) = next else { return };
-            let outcome = self.write(&mut conn, way, &chunk.batch);
-            if matches!(outcome, Outcome::Refused { .. } | Outcome::Failed { .. }) {
+            let Ok(mut chunk) = next else { return };
+            let mut refused = Vec::new();
+            let outcome = self.write(&mut conn, way, &mut chunk.batch, &mut refused);
+            if matches!(outcome, Outcome::Refused(_) | Outcome::Failed { .. }) {
                 // At once, and not when the calling thread hears of it: the next chunk may be waiting.
                 self.stop.store(true, Ordering::Relaxed);
             }
-            if to_input.send(News::Done { chunk, outcome }).is_err() {
+            if to_input.send(News::Done { chunk, refused, outcome }).is_err() {
                 return;
             }
         }
+    }
+
+    /// Takes the rows out of a chunk; fails with the last one where that is one too many.
+    fn leave_out(
+        &self,
+        first: Culprit,
+        others: Vec<Culprit>,
+        batch: &mut Batch,
+        refused: &mut Vec<Culprit>,
+    ) -> std::result::Result<(), Culprit> {
+        let mut found: Vec<_> = std::iter::once(first).chain(others).collect();
+        let rows: Vec<_> = found.iter().map(|culprit| culprit.row).collect();
+        found.iter_mut().for_each(|culprit| culprit.row = place(refused, culprit.row));
+        let one_too_many = if self.may_leave_out(rows.len()) { None } else { found.pop() };
+        refused.extend(found);
+        refused.sort_by_key(|culprit| culprit.row);
+        batch.remove(rows);
+        one_too_many.map_or(Ok(()), Err)
+    }
+
+    fn may_leave_out(&self, rows: usize) -> bool {
+        let take = |left: u64| left.checked_sub(position(rows));
+        self.leave_out.is_some_and(|most| most.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok())
     }
 
     /// A connection, with the way that rows take on it.
@@ -544,7 +611,8 @@ impl<R: Ingest> Worker<'_, R> {
         Ok((conn, way))
     }
 
-    fn write(&self, conn: &mut PgConnection, way: Way, batch: &Batch) -> Outcome {
+    /// Writes a chunk's rows but for those that may be left out.
+    fn write(&self, conn: &mut PgConnection, way: Way, batch: &mut Batch, refused: &mut Vec<Culprit>) -> Outcome {
         if self.stop.load(Ordering::Relaxed) {
             return Outcome::Abandoned;
         }
@@ -563,8 +631,13 @@ impl<R: Ingest> Worker<'_, R> {
             if conn.batch("SELECT 1").is_err() {
                 return Outcome::Failed { source: failed::<R>(error), in_doubt: is_sent };
             }
-            match way.blame::<R>(conn, batch, error) {
-                Blame::Row { row, id, source } => return Outcome::Refused { row, id, source },
+            let most = self.leave_out.map_or(0, |most| most.load(Ordering::Relaxed));
+            match way.blame::<R>(conn, batch, error, usize::try_from(most).unwrap_or(usize::MAX).saturating_add(1)) {
+                Blame::Rows(first, others) => {
+                    if let Err(one_too_many) = self.leave_out(first, others, batch, refused) {
+                        return Outcome::Refused(one_too_many);
+                    }
+                }
                 Blame::Past(_) if attempt < ATTEMPTS => attempt += 1,
                 Blame::Past(error) | Blame::Nobody(error) => {
                     return Outcome::Failed { source: failed::<R>(error), in_doubt: false };
@@ -572,6 +645,11 @@ impl<R: Ingest> Worker<'_, R> {
             }
         }
     }
+}
+
+/// A row's place in the chunk, given that among those that are left of it. `refused` is in the order of the rows.
+fn place(refused: &[Culprit], row: usize) -> usize {
+    refused.iter().fold(row, |row, earlier| row + usize::from(earlier.row <= row))
 }
 
 fn failed<R: Ingest>(source: Diesel) -> Error {

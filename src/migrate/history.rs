@@ -113,6 +113,15 @@ impl Status {
         if !self.unknown.is_empty() {
             return Err(self.ahead());
         }
+        self.require_applied()
+    }
+
+    /// Fails when a migration of this build is pending; what a newer build has added does no harm.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Behind`].
+    pub fn require_applied(&self) -> Result<()> {
         if self.pending.is_empty() {
             return Ok(());
         }

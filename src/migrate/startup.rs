@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use diesel::pg::PgConnection;
 
-use super::{DEFAULT_LOCK_WAIT, EMBEDDED, Goal, Migration, Migrator, OnAhead, Report, Status, history};
-use crate::error::{Error, Result};
+use super::{DEFAULT_LOCK_WAIT, EMBEDDED, Goal, Migration, Migrator, OnAhead, Report, history};
+use crate::error::Result;
 
 const POLL: Duration = Duration::from_millis(100);
 
@@ -56,7 +56,7 @@ fn ensure(conn: &mut PgConnection, set: &[Migration], policy: &StartupPolicy) ->
     match policy.pending {
         OnPending::Apply => {}
         OnPending::Wait => wait_for_peer(conn, set, policy.wait)?,
-        OnPending::Refuse => refuse_pending(&history::status(conn, set)?)?,
+        OnPending::Refuse => history::status(conn, set)?.require_applied()?,
     }
     let report = Migrator::default().set(set).lock_wait(policy.wait).ahead(policy.ahead).run(conn, &Goal::Head)?;
     tracing::info!(
@@ -87,15 +87,8 @@ fn wait_for_peer(conn: &mut PgConnection, set: &[Migration], wait: Duration) -> 
             return Ok(());
         }
         if Instant::now() >= deadline {
-            return refuse_pending(&status);
+            return status.require_applied();
         }
         std::thread::sleep(POLL);
     }
-}
-
-fn refuse_pending(status: &Status) -> Result<()> {
-    if status.pending.is_empty() {
-        return Ok(());
-    }
-    Err(Error::Behind { pending: status.pending.iter().map(|pending| pending.name.clone()).collect() })
 }

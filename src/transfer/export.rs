@@ -19,6 +19,7 @@ use super::columns::{Column, Kind, Table};
 use super::records::Format;
 use crate::error::{Doing, Error, Result};
 use crate::id::CustomerId;
+use crate::migrate;
 use crate::raw::{RunSql as _, Sql, raw, sql_query};
 use crate::tenant;
 
@@ -54,7 +55,8 @@ pub struct Report {
 /// # Errors
 ///
 /// [`Error::NoCustomerColumn`] when rows of one customer are asked for and the table does not say whose they are,
-/// [`Error::Output`] when `out` fails, [`Error::Query`] when the server does. A connection that is in a transaction
+/// [`Error::Behind`] where the schema is older than this build, [`Error::Output`] when `out` fails, [`Error::Query`] when
+/// the server does. A connection that is in a transaction
 /// already is refused: the rest of it could not write, and would have this one's settings.
 pub fn run(
     conn: &mut PgConnection,
@@ -69,6 +71,7 @@ pub fn run(
     if tenant::is_in_transaction(conn)? {
         return Err(diesel::result::Error::AlreadyInTransaction.into());
     }
+    migrate::status(conn)?.require_applied()?;
     let begun = Instant::now();
     let mut write = |conn: &mut PgConnection| write(conn, table, format, options, out);
     let rows = match options.customer {

@@ -14,6 +14,7 @@ mod names;
 mod ranges;
 pub mod read;
 mod records;
+mod refused;
 mod values;
 
 pub use self::columns::{Column, Kind, Presence, Table, UnknownTable};

@@ -44,6 +44,11 @@ impl Names {
         Ok(Self::new(customers, agents))
     }
 
+    /// Whether there is any customer.
+    pub(super) fn has_customers(&self) -> bool {
+        !self.customers.ids.is_empty()
+    }
+
     pub(super) fn customer(&self, text: &str) -> Result<Uuid, String> {
         self.customers.find("customer", text)
     }

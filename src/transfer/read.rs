@@ -52,20 +52,29 @@ pub(super) mod sealed {
     #[expect(private_bounds, reason = "nobody outside can implement it")]
     pub trait FromFile: super::FromFields {
         const OF: super::Table;
+
+        /// What no two rows share beside the id: column and value.
+        fn key(&self) -> Option<(&'static str, &str)>;
     }
 }
 
 macro_rules! from_file {
-    ($($row:ident is of $table:ident;)+) => {$(
+    ($($row:ident is of $table:ident $(, one for each $key:ident)?;)+) => {$(
         impl sealed::FromFile for $row {
             const OF: Table = Table::$table;
+
+            fn key(&self) -> Option<(&'static str, &str)> {
+                from_file!(@key self, $($key)?)
+            }
         }
     )+};
+    (@key $row:ident, $key:ident) => { Some((stringify!($key), &$row.$key)) };
+    (@key $row:ident,) => { None };
 }
 
 from_file! {
     NewResourceMetric is of ResourceMetrics;
-    NewQualityMetric is of QualityMetrics;
+    NewQualityMetric is of QualityMetrics, one for each request_id;
     AgentMetric is of AgentMetrics;
     NewEvent is of Events;
 }
@@ -100,7 +109,7 @@ impl<'a, R: FromFile> Reader<'a, R> {
     /// [`Error::Mapping`] when the mapping, or the header, does not fit the table; [`Error::Input`] when the input
     /// fails.
     pub fn new(input: impl io::Read + 'a, options: &Options, names: &'a Names) -> Result<Self> {
-        let opened = records::open(input).map_err(|source| Error::Input { source })?;
+        let opened = records::open(input).map_err(input_error)?;
         Self::of_opened(opened, options, names)
     }
 
@@ -112,7 +121,7 @@ impl<'a, R: FromFile> Reader<'a, R> {
             (Format::Ndjson, None) => {}
             (Format::Ndjson, Some(_)) => return Err(no_header_in_ndjson()),
             (Format::Csv, Some(fields)) => plan.resolve(fields)?,
-            (Format::Csv, None) => match records.next().map_err(|source| Error::Input { source })? {
+            (Format::Csv, None) => match records.next().map_err(input_error)? {
                 None => return Err(empty()),
                 Some(header) => {
                     let header = match header.fields {
@@ -142,7 +151,8 @@ impl<'a, R: FromFile> Reader<'a, R> {
         Ok(Some(match read {
             Ok(row) => Ok(Row { row, line, raw }),
             Err(problem) => {
-                Err(Reject { line, column: problem.column.map(str::to_owned), reason: problem.reason, raw })
+                let reason = problem.reason + &lines(line, &raw);
+                Err(Reject { line, column: problem.column.map(str::to_owned), reason, raw })
             }
         }))
     }
@@ -159,6 +169,14 @@ impl<R: FromFile> Iterator for Reader<'_, R> {
         let item = self.read().transpose();
         self.is_over = !matches!(item, Some(Ok(_)));
         item
+    }
+}
+
+/// Where a row goes on: two stray quotes make one bad row of all the rows between them.
+fn lines(first: u64, raw: &[u8]) -> String {
+    match raw.iter().filter(|byte| **byte == b'\n').count() {
+        0 => String::new(),
+        more => format!(" (lines {first} to {})", first + more as u64),
     }
 }
 
@@ -213,6 +231,11 @@ fn derived_id<R: FromFile>(
         key.extend_from_slice(text.as_bytes());
     }
     Ok(row.id_of(&key, now))
+}
+
+/// Nothing is written as far as this room knows.
+pub(super) fn input_error(source: io::Error) -> Error {
+    Error::Input { written: 0, source }
 }
 
 fn bad_header(problem: &str) -> Error {

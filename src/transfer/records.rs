@@ -1,7 +1,8 @@
 //! Takes a file apart into records: CSV or one JSON object a line, each with its line number and its bytes.
 //!
 //! Nothing here knows a table. One record is in memory at a time, and none that is longer than [`LONGEST`], whatever
-//! the input is. A record that cannot be read is an item like the others; only a failing input ends the reading.
+//! the input is. A record that cannot be read is an item like the others. An input that fails ends the reading, and so
+//! does a record whose end cannot be told: what looks like one bad row may hold thousands of good ones.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -16,8 +17,6 @@ use serde_json::value::RawValue;
 pub const LONGEST: usize = 16 * 1024 * 1024;
 /// The most fields that a record may have.
 const MOST_FIELDS: usize = 1024;
-/// How much is kept of a record that is too long, to tell which one it is.
-const KEPT_OF_TOO_LONG: usize = 1024;
 const BUFFER: usize = 256 * 1024;
 
 const GZIP: [u8; 2] = [0x1f, 0x8b];
@@ -55,14 +54,30 @@ pub fn open<'a>(mut input: impl Read + 'a) -> io::Result<Opened<'a>> {
     let head = take(&mut input, GZIP.len())?;
     let is_gzip = head == GZIP;
     let input = BufReader::with_capacity(BUFFER, io::Cursor::new(head).chain(input));
-    let mut text: Box<dyn BufRead + 'a> =
-        if is_gzip { Box::new(BufReader::with_capacity(BUFFER, MultiGzDecoder::new(input))) } else { Box::new(input) };
+    let mut text: Box<dyn BufRead + 'a> = if is_gzip {
+        Box::new(BufReader::with_capacity(BUFFER, Inflated(MultiGzDecoder::new(input))))
+    } else {
+        Box::new(input)
+    };
     let head = take(&mut text, BYTE_ORDER_MARK.len())?;
     let head = head.strip_prefix(&BYTE_ORDER_MARK[..]).map(<[u8]>::to_vec).unwrap_or(head);
     let mut text: Box<dyn BufRead + 'a> = Box::new(BufReader::with_capacity(BUFFER, io::Cursor::new(head).chain(text)));
     let first = text.fill_buf()?.iter().find(|byte| !byte.is_ascii_whitespace());
     let looks_like = if first == Some(&b'{') { Format::Ndjson } else { Format::Csv };
     Ok(Opened { text, looks_like })
+}
+
+/// Gzip whose errors say that it is gzip.
+struct Inflated<R>(MultiGzDecoder<R>);
+
+impl<R: BufRead> Read for Inflated<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => io::Error::new(error.kind(), "the gzip data ends early"),
+            io::ErrorKind::InvalidInput => io::Error::new(error.kind(), format!("the gzip data is damaged: {error}")),
+            _ => error,
+        })
+    }
 }
 
 /// Reads so many bytes, fewer only at the end of the input.
@@ -208,7 +223,7 @@ impl<'a> Records<'a> {
                 continue;
             }
             let fields = match problem {
-                Some(problem) => Err(problem),
+                Some(problem) => Err(problem.to_owned()),
                 None => Ok(Fields::Csv(CsvFields { raw: &self.raw, fields: &self.fields })),
             };
             return Ok(Some(Record { line, raw: &self.raw, fields }));
@@ -216,18 +231,15 @@ impl<'a> Records<'a> {
     }
 
     /// Reads one record into `raw` and `fields`; `None` at the end, else what is wrong with it.
-    fn read_csv(&mut self) -> io::Result<Option<Option<String>>> {
+    fn read_csv(&mut self) -> io::Result<Option<Option<&'static str>>> {
         self.raw.clear();
         self.fields.clear();
-        let mut scan = Scan::default();
+        let mut scan = Scan { line: self.next_line, ..Scan::default() };
         while self.read_csv_on(&mut scan)? {}
         if !scan.is_begun {
             return Ok(None);
         }
-        if scan.is_too_long() {
-            return Ok(Some(Some(too_long())));
-        }
-        Ok(Some(scan.finish(&mut self.fields)))
+        scan.finish(&mut self.fields).map(Some)
     }
 
     /// Takes what the buffer has of a record; whether the record may go on behind it.
@@ -247,16 +259,14 @@ impl<'a> Records<'a> {
             let is_end = scan.is_end(byte);
             self.next_line += u64::from(is_end || byte == b'\n');
             if !is_end {
-                scan.take(byte, &mut self.fields);
+                scan.take(byte, self.next_line, &mut self.fields);
             }
             is_end
         });
+        scan.refuse_too_long()?;
         self.after_return = end.is_some_and(|at| buffer[at] == b'\r');
         let used = end.unwrap_or(buffer.len());
         self.raw.extend_from_slice(&buffer[..used]);
-        if scan.is_too_long() {
-            self.raw.truncate(KEPT_OF_TOO_LONG);
-        }
         self.text.consume(used + usize::from(end.is_some()));
         Ok(end.is_none())
     }
@@ -264,33 +274,30 @@ impl<'a> Records<'a> {
     fn next_json(&mut self) -> io::Result<Option<Record<'_>>> {
         loop {
             let line = self.next_line;
-            let Some(is_whole) = self.read_line()? else { return Ok(None) };
-            if is_whole && self.raw.iter().all(u8::is_ascii_whitespace) {
-                continue;
+            if !self.read_line()? {
+                return Ok(None);
             }
-            let fields = if is_whole { parse_object(&self.raw).map(Fields::Json) } else { Err(too_long()) };
-            return Ok(Some(Record { line, raw: &self.raw, fields }));
+            if !self.raw.iter().all(u8::is_ascii_whitespace) {
+                return Ok(Some(Record { line, raw: &self.raw, fields: parse_object(&self.raw).map(Fields::Json) }));
+            }
         }
     }
 
-    /// Reads one line into `raw`; `None` at the end, else whether it was no longer than it may be.
-    fn read_line(&mut self) -> io::Result<Option<bool>> {
+    /// Reads one line into `raw`; false at the end.
+    fn read_line(&mut self) -> io::Result<bool> {
         self.raw.clear();
         let limit = LONGEST as u64 + 1;
         if (&mut self.text).take(limit).read_until(b'\n', &mut self.raw)? == 0 {
-            return Ok(None);
+            return Ok(false);
         }
-        self.next_line += 1;
         if self.raw.pop_if(|byte| *byte == b'\n').is_some() {
             self.raw.pop_if(|byte| *byte == b'\r');
-            return Ok(Some(true));
         }
-        if self.raw.len() <= LONGEST {
-            return Ok(Some(true));
+        if self.raw.len() > LONGEST {
+            return Err(too_long(self.next_line));
         }
-        self.raw.truncate(KEPT_OF_TOO_LONG);
-        self.text.skip_until(b'\n')?;
-        Ok(Some(false))
+        self.next_line += 1;
+        Ok(true)
     }
 }
 
@@ -299,6 +306,10 @@ impl<'a> Records<'a> {
 struct Scan {
     /// There is something of the record.
     is_begun: bool,
+    /// The line on which it begins.
+    line: u64,
+    /// The line of the last quote that opened a field.
+    quote_line: u64,
     state: State,
     /// Where the field began, behind its quote if it has one.
     start: usize,
@@ -310,26 +321,24 @@ struct Scan {
 
 impl Scan {
     fn is_end(&self, byte: u8) -> bool {
-        if self.is_too_long() {
-            // Where the next record begins can only be guessed: on the next line.
-            return byte == b'\n';
-        }
         self.state != State::Quoted && (byte == b'\n' || byte == b'\r')
     }
 
-    const fn is_too_long(&self) -> bool {
-        self.length > LONGEST
+    fn refuse_too_long(&self) -> io::Result<()> {
+        match self.state {
+            _ if self.length <= LONGEST => Ok(()),
+            State::Quoted => Err(unclosed(self.quote_line, &format!("within {} MiB", LONGEST >> 20))),
+            _ => Err(too_long(self.line)),
+        }
     }
 
-    fn take(&mut self, byte: u8, fields: &mut Vec<Field>) {
-        if self.is_too_long() {
-            return;
-        }
+    /// Takes a byte, which is on this line.
+    fn take(&mut self, byte: u8, line: u64, fields: &mut Vec<Field>) {
         let at = self.length;
         self.length += 1;
         self.state = match (self.state, byte) {
             (State::Start, b'"') => {
-                self.start = at + 1;
+                (self.start, self.quote_line) = (at + 1, line);
                 State::Quoted
             }
             (State::Quoted, b'"') => State::QuoteInQuotes,
@@ -367,17 +376,25 @@ impl Scan {
     }
 
     /// Ends the last field; says what is wrong with the record.
-    fn finish(mut self, fields: &mut Vec<Field>) -> Option<String> {
+    fn finish(mut self, fields: &mut Vec<Field>) -> io::Result<Option<&'static str>> {
         if self.state == State::Quoted {
-            return Some("a quote is not closed before the end of the file".to_owned());
+            return Err(unclosed(self.quote_line, "before the end of the file"));
         }
         self.end_field(self.length, fields);
-        self.problem.map(str::to_owned)
+        Ok(self.problem)
     }
 }
 
-fn too_long() -> String {
-    format!("it is longer than {} MiB, or a quote in it is not closed", LONGEST >> 20)
+fn unclosed(line: u64, until: &str) -> io::Error {
+    invalid(format!("a quote that opens on line {line} is not closed {until}"))
+}
+
+fn too_long(line: u64) -> io::Error {
+    invalid(format!("the row on line {line} is longer than {} MiB", LONGEST >> 20))
+}
+
+fn invalid(problem: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, problem)
 }
 
 fn parse_object(line: &[u8]) -> Result<Object<'_>, String> {
@@ -456,30 +473,33 @@ mod tests {
         let found = csv(b"\"a\"b,c\nd,e\n");
         assert!(found[0].1.as_ref().unwrap_err().contains("behind a closing quote"));
         assert_eq!(found[1], (2, fields(&["d", "e"])));
-        let found = csv(b"a,b\n\"c,d\ne,f\n");
-        assert_eq!((found.len(), found[1].0), (2, 2));
-        assert!(found[1].1.as_ref().unwrap_err().contains("not closed"));
+    }
+
+    /// How the reading of an input ends.
+    fn end(text: &[u8], format: Format) -> String {
+        let mut records = Records::new(open(text).unwrap(), format);
+        loop {
+            match records.next() {
+                Ok(record) => assert!(record.is_some(), "read to its end"),
+                Err(error) => return error.to_string(),
+            }
+        }
     }
 
     #[test]
-    fn a_record_that_is_too_long_is_told_and_the_next_one_is_read() {
-        let mut text = b"a,\"".to_vec();
-        text.resize(LONGEST + 10, b'x');
-        text.extend_from_slice(b"\nc,d\n");
-        let found = csv(&text);
-        assert_eq!(found.len(), 2);
-        assert!(found[0].1.as_ref().unwrap_err().contains("longer than 16 MiB"));
-        assert_eq!(found[1], (2, fields(&["c", "d"])));
-
-        let mut line = b"{\"a\":\"".to_vec();
-        line.resize(LONGEST + 10, b'x');
-        line.extend_from_slice(b"\"}\n{}\n");
-        let mut records = Records::new(open(&line[..]).unwrap(), Format::Ndjson);
-        let first = records.next().unwrap().unwrap();
-        assert!(first.fields.is_err() && first.raw.len() == KEPT_OF_TOO_LONG);
-        let second = records.next().unwrap().unwrap();
-        assert!(second.fields.is_ok() && second.line == 2);
-        assert!(records.next().unwrap().is_none());
+    fn a_record_without_an_end_ends_the_reading() {
+        let unclosed = end(b"a,b\n\"c\nd\",\"e\nf,g\nh,i\n", Format::Csv);
+        assert_eq!(unclosed, "a quote that opens on line 3 is not closed before the end of the file");
+        let long = |begin: &str| [begin.as_bytes(), &vec![b'x'; LONGEST], b"\nc,d\n"].concat();
+        let unclosed = end(&long("a,b\r\nc,\"d\n"), Format::Csv);
+        assert_eq!(unclosed, "a quote that opens on line 2 is not closed within 16 MiB");
+        assert_eq!(end(&long("a,b\nc"), Format::Csv), "the row on line 2 is longer than 16 MiB");
+        assert_eq!(end(&long("{}\n{"), Format::Ndjson), "the row on line 2 is longer than 16 MiB");
+        // To the byte: the longest record is read.
+        let longest = long("");
+        assert_eq!(csv(&longest)[1], (2, fields(&["c", "d"])));
+        let mut records = Records::new(open(&longest[..]).unwrap(), Format::Ndjson);
+        assert_eq!(records.next().unwrap().unwrap().raw.len(), LONGEST);
     }
 
     #[test]
@@ -494,15 +514,10 @@ mod tests {
             twice.extend(encoder.finish().unwrap());
         }
         assert_eq!(csv(&twice), [(1, fields(&["a", "b"])), (2, fields(&["c", "d"]))]);
-        let mut damaged = Records::new(open(&twice[..twice.len() - 3]).unwrap(), Format::Csv);
-        let ended = loop {
-            match damaged.next() {
-                Ok(Some(_)) => {}
-                Ok(None) => break Ok(()),
-                Err(error) => break Err(error),
-            }
-        };
-        assert!(ended.is_err());
+        assert_eq!(end(&twice[..twice.len() - 3], Format::Csv), "the gzip data ends early");
+        let at = twice.len() - 6;
+        twice[at] ^= 1;
+        assert!(end(&twice, Format::Csv).starts_with("the gzip data is damaged: "));
     }
 
     #[test]

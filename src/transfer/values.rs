@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use chrono::format::{Item, Numeric, StrftimeItems};
+use chrono::format::{Fixed, Item, Numeric, StrftimeItems};
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, Utc};
 use serde_json::value::RawValue;
 use serde_json::{Number, Value};
@@ -17,6 +17,8 @@ use super::records::json_problem;
 
 /// Numbers below it are seconds since 1970 (until the year 5138), from it on milliseconds (from March 1973).
 pub const FIRST_MILLISECOND: u64 = 100_000_000_000;
+/// How deep JSON may be: serde_json's limit, which keeps a file from exhausting the stack.
+const DEEPEST: usize = 127;
 /// Characters of a wrong value that a reason repeats.
 const SHOWN: usize = 60;
 
@@ -223,7 +225,7 @@ impl FromText for DateTime<Utc> {
             None => standard_time(text)?,
         };
         if !(1..=9999).contains(&time.year()) {
-            return Err(format!("{} is not in the years 1 to 9999", shown(text)));
+            return Err(outside_the_years(text));
         }
         // A leap second of chrono's counts as the first second after it, as PostgreSQL has it.
         Self::from_timestamp_micros(time.timestamp_micros()).ok_or_else(|| format!("{} is no time", shown(text)))
@@ -235,7 +237,7 @@ impl FromText for Value {
     const NOUN: &'static str = "JSON";
 
     fn from_text(text: &str, _: &Column, _: &Context<'_>) -> Result<Self, String> {
-        let value = serde_json::from_str(text).map_err(|error| format!("is not JSON: {}", json_problem(&error)))?;
+        let value = serde_json::from_str(text).map_err(|error| no_json(&error))?;
         if has_zero(&value) {
             return Err("holds \\u0000, which PostgreSQL's JSON cannot store".to_owned());
         }
@@ -248,6 +250,14 @@ impl FromText for Value {
     fn read(text: &str, raw: Option<&str>, _: Written, column: &Column, context: &Context<'_>) -> Result<Self, String> {
         Self::from_text(raw.unwrap_or(text), column, context)
     }
+}
+
+fn no_json(error: &serde_json::Error) -> String {
+    // Its own word for it is no help, and the text is JSON all right.
+    if error.to_string().starts_with("recursion limit exceeded") {
+        return format!("has arrays or objects more than {DEEPEST} deep inside each other");
+    }
+    format!("is not JSON: {}", json_problem(error))
 }
 
 fn has_zero(value: &Value) -> bool {
@@ -326,22 +336,48 @@ pub struct TimeFormat {
     items: Vec<Item<'static>>,
 }
 
-/// A text that is no format of times.
+/// A text that is no format of times, or one by which times would be read wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is not a format of times: write it as strftime has them, such as '%d.%m.%Y %H:%M:%S%.f'")]
-pub struct NotATimeFormat(pub String);
+#[error("'{format}' {problem}")]
+pub struct NotATimeFormat {
+    /// The text.
+    pub format: String,
+    /// What is wrong with it, and what to write.
+    pub problem: &'static str,
+}
+
+const NO_FORMAT: &str = "is not a format of times: write it as strftime has them, such as '%d.%m.%Y %H:%M:%S%.f'";
+
+/// What would be read wrong without a word: chrono passes over the name of a zone, and counts in nanoseconds what Python
+/// writes in microseconds.
+fn misread(item: &Item<'_>) -> Option<&'static str> {
+    match item {
+        Item::Fixed(Fixed::TimezoneName) => {
+            Some("has %Z, and the name of a zone is no offset: write %z for an offset such as +0200, else leave it out")
+        }
+        Item::Numeric(Numeric::Nanosecond, _) => Some(
+            "has %f, which is microseconds to some and nanoseconds to others: write %.f for a fraction with its dot, or \
+             %3f, %6f or %9f for so many digits",
+        ),
+        _ => None,
+    }
+}
 
 impl std::str::FromStr for TimeFormat {
     type Err = NotATimeFormat;
 
     fn from_str(text: &str) -> Result<Self, NotATimeFormat> {
-        let wrong = || NotATimeFormat(text.to_owned());
+        let because = |problem| NotATimeFormat { format: text.to_owned(), problem };
+        let wrong = || because(NO_FORMAT);
         let items = StrftimeItems::new(text).parse_to_owned().map_err(|_| wrong())?;
         let is_literal = |item: &Item<'_>| {
             matches!(item, Item::Literal(_) | Item::OwnedLiteral(_) | Item::Space(_) | Item::OwnedSpace(_))
         };
         if items.iter().all(is_literal) {
             return Err(wrong());
+        }
+        if let Some(problem) = items.iter().find_map(misread) {
+            return Err(because(problem));
         }
         Ok(Self { text: text.to_owned(), items })
     }
@@ -382,10 +418,25 @@ fn standard_time(text: &str) -> Result<DateTime<Utc>, String> {
     if let Ok(time) = DateTime::parse_from_rfc3339(&with_minutes) {
         return Ok(time.with_timezone(&Utc));
     }
+    if is_of_other_years(text) {
+        return Err(outside_the_years(text));
+    }
     if DateTime::parse_from_rfc3339(&format!("{text}Z")).is_ok() {
         return Err(format!("{} has no offset: write Z behind a time in UTC, or pass --time-format", shown(text)));
     }
     Err(format!("{} is not a time: write it as 2025-10-20T12:00:00Z, or pass --time-format", shown(text)))
+}
+
+/// Whether it is a time as PostgreSQL writes those that RFC 3339 cannot: infinite, before Christ or after 9999.
+fn is_of_other_years(text: &str) -> bool {
+    let mut parts = text.splitn(3, '-');
+    let year = parts.next().unwrap_or_default();
+    let is_long = matches!(year.len(), 5 | 6) && year.bytes().all(|byte| byte.is_ascii_digit());
+    matches!(text, "infinity" | "-infinity") || text.ends_with(" BC") || (is_long && parts.count() == 2)
+}
+
+fn outside_the_years(text: &str) -> String {
+    format!("{} is not in the years 1 to 9999", shown(text))
 }
 
 /// Whether a text of digits, dashes and dots is more of a date than a number.
@@ -481,6 +532,24 @@ mod tests {
     }
 
     #[test]
+    fn a_format_that_would_be_misread_is_refused_with_what_to_write() {
+        for (format, words) in
+            [("%d.%m.%Y %H:%M %Z", "write %z"), ("%Y-%m-%d %H:%M:%S.%f", "write %.f"), ("%s.%f", "%3f, %6f or %9f")]
+        {
+            let error = format.parse::<TimeFormat>().unwrap_err().to_string();
+            assert!(error.contains(words), "{error}");
+        }
+        let read = |text: &str, format: &str| read::<DateTime<Utc>>(text, Some(format)).map(|time| time.to_rfc3339());
+        for (text, format) in [
+            ("2025-10-20 12:00:00.000042", "%Y-%m-%d %H:%M:%S%.f"),
+            ("2025-10-20 12:00:00,000042", "%Y-%m-%d %H:%M:%S,%6f"),
+            ("2025-10-20 14:00:00.000042 +0200", "%Y-%m-%d %H:%M:%S%.6f %z"),
+        ] {
+            assert_eq!(read(text, format), Ok("2025-10-20T12:00:00.000042+00:00".to_owned()));
+        }
+    }
+
+    #[test]
     fn numbers_are_exact_or_refused() {
         for (text, expected) in
             [("1.5", 1.5), (" -2e3 ", -2000.0), ("Infinity", f64::INFINITY), ("-inf", f64::NEG_INFINITY), ("0e9", 0.0)]
@@ -518,6 +587,7 @@ mod tests {
             r#"{"a\"1e999":"123456789012345678901234567890"}"#,
             "5e-324",
             "1E+2",
+            &format!("{}{}", "[".repeat(127), "]".repeat(127)),
         ] {
             assert!(read::<Value>(kept, None).is_ok(), "{kept}: {:?}", read::<Value>(kept, None));
         }
@@ -531,6 +601,7 @@ mod tests {
             ("123456789.123456789", "cannot be kept exactly"),
             ("1e999", "is not JSON: number out of range"),
             ("1e-999", "cannot be kept exactly"),
+            (&"[".repeat(200), "has arrays or objects more than 127 deep"),
         ] {
             assert!(read::<Value>(lost, None).unwrap_err().contains(words), "{lost}: {:?}", read::<Value>(lost, None));
         }

@@ -19,6 +19,7 @@ use flate2::write::GzEncoder;
 use nix::sys::signal::Signal;
 use optiinfra_db::enums::AgentType;
 use optiinfra_db::ingest::OnConflict;
+use optiinfra_db::migrate::{EMBEDDED, Goal, Migrator};
 use optiinfra_db::models::{Agent, AgentMetric, Customer, NewEvent, NewQualityMetric, NewResourceMetric};
 use optiinfra_db::transfer::import::{self, REJECTS_IN_REPORT};
 use optiinfra_db::transfer::read::{self, FromFile, Reader};
@@ -209,7 +210,8 @@ fn every_way_to_be_bad_has_its_own_reason() {
         (b"a,b".to_vec(), "-", "has 2 fields, and 8 are expected"),
         ([b"\xff".as_slice(), with(0, "").as_bytes()].concat(), "agent_id", "is not UTF-8 from byte 1 on"),
         (format!("\"x\"y{good}").into(), "-", "something stands behind a closing quote"),
-        (format!("\"{good}").into(), "-", "a quote is not closed before the end of the file"),
+        // Two stray quotes, and the row between them.
+        (format!("\"{good}\n\"{good}").into(), "-", "(lines 17 to 18)"),
     ];
     let mut text = METRIC_HEADER.as_bytes().to_vec();
     for (line, _, _) in &cases {
@@ -319,7 +321,12 @@ fn a_file_that_does_not_fit_is_refused_before_its_first_row() {
             METRIC_HEADER.to_owned(),
             "NDJSON names its fields",
         ),
-        ("resource_metrics", "\"agent".to_owned(), "the header cannot be read"),
+        (
+            "resource_metrics",
+            "\"agent".to_owned(),
+            "/file.csv: a quote that opens on line 1 is not closed before the end of the file; nothing is written",
+        ),
+        ("resource_metrics", "\"agent\"x".to_owned(), "the header cannot be read"),
     ];
     for (arguments, header, words) in cases {
         let run = import(&db, arguments, &file(&header));
@@ -330,11 +337,14 @@ fn a_file_that_does_not_fit_is_refused_before_its_first_row() {
         ("import customers x.csv", "cannot be imported or exported: expected resource_metrics"),
         ("import events x.csv --map severity", "write it as COLUMN="),
         ("import events x.csv --time-format noon", "is not a format of times"),
+        ("import events x.csv --time-format %d.%m.%Y@%H:%M@%Z", "write %z for an offset"),
+        ("import events x.csv --time-format %d.%m.%Y@%H:%M:%S.%f", "write %.f for a fraction"),
         ("import events x.csv --no-header", "--columns"),
         ("import events x.csv --connections 2", "--on-conflict skip"),
         ("import events /nowhere/x.csv", "cannot open /nowhere/x.csv"),
         ("import events /", "it is a directory"),
         ("import events x.csv --format csv", "import has no format 'csv'"),
+        ("export events --since 400000w", "--since reaches back too far"),
         ("export events --format json", "pass --format csv or ndjson"),
         ("export agent_metrics --customer x", "do not say which customer they belong to"),
         ("export events --customer Nobody", "no customer has the name or id 'Nobody'"),
@@ -402,7 +412,7 @@ fn a_file_may_come_compressed_from_stdin_and_without_a_header() {
     let damaged = folder.write("damaged.csv.gz", &damaged[..damaged.len() - 6]);
     let run = import(&db, &format!("resource_metrics --no-header --columns {METRIC_HEADER}"), &damaged);
     assert_eq!((run.code, rows(&mut conn, "resource_metrics")), (Some(2), 3), "{run:#?}");
-    assert!(run.stderr.contains("the input cannot be read"), "{run:#?}");
+    assert!(run.stderr.contains("/damaged.csv.gz: the gzip data ends early; nothing is written\n"), "{run:#?}");
 
     for (name, text) in [("empty.csv", ""), ("blank.csv", "\n\n"), ("no-name-tells", "")] {
         let run = import(&db, "resource_metrics", &folder.write(name, text));
@@ -735,6 +745,30 @@ fn what_is_exported_is_imported_as_it_was() {
 }
 
 #[test]
+fn what_no_row_can_hold_is_exported_and_refused_by_import_for_what_it_is() {
+    let (db, mut conn, _, customer) = ground(AgentType::Cost);
+    let times =
+        ["infinity", "-infinity", "0044-03-15 12:00:00+00 BC", "10000-01-01 00:00:00+00", "294276-01-01 00:00:00+00"];
+    let mut plant = |column: &str, value: &str| {
+        let (table, customer) = (format!("events (customer_id, event_type, {column})"), customer.id);
+        conn.batch_execute(&format!("INSERT INTO {table} VALUES ('{customer}', 'x', '{value}')")).unwrap();
+    };
+    times.into_iter().for_each(|time| plant("created_at", time));
+    plant("data", &format!("{}{}", "[".repeat(200), "]".repeat(200)));
+    let folder = Folder::new();
+    for format in ["csv", "ndjson"] {
+        let exported = Dbctl::on(&db).run(&format!("export events --format {format}")).stdout;
+        let found = reasons(&import(&db, "events --dry-run", &folder.write(&format!("f.{format}"), exported)).json());
+        assert_eq!(found.len(), 6, "{found:#?}");
+        let of = |column: &str, words: &str| {
+            found.iter().filter(|(_, at, reason)| at == column && reason.contains(words)).count()
+        };
+        assert_eq!(of("created_at", "is not in the years 1 to 9999"), times.len(), "{found:#?}");
+        assert_eq!(of("data", "more than 127 deep"), 1, "{found:#?}");
+    }
+}
+
+#[test]
 fn csv_tells_a_null_of_json_from_no_json_and_ndjson_cannot() {
     let (db, mut conn, agent, customer) = ground(AgentType::Cost);
     conn.batch_execute(&format!(
@@ -908,6 +942,104 @@ fn many_rows_that_are_there_are_each_a_bad_row() {
     assert_eq!((&report["rejected"], &report["written"]), (&json!(there), &json!(300 - there)));
     assert!(reasons(&report).iter().all(|(_, column, reason)| column == "id" && reason.contains("is there already")));
     assert_eq!(rows(&mut conn, "quality_metrics"), 300);
+}
+
+#[test]
+fn thousands_of_rows_that_are_there_are_found_at_once_and_in_the_words_of_the_server() {
+    let (db, mut conn, agent, customer) = ground(AgentType::Application);
+    let folder = Folder::new();
+    let count = 5000;
+    let mut text = "id,agent,customer,request_id,model_name,model_version,overall_quality_score,timestamp\n".to_owned();
+    for row in 0..count {
+        let id = Uuid::from_u128(row + 1);
+        let time = "2025-10-20T12:00:00Z";
+        writeln!(text, "{id},{},{},request-{row},m,1,0.5,{time}", agent.id, customer.id).unwrap();
+    }
+    // Of the rows that are there every third differs in the id, and every third in the request.
+    let file = folder.write("f.csv", &text);
+    assert_eq!(import(&db, "quality_metrics", &file).code, Some(0));
+    conn.batch_execute(
+        "UPDATE quality_metrics SET id = gen_random_uuid() WHERE right(request_id, 1) IN ('0', '3', '6');
+         UPDATE quality_metrics SET request_id = 'other-' || request_id WHERE right(request_id, 1) IN ('1', '4', '7');
+         DELETE FROM quality_metrics WHERE right(request_id, 1) = '9'",
+    )
+    .unwrap();
+    // Once more in the file itself.
+    let last = text.lines().last().unwrap().to_owned();
+    let file = folder.write("f.csv", format!("{text}{last}\n"));
+    let begun = Instant::now();
+    let run = import(&db, "quality_metrics --max-rejects 5000 --dry-run", &file);
+    assert!(begun.elapsed() < limit(Duration::from_secs(10)), "{:?}", begun.elapsed());
+    let report = run.json();
+    assert_eq!((&report["written"], &report["rejected"]), (&json!(500), &json!(4501)), "{run:#?}");
+    assert_eq!(report["complete"], json!(true));
+    let there = "is there already, in the table or earlier in the file: Key";
+    for (line, column, reason) in reasons(&report) {
+        let row = line - 2;
+        let of_request = matches!(row % 10, 0 | 3 | 6);
+        let (expected, value) = if of_request {
+            ("request_id", format!("request-{row}"))
+        } else {
+            ("id", Uuid::from_u128(u128::from(row) + 1).to_string())
+        };
+        assert_eq!((column.as_str(), reason), (expected, format!("{there} ({expected})=({value}) already exists.")));
+    }
+
+    let refused = import(&db, "quality_metrics", &file).json();
+    assert_eq!((&refused["accepted"], &refused["complete"]), (&json!(false), &json!(false)), "{refused:#?}");
+    let told = Dbctl::on(&db).run(&format!("import quality_metrics {}", file.display())).stdout;
+    let found = refused["rejected"].as_u64().unwrap();
+    assert!(told.starts_with(&format!("nothing written: at least {found} of 5001 rows are bad")), "{told}");
+    assert!(told.contains("--rejects FILE takes those that were found"), "{told}");
+}
+
+#[test]
+fn a_row_that_the_server_refuses_is_a_bad_row_of_a_retryable_import_too() {
+    let (db, mut conn, agent, customer) = ground(AgentType::Resource);
+    conn.batch_execute("ALTER TABLE resource_metrics ADD CONSTRAINT odd CHECK (instance_id !~ '77$')").unwrap();
+    let folder = Folder::new();
+    let file = folder.path("f.csv");
+    let count = 30_000;
+    write_metrics(&file, &agent, &customer, count);
+    let text = fs::read_to_string(&file).unwrap().replacen("i-9,gpu", "i-9,tpu", 1);
+    fs::write(&file, format!("{METRIC_HEADER}\n\n{}", text.split_once('\n').unwrap().1)).unwrap();
+    let rejects = folder.path("rejects.csv");
+    let arguments = |most: usize, more: &str| {
+        format!("resource_metrics --on-conflict skip --max-rejects {most} --rejects {} {more}", rejects.display())
+    };
+
+    // With as many as there are: those of the server at their lines, behind the empty one.
+    let begun = Instant::now();
+    let run = import(&db, &arguments(301, "--connections 2"), &file);
+    assert!(begun.elapsed() < limit(Duration::from_secs(30)), "{:?}", begun.elapsed());
+    assert_eq!(run.code, Some(0), "{run:#?}");
+    let report = run.json();
+    assert_eq!(
+        (&report["written"], &report["rejected"], &report["complete"]),
+        (&json!(29_699), &json!(301), &json!(true))
+    );
+    assert_eq!(number(&mut conn, "SELECT count(DISTINCT instance_id) FROM resource_metrics"), 29_699);
+    let of_server = |reject: &(u64, String, String)| reject.2.contains("violates check constraint");
+    let mut found: Vec<_> = reasons(&report).into_iter().filter(of_server).map(|(line, _, _)| line).collect();
+    found.sort_unstable();
+    let expected: Vec<u64> = (0..300).map(|hundred| hundred * 100 + 77 + 3).collect();
+    assert_eq!(found, expected);
+    let mut told = csv::Reader::from_path(&rejects).unwrap();
+    let records: Vec<_> = told.records().map(Result::unwrap).collect();
+    assert_eq!(records.len(), 301);
+    assert!(records.iter().all(|record| record[3].contains(&format!("i-{},", record[0].parse::<u64>().unwrap() - 3))));
+
+    // One too many: a report, and the rows that are committed.
+    conn.batch_execute("DELETE FROM resource_metrics").unwrap();
+    for most in [0, 100] {
+        let run = import(&db, &arguments(most, ""), &file);
+        assert_eq!(run.code, Some(1), "{run:#?}");
+        let report = run.json();
+        assert_eq!((&report["accepted"], &report["complete"]), (&json!(false), &json!(false)));
+        assert!(report["rejected"].as_u64().unwrap() > most as u64, "{report:#?}");
+        let there = report["written"].as_i64().unwrap() + report["skipped"].as_i64().unwrap();
+        assert_eq!(rows(&mut conn, "resource_metrics"), there, "{most}");
+    }
 }
 
 #[test]
@@ -1173,6 +1305,82 @@ fn a_rejects_file_is_whole_or_none() {
 }
 
 #[test]
+fn a_quote_that_is_not_closed_is_no_bad_row_that_may_be_left_out() {
+    let (db, mut conn, agent, customer) = ground(AgentType::Resource);
+    let folder = Folder::new();
+    let file = folder.path("f.csv");
+    write_metrics(&file, &agent, &customer, 60_000);
+    let good = fs::read_to_string(&file).unwrap();
+    fs::write(&file, good.replacen(",i-50000,", ",\"i-50000,", 1)).unwrap();
+    let words =
+        format!("{}: a quote that opens on line 50002 is not closed before the end of the file", file.display());
+    let run = import(&db, "resource_metrics --max-rejects 10", &file);
+    assert_eq!((run.code, run.stdout.as_str(), rows(&mut conn, "resource_metrics")), (Some(2), "", 0), "{run:#?}");
+    assert!(run.stderr.contains(&format!("{words}; nothing is written\n")), "{run:#?}");
+
+    let run = import(&db, "resource_metrics --max-rejects 10 --on-conflict skip", &file);
+    let written = rows(&mut conn, "resource_metrics");
+    assert!(run.code == Some(2) && (1..=50_000).contains(&written), "{written}: {run:#?}");
+    assert!(run.stderr.contains(&format!("{words}; {written} rows are written for good\n")), "{run:#?}");
+    assert!(run.stderr.contains("--on-conflict skip"), "{run:#?}");
+    fs::write(&file, good).unwrap();
+    assert_eq!(import(&db, "resource_metrics --on-conflict skip", &file).json()["skipped"], json!(written));
+}
+
+#[test]
+fn an_import_whose_report_cannot_be_written_says_that_the_rows_are_in() {
+    let (db, mut conn, agent, customer) = ground(AgentType::Resource);
+    let folder = Folder::new();
+    let file = folder.write("f.csv", format!("{METRIC_HEADER}\n{}\n", metric(&agent, &customer, "i", "1")));
+    for (arguments, words) in [("--dry-run", "nothing is written"), ("", "1 row is written for good")] {
+        let command = format!("import resource_metrics {} {arguments}", file.display());
+        let run = Dbctl::on(&db).stdout(File::options().write(true).open("/dev/full").unwrap()).run(&command);
+        assert_eq!(run.code, Some(2), "{run:#?}");
+        assert!(run.stderr.contains(&format!("error: {words}, and the report of it is not")), "{run:#?}");
+        assert!(run.stderr.contains("stdout"), "{run:#?}");
+    }
+    assert_eq!(rows(&mut conn, "resource_metrics"), 1);
+}
+
+#[test]
+fn a_rejects_file_that_cannot_be_written_leaves_nothing_written() {
+    let (db, mut conn, agent, customer) = ground(AgentType::Resource);
+    let folder = Folder::new();
+    let lines = ["50", "120"].map(|value| metric(&agent, &customer, "i", value));
+    let file = folder.write("f.csv", format!("{METRIC_HEADER}\n{}\n", lines.join("\n")));
+    let directory = folder.0.path().to_str().unwrap();
+    for (place, words) in [(directory, "s a directory"), ("/dev/full", "the rejected rows cannot be written")] {
+        let run = import(&db, &format!("resource_metrics --max-rejects 1 --rejects {place}"), &file);
+        assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{run:#?}");
+        assert!(run.stderr.contains(words), "{run:#?}");
+        assert_eq!(rows(&mut conn, "resource_metrics"), 0);
+    }
+}
+
+#[test]
+fn a_rejects_file_never_takes_the_place_of_the_input() {
+    let (db, mut conn, agent, customer) = ground(AgentType::Resource);
+    let folder = Folder::new();
+    let text = format!("{METRIC_HEADER}\n{}\n", metric(&agent, &customer, "i", "120"));
+    let file = folder.write("f.csv", &text);
+    let (linked, also) = (folder.path("symbolic.csv"), folder.path("hard.csv"));
+    std::os::unix::fs::symlink(&file, &linked).unwrap();
+    fs::hard_link(&file, &also).unwrap();
+    for (input, rejects) in [(&file, &file), (&file, &linked), (&linked, &file), (&file, &also)] {
+        for dry in ["", " --dry-run"] {
+            let run = import(&db, &format!("resource_metrics --rejects {}{dry}", rejects.display()), input);
+            assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{run:#?}");
+            assert!(run.stderr.contains("--rejects would overwrite the input"), "{run:#?}");
+        }
+    }
+    let through_stdin = format!("import resource_metrics - --rejects {}", file.display());
+    let run = Dbctl::on(&db).stdin(File::open(&file).unwrap()).run(&through_stdin);
+    assert_eq!(run.code, Some(2), "{run:#?}");
+    assert_eq!((fs::read_to_string(&file).unwrap(), folder.names().len()), (text, 3));
+    assert_eq!(rows(&mut conn, "resource_metrics"), 0);
+}
+
+#[test]
 fn progress_is_a_line_a_tenth_where_no_terminal_is_and_none_when_quiet() {
     let (db, _conn, agent, customer) = ground(AgentType::Resource);
     let folder = Folder::new();
@@ -1203,7 +1411,7 @@ fn the_verdict_says_how_many_rows_are_bad_and_how_many_may_be() {
     assert_eq!(verdict(&[&bad], ""), "nothing written: 1 of 1 row is bad (--max-rejects 0)");
     assert_eq!(
         verdict(&[&good, &bad, &bad], "--on-conflict skip --max-rejects 1"),
-        "0 of 3 rows written, then stopped: 2 are bad (--max-rejects 1)"
+        "0 of 3 rows written, then stopped: at least 2 are bad (--max-rejects 1)"
     );
     assert_eq!(verdict(&[&good, &bad], "--max-rejects 1 --dry-run"), "1 of 2 rows would be written");
     assert_eq!(verdict(&[&good], ""), "1 of 1 row written");
@@ -1304,6 +1512,47 @@ fn where_rows_are_hidden_an_export_of_all_is_refused_and_one_of_a_customer_is_wh
     assert_eq!((own.code, own.stdout.lines().count()), (Some(0), 3), "{own:#?}");
     let elses = export(&format!("resource_metrics --customer {}", Uuid::nil()));
     assert_eq!(elses.code, Some(2), "{elses:#?}");
+}
+
+#[test]
+fn a_session_that_sees_no_customer_is_told_so_and_not_of_every_row() {
+    let (db, mut conn, agent, own) = ground(AgentType::Resource);
+    let folder = Folder::new();
+    let file = folder.write("f.csv", format!("{METRIC_HEADER}\n{}\n", metric(&agent, &own, "i-1", "1")));
+    let role = db.role();
+    let (schema, name) = (db.schema(), &role.name);
+    conn.batch_execute(&format!(
+        "GRANT USAGE ON SCHEMA {schema} TO {name}; GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA {schema} TO {name}"
+    ))
+    .unwrap();
+    let run = |table: &str, file: &Path, arguments: &str| {
+        let run = Dbctl::new().env("DATABASE_URL", &db.url_as(name));
+        run.args(&["import", table, file.to_str().unwrap()]).run(arguments)
+    };
+    for arguments in ["", "--on-conflict skip", "--max-rejects 10"] {
+        let run = run("resource_metrics", &file, arguments);
+        assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{run:#?}");
+        assert!(run.stderr.contains("row-level security shows this session no customer"), "{run:#?}");
+        assert!(run.stderr.contains("hint: name the customer"), "{run:#?}");
+    }
+    // The rows of agents are nobody's.
+    let file = folder.write("a.csv", format!("agent,metric_name,metric_value\n{},m,1\n", agent.id));
+    assert_eq!(run("agent_metrics", &file, "").code, Some(0));
+}
+
+#[test]
+fn a_database_that_is_behind_is_reported_before_the_file_is_read() {
+    let db = TestDb::empty();
+    Migrator::default().set(&EMBEDDED[..3]).run(&mut db.conn(), &Goal::Head).unwrap();
+    let folder = Folder::new();
+    let file = folder.write("f.csv", METRIC_HEADER);
+    let import = format!("import resource_metrics {}", file.display());
+    for command in [&import, &format!("{import} --on-conflict skip"), "export events", "export events --customer x"] {
+        let run = Dbctl::on(&db).run(command);
+        assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{run:#?}");
+        assert!(run.stderr.contains("the database is behind this binary"), "{run:#?}");
+        assert!(run.stderr.contains("hint: run `optiinfra-dbctl migrate`"), "{run:#?}");
+    }
 }
 
 #[test]

@@ -35,7 +35,7 @@ impl Dbctl {
             }
         }
         // An empty directory of our own: no .env to find.
-        command.current_dir(Path::new("/")).env("NO_COLOR", "1").stdin(Stdio::null());
+        command.current_dir(Path::new("/")).env("NO_COLOR", "1").stdin(Stdio::null()).stdout(Stdio::piped());
         Self { command }
     }
 
@@ -60,6 +60,12 @@ impl Dbctl {
         self
     }
 
+    /// Gives it another place for its result.
+    pub fn stdout(mut self, stdout: impl Into<Stdio>) -> Self {
+        self.command.stdout(stdout);
+        self
+    }
+
     /// Runs with the arguments, which stand in one text as in a shell.
     pub fn run(self, arguments: &str) -> Run {
         Run::of(self.spawn(arguments))
@@ -79,7 +85,7 @@ impl Dbctl {
 
     /// The same as `run` without waiting for the end.
     pub fn spawn(mut self, arguments: &str) -> Child {
-        self.command.args(arguments.split_whitespace()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        self.command.args(arguments.split_whitespace()).stderr(Stdio::piped());
         self.command.spawn().expect("the binary runs")
     }
 }
