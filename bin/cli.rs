@@ -594,13 +594,13 @@ pub enum RolesAction {
     /// that add columns or tables.
     Apply(RolesApply),
     /// List every role, right, membership, policy and owner that is missing or extra; exit with 1 if there is any.
-    Check(RolesWanted),
+    Check(RolesPrefix),
 }
 
 #[derive(Debug, Args)]
 pub struct RolesApply {
     #[command(flatten)]
-    pub wanted: RolesWanted,
+    pub prefix: RolesPrefix,
 
     /// Make the owner role the owner of the tables, types and functions. Whoever owns them now loses them.
     #[arg(long)]
@@ -608,15 +608,10 @@ pub struct RolesApply {
 }
 
 #[derive(Debug, Args)]
-pub struct RolesWanted {
+pub struct RolesPrefix {
     /// Prefix of the role names. Roles belong to the whole cluster, which may hold several databases of the platform.
     #[arg(long, value_name = "PREFIX", default_value_t = Prefix::default())]
     pub prefix: Prefix,
-
-    /// Mark PostgreSQL's enum equality LEAKPROOF in this database, so that a filter on an enum can use an index under row
-    /// security too. Needs a superuser.
-    #[arg(long)]
-    pub leakproof_enums: bool,
 }
 
 #[derive(Debug, Subcommand)]

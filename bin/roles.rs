@@ -4,7 +4,7 @@ use optiinfra_db::raw::Sql;
 use optiinfra_db::roles::{self, Direction, Finding, Options, Report, Role};
 use serde::Serialize;
 
-use crate::cli::{Global, RolesAction, RolesApply, RolesWanted};
+use crate::cli::{Global, RolesAction, RolesApply};
 use crate::exit::Exit;
 use crate::output::{Output, Table};
 use crate::target;
@@ -23,18 +23,14 @@ pub fn run(action: &RolesAction, global: &Global, out: &mut Output) -> anyhow::R
             Ok(Exit::Done)
         }
         RolesAction::Check(args) => {
-            let report = roles::check(&mut target::connect_read_only(global, out, "roles")?, &wanted(args))?;
+            let report = roles::check(&mut target::connect_read_only(global, out, "roles")?, &args.prefix)?;
             check(&report, out)
         }
     }
 }
 
 fn options(args: &RolesApply) -> Options {
-    Options { take_ownership: args.take_ownership, ..wanted(&args.wanted) }
-}
-
-fn wanted(args: &RolesWanted) -> Options {
-    Options { prefix: args.prefix.clone(), take_ownership: false, leakproof_enums: args.leakproof_enums }
+    Options { prefix: args.prefix.prefix.clone(), take_ownership: args.take_ownership }
 }
 
 /// The plan as a script that can be read, and run as it is.

@@ -63,7 +63,7 @@ fn object(fact: &Fact) -> String {
         Kind::PlaceOwner => format!("the {}", fact.object),
         Kind::TableOwner | Kind::OwnerGrant | Kind::TableGrant | Kind::Policy => format!("table {}", fact.object),
         Kind::TypeOwner => format!("type {}", fact.object),
-        Kind::FunctionOwner | Kind::Leakproof | Kind::Definer => format!("function {}", fact.object),
+        Kind::FunctionOwner | Kind::Definer => format!("function {}", fact.object),
         Kind::DatabaseGrant => "the database".to_owned(),
         Kind::SchemaGrant => "the schema".to_owned(),
         Kind::ColumnGrant | Kind::Column => format!("column {}", fact.object),
@@ -94,9 +94,6 @@ fn problem(difference: Direction, fact: &Fact, found: &BTreeSet<Fact>) -> String
         (Kind::Policy, Direction::Extra) => format!("has the policy {subject} {what}"),
         (Kind::View, _) => format!("gives {subject} the rights of its owner: make it WITH (security_invoker)"),
         (Kind::Definer, _) => format!("gives {subject} the rights of its owner: it is SECURITY DEFINER"),
-        (Kind::Leakproof, _) => {
-            "is not marked LEAKPROOF: under row security a filter on an enum cannot use an index".to_owned()
-        }
         _ => format!("{subject} {what}"),
     }
 }
@@ -157,7 +154,6 @@ pub(super) fn statements(place: &Place, prefix: &Prefix, missing: &BTreeSet<Fact
     }
     all.extend(of(extra, Kind::Policy).iter().map(|fact| write.drop_policy(fact)));
     all.extend(of(missing, Kind::Policy).iter().map(|fact| write.create_policy(fact)));
-    all.extend(of(missing, Kind::Leakproof).iter().map(leakproof));
     all.extend(membership.iter().map(|fact| write.membership(fact, false)));
     all
 }
@@ -340,11 +336,6 @@ impl Writer<'_> {
         let operator = role(Role::Operator);
         raw!("CREATE POLICY {name} ON {table} TO {operator} USING (true) WITH CHECK (true)", name, table, operator)
     }
-}
-
-/// The functions that compare enums have one signature.
-fn leakproof(fact: &Fact) -> Sql {
-    raw!("ALTER FUNCTION pg_catalog.{name}(anyenum, anyenum) LEAKPROOF", name = Sql::identifier(&fact.object))
 }
 
 /// A privilege by the server's word for it.

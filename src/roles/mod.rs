@@ -122,9 +122,6 @@ pub struct Options {
     pub prefix: Prefix,
     /// Whether to make the owner the owner of the tables, types and functions.
     pub take_ownership: bool,
-    /// Whether to mark PostgreSQL's enum equality LEAKPROOF in this database, so that a filter on an enum can use an
-    /// index under row security too. Needs a superuser; a mark that is there stays.
-    pub leakproof_enums: bool,
 }
 
 /// How the roles and rights differ from what they should be.
@@ -185,14 +182,14 @@ pub fn plan(conn: &mut PgConnection, options: &Options) -> Result<Report> {
     conn.build_transaction().read_only().repeatable_read().run(|conn| look(conn, options))
 }
 
-/// Finds everything that is missing or extra, ownership included, whatever [`Options::take_ownership`] says. Writes
-/// nothing, and works for the same roles as [`plan`].
+/// Finds everything that is missing or extra, ownership included. Writes nothing, and works for the same roles as
+/// [`plan`].
 ///
 /// # Errors
 ///
 /// As [`plan`].
-pub fn check(conn: &mut PgConnection, options: &Options) -> Result<Report> {
-    plan(conn, &Options { take_ownership: false, ..options.clone() })
+pub fn check(conn: &mut PgConnection, prefix: &Prefix) -> Result<Report> {
+    plan(conn, &Options { prefix: prefix.clone(), take_ownership: false })
 }
 
 /// Makes the roles and rights what they should be, in one transaction. A second time it changes nothing.

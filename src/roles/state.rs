@@ -55,12 +55,10 @@ pub(super) enum Kind {
     View,
     /// The function `object` does.
     Definer,
-    /// PostgreSQL's function `object` is marked LEAKPROOF.
-    Leakproof,
 }
 
 impl Kind {
-    const ALL: [(&str, Self); 21] = [
+    const ALL: [(&str, Self); 20] = [
         ("role", Self::Role),
         ("attribute", Self::Attribute),
         ("membership", Self::Membership),
@@ -81,16 +79,15 @@ impl Kind {
         ("column", Self::Column),
         ("view", Self::View),
         ("definer", Self::Definer),
-        ("leakproof", Self::Leakproof),
     ];
 
     pub(super) const fn is_ownership(self) -> bool {
         matches!(self, Self::TableOwner | Self::TypeOwner | Self::FunctionOwner)
     }
 
-    /// Whether one that is not wanted is a finding. What others own or have marked is theirs.
+    /// Whether one that is not wanted is a finding. What others own is theirs.
     pub(super) const fn is_compared(self) -> bool {
-        !matches!(self, Self::Column | Self::Leakproof) && !self.is_ownership()
+        !matches!(self, Self::Column) && !self.is_ownership()
     }
 
     pub(super) const fn is_grant(self) -> bool {

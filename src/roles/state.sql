@@ -187,11 +187,6 @@ JOIN pg_attribute c ON c.attrelid = r.oid
 WHERE c.attnum > 0 AND NOT c.attisdropped
 
 UNION ALL
-SELECT 'leakproof', p.proname, '', ''
-FROM pg_proc p
-WHERE p.oid = 'pg_catalog.enum_eq(anyenum, anyenum)'::regprocedure AND p.proleakproof
-
-UNION ALL
 -- A view shows what its owner sees, and a materialized one what its owner saw.
 SELECT 'view', v.relname, ours.rolname, ''
 FROM pg_class v

@@ -18,11 +18,6 @@ pub(super) const LEDGERS: [&str; 2] = ["__diesel_schema_migrations", "__optiinfr
 /// Columns that only those may read who work with the secret.
 const SECRETS: [(&str, &str); 1] = [("customers", "api_key")];
 
-/// PostgreSQL's equality of enums, behind `=` and IN. It compares two numbers and cannot fail, so it has no error that
-/// could show a hidden row; PostgreSQL does not mark it LEAKPROOF, and so uses no index for it under a policy. `state.sql`
-/// looks for this function only.
-const ENUM_EQUALITY: &str = "enum_eq";
-
 /// The policies for work across customers. Their names are known to `verify`, which leaves them to this room.
 pub(super) const CROSS_CUSTOMER: &str = "cross_customer";
 /// The same for reading.
@@ -47,9 +42,6 @@ pub(super) fn facts(options: &Options, found: &BTreeSet<Fact>) -> BTreeSet<Fact>
     owners_rights(found, &mut wanted);
     defaults(options, found, &mut wanted);
     policies(prefix, found, &mut wanted);
-    if options.leakproof_enums {
-        wanted.insert(Fact::new(Kind::Leakproof, ENUM_EQUALITY, "", ""));
-    }
     wanted
 }
 

@@ -116,6 +116,8 @@ impl Case<'_> {
             (Kind::Index, Some(added)) if added.starts_with("INVALID") || added.starts_with("NOT READY") => {
                 Some(format!("REINDEX INDEX CONCURRENTLY {name}"))
             }
+            // It follows when the labels of the enum in its condition are what they should be.
+            (Kind::Index, _) if self.is_of_changed_enum(expected) => None,
             (Kind::Index, _) => Some(format!("DROP INDEX {name}; {}", create_index(expected, ""))),
             (Kind::Trigger, Some(added)) if added.starts_with('(') => {
                 Some(format!("ALTER TABLE {table} ENABLE TRIGGER {name}"))
@@ -130,6 +132,11 @@ impl Case<'_> {
             }
             (Kind::ColumnOrder | Kind::Type, _) => None,
         }
+    }
+
+    fn is_of_changed_enum(&self, index: &Entry) -> bool {
+        let mut enums = self.differences.iter().map(Difference::entry).filter(|entry| entry.kind == Kind::Enum);
+        enums.any(|changed| index.definition.contains(&format!("::{}", changed.object)))
     }
 
     /// Default and nullability, and a type of which no value can be lost: one too long for it is refused.

@@ -15,8 +15,8 @@ use crate::enums;
 use crate::layer::Layer;
 
 const DEPLOYED: &str = "deployed schema 005";
-/// The same less what a later migration of ours took away.
-const LEAN: &str = "deployed schema 005, lean_hot_indexes";
+/// The same with what later migrations of ours took away and added.
+const LEAN: &str = "deployed schema 005, lean_hot_indexes, resource_type_indexes";
 
 /// One way to look at a schema.
 struct Aspect {

@@ -11,7 +11,7 @@ use optiinfra_db::roles::{self, Direction, Options, Prefix, Report};
 use optiinfra_db::{seed, stats, tenant, verify};
 use uuid::Uuid;
 
-use crate::support::{Dbctl, Family, OwnDatabase, TestDb, explain, number};
+use crate::support::{Dbctl, Family, OwnDatabase, TestDb, number};
 
 /// A migrated schema with roles of its own, which go with it.
 struct World {
@@ -22,12 +22,8 @@ struct World {
 impl World {
     /// The roles are not made yet.
     fn without_roles() -> Self {
-        Self::with_roles_of_its_own(TestDb::migrated())
-    }
-
-    fn with_roles_of_its_own(db: TestDb) -> Self {
         let prefix = format!("t{}", Uuid::new_v4().simple()).parse().unwrap();
-        Self { options: Options { prefix, take_ownership: true, ..Options::default() }, db }
+        Self { options: Options { prefix, take_ownership: true }, db: TestDb::migrated() }
     }
 
     fn new() -> Self {
@@ -55,7 +51,7 @@ impl World {
 
     /// What `check` finds, without the prefix.
     fn found(&self) -> Vec<String> {
-        let findings = roles::check(&mut self.db.conn(), &self.options).unwrap().findings;
+        let findings = roles::check(&mut self.db.conn(), &self.options.prefix).unwrap().findings;
         let line = |finding: roles::Finding| {
             let sign = if finding.difference == Direction::Missing { '-' } else { '+' };
             format!("{sign} {}: {}", finding.object, finding.problem).replace(&format!("{}_", self.options.prefix), "")
@@ -604,34 +600,6 @@ fn without_taking_ownership_the_tables_stay_whose_they_are_and_their_owner_is_to
 #[test]
 fn the_default_prefix_is_the_platforms_name() {
     assert_eq!(roles::Role::App.name(&Prefix::default()), "optiinfra_app");
-}
-
-#[test]
-fn once_enum_equality_is_marked_leakproof_a_filter_on_an_enum_uses_its_index() {
-    // The function is the database's.
-    let mut world = World::with_roles_of_its_own(TestDb::alone().migrate());
-    world.apply();
-    let mut app = world.session("app");
-    app.batch_execute(&format!("SET app.customer_id = '{}'; SET enable_seqscan = off", Uuid::nil())).unwrap();
-    let index_cond = |app: &mut PgConnection| {
-        let plan = explain(app, "", "SELECT FROM resource_metrics WHERE resource_type = 'gpu'");
-        plan.lines().find(|line| line.contains("Index Cond")).unwrap().to_owned()
-    };
-    assert!(!index_cond(&mut app).contains("resource_type"));
-    assert_eq!(world.found(), [""; 0], "nobody asked for it");
-
-    world.options.leakproof_enums = true;
-    let finding =
-        "- function enum_eq: is not marked LEAKPROOF: under row security a filter on an enum cannot use an index";
-    assert_eq!(world.found(), [finding]);
-    let migrator = roles::apply(&mut world.session("migrator"), &world.options).unwrap_err();
-    assert!(migrator.to_string().contains("run ALTER FUNCTION pg_catalog.\"enum_eq\""), "{migrator}");
-    assert_eq!(world.apply().statements, ["ALTER FUNCTION pg_catalog.\"enum_eq\"(anyenum, anyenum) LEAKPROOF"]);
-    assert!(index_cond(&mut app).contains("resource_type"));
-    assert_eq!((world.apply().statements, world.found()), (vec![], vec![]));
-
-    world.options.leakproof_enums = false;
-    assert_eq!((world.apply().statements, world.found()), (vec![], vec![]), "what somebody else has said stays");
 }
 
 #[test]

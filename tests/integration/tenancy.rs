@@ -10,6 +10,7 @@ use diesel::prelude::*;
 use diesel::result::Error;
 use diesel::sql_types::Text;
 use optiinfra_db::connection;
+use optiinfra_db::enums::ResourceType;
 use optiinfra_db::id::{AgentId, CustomerId};
 use optiinfra_db::migrate::{Goal, Migrator};
 use optiinfra_db::schema::resource_metrics;
@@ -348,6 +349,21 @@ fn the_policy_is_read_once_a_query_and_finds_an_index_that_begins_with_the_custo
         let plan = explain(&mut conn, "", &format!("SELECT * FROM {table}"));
         assert!(plan.contains("Index Cond: (customer_id = ") && plan.contains("InitPlan"), "{table}: {plan}");
         assert!(!plan.contains("current_setting"), "{table}: {plan}");
+    }
+}
+
+#[test]
+fn each_resource_type_has_an_index_that_the_policy_leaves_of_use() {
+    let world = World::new();
+    let mut conn = world.own_session();
+    // The table is too small for an index to be worth while, and the customer's rows too few for one of its order.
+    conn.batch_execute("SET enable_seqscan = off; SET enable_sort = off").unwrap();
+    for label in ResourceType::ALL {
+        let newest =
+            format!("SELECT * FROM resource_metrics WHERE resource_type = '{label}' ORDER BY timestamp DESC LIMIT 1");
+        let plan = explain(&mut conn, "", &newest);
+        assert!(plan.contains(&format!("ix_resource_metrics_customer_{label}_timestamp")), "{plan}");
+        assert!(plan.contains("Index Cond: (customer_id = ") && !plan.contains("Filter"), "{plan}");
     }
 }
 

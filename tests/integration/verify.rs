@@ -81,7 +81,7 @@ fn the_figures_are_those_of_the_deployed_schema() {
     for (id, figure) in [
         ("schema.tables", 18),
         ("schema.enums", 22),
-        ("schema.indexes", 132),
+        ("schema.indexes", 137),
         ("schema.foreign_keys", 31),
         ("schema.triggers", 12),
         ("schema.policies", 13),
@@ -97,7 +97,7 @@ fn the_figures_are_those_of_the_deployed_schema() {
         ("workflow_history.enums", 4),
         ("resource.tables", 2),
         ("resource.enums", 2),
-        ("resource.indexes", 18),
+        ("resource.indexes", 23),
         ("resource.foreign_keys", 5),
         ("application.tables", 3),
         ("application.enums", 4),
@@ -494,8 +494,13 @@ faults! {
         ["core.enums", "schema.enums"];
     a_renamed_label_is_found:
         "ALTER TYPE resource_type RENAME VALUE 'network' TO 'net'" =>
-        ["enum resource_type: expected gpu, cpu, memory, disk, network, found gpu, cpu, memory, disk, net"],
-        ["resource.enums", "schema.enums"];
+        [
+            "index resource_metrics.ix_resource_metrics_customer_network_timestamp: expected btree (customer_id, \
+             \"timestamp\") WHERE resource_type = 'network'::resource_type, found btree (customer_id, \"timestamp\") WHERE \
+             resource_type = 'net'::resource_type",
+            "enum resource_type: expected gpu, cpu, memory, disk, network, found gpu, cpu, memory, disk, net"
+        ],
+        ["resource.enums", "schema.enums", "resource.indexes", "schema.indexes"];
     a_renamed_label_is_found_in_the_default_that_uses_it_too:
         "ALTER TYPE configtype RENAME VALUE 'string' TO 'text'" =>
         [

@@ -1,0 +1,5 @@
+DROP INDEX CONCURRENTLY IF EXISTS ix_resource_metrics_customer_network_timestamp;
+DROP INDEX CONCURRENTLY IF EXISTS ix_resource_metrics_customer_disk_timestamp;
+DROP INDEX CONCURRENTLY IF EXISTS ix_resource_metrics_customer_memory_timestamp;
+DROP INDEX CONCURRENTLY IF EXISTS ix_resource_metrics_customer_cpu_timestamp;
+DROP INDEX CONCURRENTLY IF EXISTS ix_resource_metrics_customer_gpu_timestamp;
