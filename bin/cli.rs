@@ -551,7 +551,7 @@ pub struct Export {
     #[arg(long, value_name = "DURATION|TIME", value_parser = since)]
     pub until: Option<Since>,
 
-    /// Write to this file instead of stdout: whole or not at all.
+    /// Write to this file instead of stdout: whole or not at all. - is stdout.
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 }
