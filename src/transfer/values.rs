@@ -509,7 +509,11 @@ mod tests {
             ("1.2.3", "since 1970"),
             ("99999999999999999999", "since 1970"),
             ("1760961600123456", "since 1970"),
-            ("infinity", "is not a time"),
+            ("20251020-120000-1", "is not a time"),
+            ("infinity", "is not in the years 1 to 9999"),
+            ("-infinity", "is not in the years 1 to 9999"),
+            ("0044-03-15T12:00:00+00 BC", "is not in the years 1 to 9999"),
+            ("10000-01-01T00:00:00Z", "is not in the years 1 to 9999"),
         ] {
             assert!(time(text).unwrap_err().contains(words), "{text}: {:?}", time(text));
         }
