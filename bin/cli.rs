@@ -334,21 +334,21 @@ pub enum SeedAction {
 
 #[derive(Debug, Args)]
 pub struct Fleet {
-    /// How many customers.
-    #[arg(long, value_name = "C", default_value_t = 5, allow_negative_numbers = true, value_parser = whole::<u16>(1, 65_535))]
-    pub customers: u16,
+    /// How many customers [default: 5].
+    #[arg(long, value_name = "C", allow_negative_numbers = true, value_parser = whole::<u16>(1, 65_535))]
+    pub customers: Option<u16>,
 
-    /// How many instances each customer has; about three in five are in service, the others are there to scale.
-    #[arg(long, value_name = "N", default_value_t = 20, allow_negative_numbers = true, value_parser = whole::<u16>(1, 65_535))]
-    pub instances: u16,
+    /// How many instances each customer has; about three in five are in service, the others are there to scale [default: 20].
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole::<u16>(1, 65_535))]
+    pub instances: Option<u16>,
 
-    /// How many hours it goes back.
-    #[arg(long, value_name = "H", default_value_t = 24, allow_negative_numbers = true, value_parser = whole::<u16>(1, 65_535))]
-    pub hours: u16,
+    /// How many hours it goes back [default: 24].
+    #[arg(long, value_name = "H", allow_negative_numbers = true, value_parser = whole::<u16>(1, 65_535))]
+    pub hours: Option<u16>,
 
-    /// Seconds from one sample of an instance to the next, at most the hours that the fleet goes back.
-    #[arg(long, value_name = "S", default_value = "300", allow_negative_numbers = true, value_parser = whole::<NonZeroU16>(1, 65_535))]
-    pub interval: NonZeroU16,
+    /// Seconds from one sample of an instance to the next, at most the hours that the fleet goes back [default: 300].
+    #[arg(long, value_name = "S", allow_negative_numbers = true, value_parser = whole::<NonZeroU16>(1, 65_535))]
+    pub interval: Option<NonZeroU16>,
 
     /// Which fleet: two with different seeds live side by side.
     #[arg(long, value_name = "X", default_value_t = 1)]
@@ -367,7 +367,9 @@ pub struct Fleet {
     pub plan: bool,
 
     /// Remove the rows of the fleet with this --rng-seed, and no others.
-    #[arg(long, conflicts_with_all = ["customers", "instances", "hours", "interval", "at"])]
+    ///
+    /// Its customers say with which numbers it was made. Where none is left that does, give them and --at.
+    #[arg(long)]
     pub remove: bool,
 
     #[command(flatten)]
@@ -549,7 +551,7 @@ pub struct Export {
     #[arg(long, value_name = "DURATION|TIME", value_parser = since)]
     pub until: Option<Since>,
 
-    /// Write to this file instead of stdout: whole or not at all.
+    /// Write to this file instead of stdout: whole or not at all. - is stdout.
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 }

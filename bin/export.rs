@@ -1,5 +1,7 @@
 //! `export`: the rows of a table as a file.
 
+use std::path::Path;
+
 use anyhow::Context as _;
 use diesel::pg::PgConnection;
 use optiinfra_db::migrate;
@@ -30,7 +32,7 @@ pub fn run(args: &Export, global: &Global, out: &mut Output) -> anyhow::Result<E
     let mut conn = target::connect_read_only(global, out, "export")?;
     let customer = args.customer.as_ref().map(|wanted| find(&mut conn, wanted)).transpose()?;
     let options = Options { customer: customer.map(Into::into), since, until };
-    let report = match &args.output {
+    let report = match args.output.as_deref().filter(|path| *path != Path::new("-")) {
         None => export::run(&mut conn, args.table, format, &options, &mut out.stream())?,
         Some(path) => {
             let mut file = WholeFile::create(path)?;

@@ -1,8 +1,11 @@
 //! `seed fleet`: plan, write, remove.
 
+use std::num::NonZeroU16;
+
 use anyhow::bail;
 use chrono::{SubsecRound, Utc};
 use diesel::pg::PgConnection;
+use optiinfra_db::Error;
 use optiinfra_db::seed::Report;
 use optiinfra_db::seed::fleet::{self, Writing};
 
@@ -13,6 +16,11 @@ use crate::{interrupt, seed, target};
 
 /// Steps of the bar: a share is told in thousandths.
 const STEPS: u32 = 1000;
+/// From one sample to the next, where the arguments do not say it.
+const FIVE_MINUTES: NonZeroU16 = match NonZeroU16::new(300) {
+    Some(seconds) => seconds,
+    None => NonZeroU16::MIN,
+};
 
 /// Does to a fleet what the arguments say.
 pub fn run(args: &Fleet, global: &Global, out: &mut Output) -> anyhow::Result<Exit> {
@@ -47,36 +55,67 @@ fn write(args: &Fleet, global: &Global, out: &mut Output) -> anyhow::Result<Repo
 /// The fleet of the arguments. Without a time it is that of the fleet that is there, so that the same command goes on
 /// with it.
 fn wanted(args: &Fleet, conn: &mut PgConnection) -> anyhow::Result<fleet::Fleet> {
-    let at = match args.at {
-        Some(at) => at,
-        None => fleet::find(conn, args.rng_seed)?.map_or_else(Utc::now, |found| found.at),
-    };
-    Ok(fleet::Fleet {
+    let found = fleet::find(conn, args.rng_seed)?;
+    Ok(fleet_of(args, &fleet::Fleet { at: found.map_or_else(Utc::now, |found| found.at), ..usual(args) }))
+}
+
+/// The fleet of the arguments, which has the numbers of another one where they say nothing.
+fn fleet_of(args: &Fleet, other: &fleet::Fleet) -> fleet::Fleet {
+    fleet::Fleet {
         rng_seed: args.rng_seed,
-        customers: args.customers,
-        instances: args.instances,
-        hours: args.hours,
-        interval_seconds: args.interval,
-        at: at.trunc_subsecs(0),
-    })
+        customers: args.customers.unwrap_or(other.customers),
+        instances: args.instances.unwrap_or(other.instances),
+        hours: args.hours.unwrap_or(other.hours),
+        interval_seconds: args.interval.unwrap_or(other.interval_seconds),
+        at: args.at.unwrap_or(other.at).trunc_subsecs(0),
+    }
+}
+
+/// The fleet of a command without numbers.
+fn usual(args: &Fleet) -> fleet::Fleet {
+    fleet::Fleet {
+        rng_seed: args.rng_seed,
+        customers: 5,
+        instances: 20,
+        hours: 24,
+        interval_seconds: FIVE_MINUTES,
+        at: Utc::now(),
+    }
 }
 
 fn remove(args: &Fleet, conn: &mut PgConnection, out: &mut Output) -> anyhow::Result<Report> {
-    let Some(fleet) = fleet::find(conn, args.rng_seed)? else {
-        bail!(Hinted {
-            message: format!("there is no fleet {}", args.rng_seed),
-            hint: "`optiinfra-dbctl stats` lists the customers: a fleet's carry its --rng-seed in their names"
-                .to_owned(),
-        });
-    };
+    let fleet = to_remove(args, conn)?;
     if !args.confirm.yes {
         let mut table = Table::new(&["table", "rows to remove"]);
-        for line in fleet::plan(conn, &fleet)?.tables.iter().filter(|line| line.unchanged > 0) {
-            table.row([line.table.to_owned(), line.unchanged.to_string()]);
+        for line in fleet::plan_removal(conn, &fleet)?.tables.iter().filter(|line| line.removed > 0) {
+            table.row([line.table.to_owned(), line.removed.to_string()]);
         }
         out.confirm(&[table], &format!("remove these rows of fleet {}", args.rng_seed))?;
     }
     Ok(fleet::remove(conn, &fleet)?)
+}
+
+/// The fleet as its customers say it, or where none does, of the arguments if these say when it ends.
+fn to_remove(args: &Fleet, conn: &mut PgConnection) -> anyhow::Result<fleet::Fleet> {
+    match fleet::find(conn, args.rng_seed) {
+        Ok(Some(found)) if fleet_of(args, &found) == found => Ok(found),
+        Ok(Some(_)) => Err(Error::OtherFleet { rng_seed: args.rng_seed }.into()),
+        Ok(None) | Err(Error::FleetOfUnknownNumbers { .. }) if args.at.is_some() => Ok(fleet_of(args, &usual(args))),
+        Ok(None) => bail!(no_fleet(args.rng_seed, &fleet::seeds(conn)?)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn no_fleet(rng_seed: u64, others: &[u64]) -> Hinted {
+    let hint = match others {
+        [] => "there is none of another --rng-seed either".to_owned(),
+        [other] => format!("there is fleet {other}: pass --rng-seed {other}"),
+        others => {
+            let others: Vec<_> = others.iter().map(u64::to_string).collect();
+            format!("there are fleets {}: pass the --rng-seed of one", others.join(", "))
+        }
+    };
+    Hinted { message: format!("there is no fleet {rng_seed}"), hint }
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to STEPS")]

@@ -1,5 +1,6 @@
 //! `import`: the rows of a file into a table.
 
+use std::collections::HashMap;
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::os::fd::AsFd;
@@ -19,8 +20,10 @@ use crate::exit::Exit;
 use crate::output::{Hinted, Meter, Output, Table, WholeFile};
 use crate::{interrupt, target};
 
-/// Bad rows that a table shows; JSON has more, and --rejects all.
+/// Lines that a table of bad rows has; JSON has more, and --rejects all.
 const SHOWN: usize = 20;
+/// Lines of the file that are named of rows that are bad in the same way.
+const LINES_SHOWN: usize = 3;
 
 /// Imports the file; more bad rows than there may be are exit code 1.
 pub fn run(args: &Import, global: &Global, out: &mut Output) -> anyhow::Result<Exit> {
@@ -225,10 +228,12 @@ fn tables(report: &Report, args: &Import) -> Vec<Table> {
         format!("{:.0}", report.rows_per_second),
     ]);
     let mut rejects = Table::new(&["line", "column", "reason"]);
-    for reject in report.rejects.iter().take(SHOWN) {
-        rejects.row([reject.line.to_string(), reject.column.clone().unwrap_or_default(), reject.reason.clone()]);
+    let groups = groups(&report.rejects);
+    for group in groups.iter().take(SHOWN) {
+        rejects.row([group.lines(), group.first().column.clone().unwrap_or_default(), group.reason()]);
     }
-    let more = report.rejected.saturating_sub(SHOWN as u64);
+    let shown: usize = groups.iter().take(SHOWN).map(|group| group.rejects.len()).sum();
+    let more = report.rejected.saturating_sub(shown as u64);
     let title = match (more, &args.rejects) {
         (0, _) => "rejected rows".to_owned(),
         (more, Some(path)) => format!("rejected rows, and {more} more in {}", path.display()),
@@ -238,6 +243,45 @@ fn tables(report: &Report, args: &Import) -> Vec<Table> {
     let mut tables = vec![counts.titled(&verdict(report)), rejects.titled(&title)];
     tables.retain(|table| !table.is_empty());
     tables
+}
+
+/// Bad rows that have the same column and reason: one line of a table.
+struct Group<'a> {
+    rejects: Vec<&'a Reject>,
+}
+
+/// The bad rows by what is wrong with them, in the order of the first of each.
+fn groups(rejects: &[Reject]) -> Vec<Group<'_>> {
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    let mut places = HashMap::new();
+    for reject in rejects {
+        let place = *places.entry((&reject.column, &reject.reason)).or_insert(groups.len());
+        match groups.get_mut(place) {
+            Some(group) => group.rejects.push(reject),
+            None => groups.push(Group { rejects: vec![reject] }),
+        }
+    }
+    groups
+}
+
+impl Group<'_> {
+    fn first(&self) -> &Reject {
+        self.rejects[0]
+    }
+
+    /// The first few of its lines.
+    fn lines(&self) -> String {
+        let lines: Vec<_> = self.rejects.iter().take(LINES_SHOWN).map(|reject| reject.line.to_string()).collect();
+        let more = if self.rejects.len() > LINES_SHOWN { ", ..." } else { "" };
+        lines.join(", ") + more
+    }
+
+    fn reason(&self) -> String {
+        match self.rejects.len() {
+            1 => self.first().reason.clone(),
+            many => format!("{many} rows: {}", self.first().reason),
+        }
+    }
 }
 
 fn verdict(report: &Report) -> String {

@@ -166,6 +166,22 @@ pub enum Error {
         rng_seed: u64,
     },
 
+    /// A fleet of the seed is there, and with which numbers it was made is not known any more.
+    #[error(
+        "fleet {rng_seed} is there, and its {} with which numbers it was made",
+        if *.customers == 1 { "customer does not say".to_owned() } else { format!("{customers} customers do not say") }
+    )]
+    FleetOfUnknownNumbers {
+        /// The seed of its random numbers.
+        rng_seed: u64,
+        /// How many of its customers are there.
+        customers: usize,
+    },
+
+    /// Rows that a fleet does not own stand on rows that would be removed with it.
+    #[error("rows that the fleet does not own depend on rows that would be removed: {}", .0.join(", "))]
+    FleetInUse(Vec<String>),
+
     /// The numbers of a fleet make no sample.
     #[error("the fleet would be empty: {0}")]
     EmptyFleet(&'static str),
@@ -367,6 +383,11 @@ impl Error {
                 "give it the same numbers to complete it, remove it with `optiinfra-dbctl seed fleet --rng-seed {rng_seed} \
                  --remove`, or choose another --rng-seed"
             )),
+            Self::FleetOfUnknownNumbers { rng_seed, .. } => Some(format!(
+                "somebody edited their metadata: `seed fleet --rng-seed {rng_seed} --remove` takes these numbers too \
+                 (--customers, --instances, --hours, --interval, --at); or choose another --rng-seed"
+            )),
+            Self::FleetInUse(_) => Some("remove these rows first, then the fleet".into()),
             Self::EmptyFleet(_) => Some("give it more customers, instances or hours, or a shorter interval".into()),
             Self::NoSuchCustomer { found, .. } if found.is_empty() => {
                 Some("`optiinfra-dbctl stats` lists the customers".into())

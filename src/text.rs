@@ -1,4 +1,5 @@
-//! Text from outside, made fit to be shown. Nothing here prints, and nothing here becomes SQL.
+//! Text from outside, made fit to be shown, and what may have been meant by it. Nothing here prints, and nothing here
+//! becomes SQL.
 
 /// The text with a replacement character for each control character: it stays on its line, and does nothing to a
 /// terminal.
@@ -6,9 +7,58 @@ pub(crate) fn without_controls(text: &str) -> String {
     text.chars().map(|character| if character.is_control() { char::REPLACEMENT_CHARACTER } else { character }).collect()
 }
 
+/// The known word that a misspelt one stands for, if one is close and no other is as close.
+pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let mut near: Vec<_> = known
+        .into_iter()
+        .map(|known| (edits(&word.to_lowercase(), &known.to_lowercase()), known))
+        .filter(|(edits, known)| *edits <= (known.chars().count() / 4).min(3))
+        .collect();
+    near.sort_unstable();
+    match near[..] {
+        [(least, known), (next, _), ..] if least < next => Some(known),
+        [(_, known)] => Some(known),
+        _ => None,
+    }
+}
+
+/// How many characters have to be added, left out or replaced to make one word of another.
+fn edits(from: &str, to: &str) -> usize {
+    let mut row: Vec<usize> = (0..=to.chars().count()).collect();
+    for (above, letter) in from.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], above + 1);
+        for (at, other) in to.chars().enumerate() {
+            let replaced = diagonal + usize::from(letter != other);
+            diagonal = row[at + 1];
+            row[at + 1] = replaced.min(diagonal + 1).min(row[at] + 1);
+        }
+    }
+    row[to.chars().count()]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_word_is_guessed_where_one_known_word_is_close() {
+        let known = ["metric_name", "metric_value", "unit", "id"];
+        for (word, meant) in [
+            ("metric_vlaue", Some("metric_value")),
+            ("Metric_Value", Some("metric_value")),
+            ("metric value", Some("metric_value")),
+            ("uniit", Some("unit")),
+            ("unt", Some("unit")),
+            ("metric", None),
+            ("value", None),
+            ("it", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(word, known), meant, "{word}");
+        }
+        assert_eq!(nearest("cost", ["host", "most"]), None);
+        assert_eq!((edits("kitten", "sitting"), edits("", "abc"), edits("abc", "")), (3, 3, 3));
+    }
 
     #[test]
     fn a_text_without_controls_is_one_line_and_moves_no_cursor() {

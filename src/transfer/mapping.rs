@@ -10,6 +10,7 @@ use super::names::Names;
 use super::records::{CsvFields, Fields, Object, not_utf8};
 use super::values::{Context, Input, TimeFormat, shown};
 use crate::error::{Error, Result};
+use crate::text::nearest;
 
 /// How the fields of a file become the columns of a table.
 #[derive(Debug, Clone)]
@@ -71,7 +72,8 @@ impl Plan {
             if std::mem::replace(&mut is_mapped[at], true) {
                 return Err(bad(format!("the column {} is mapped twice", columns[at].name), "name one field for it"));
             }
-            accepted[at] = vec![field.clone()];
+            // As the names in a header are.
+            accepted[at] = vec![field.trim().to_owned()];
         }
         let mut constants = vec![None; columns.len()];
         for (column, value) in &mapping.set {
@@ -102,7 +104,8 @@ impl Plan {
 
     /// The fields of a CSV file that has no header.
     pub fn fields(&self) -> Option<Vec<String>> {
-        self.mapping.fields.clone()
+        let fields = self.mapping.fields.as_ref()?;
+        Some(fields.iter().map(|field| field.trim().to_owned()).collect())
     }
 
     /// Reads a CSV file's header.
@@ -148,11 +151,13 @@ impl Plan {
             });
         }
         if !missing.is_empty() {
-            return Err(self.missing(&missing, &header));
+            let unused = header.iter().zip(&is_used).filter(|(_, is_used)| !**is_used);
+            let unused: Vec<_> = unused.map(|(field, _)| field.as_str()).collect();
+            return Err(self.missing(&missing, &header, &unused));
         }
-        let unused = is_used.iter().position(|is_used| !is_used).map(|at| shown(&header[at]));
+        let unused = is_used.iter().position(|is_used| !is_used).map(|at| &header[at]);
         if let Some(unused) = unused.filter(|_| !self.mapping.ignore_unknown) {
-            return Err(bad(unknown(&unused), &self.hint_for_unknown()));
+            return Err(bad(unknown(unused), &(self.meant_by(unused) + &self.hint_for_unknown())));
         }
         self.positions = positions;
         self.header = header;
@@ -165,7 +170,7 @@ impl Plan {
     }
 
     /// What to say of a CSV file that lacks the fields of these columns.
-    fn missing(&self, columns: &[usize], header: &[String]) -> Error {
+    fn missing(&self, columns: &[usize], header: &[String], unused: &[&str]) -> Error {
         let lacks = columns.iter().map(|&at| {
             let wanted: Vec<_> = self.accepted[at].iter().map(|name| shown(name)).collect();
             format!("no field {}, which the column {} needs", wanted.join(" or "), self.columns()[at].name)
@@ -173,11 +178,22 @@ impl Plan {
         let message = format!("the file has {}", lacks.collect::<Vec<_>>().join(", "));
         let fields: Vec<_> = header.iter().map(|name| shown(name)).collect();
         let name = if let &[only] = columns { self.columns()[only].name } else { "COLUMN" };
+        let misspelt = columns.iter().flat_map(|&at| &self.accepted[at]).filter_map(|wanted| {
+            let field = nearest(wanted, unused.iter().copied())?;
+            Some(format!("did you mean {wanted} by {}? ", shown(field)))
+        });
         let hint = format!(
-            "the file has {}: pass --map {name}=FIELD, or --set {name}=VALUE for the same in every row",
+            "{}the file has {}: pass --map {name}=FIELD, or --set {name}=VALUE for the same in every row",
+            misspelt.collect::<String>(),
             fields.join(", ")
         );
         bad(message, &hint)
+    }
+
+    /// A guess what a field that fills no column should be called; empty without one.
+    fn meant_by(&self, field: &str) -> String {
+        let known = self.accepted.iter().flatten().map(String::as_str);
+        nearest(field, known).map(|known| format!("did you mean {known}? ")).unwrap_or_default()
     }
 
     fn hint_for_unknown(&self) -> String {
@@ -254,7 +270,7 @@ impl Plan {
                 inputs[at] = Input::of_json(value).map_err(|reason| Problem::of(column, reason))?;
             }
             if !is_used && !self.mapping.ignore_unknown {
-                return Err(whole(unknown(&shown(name))));
+                return Err(whole(format!("{} {}", unknown(name), self.meant_by(name)).trim_end().to_owned()));
             }
         }
         Ok(inputs)
@@ -262,7 +278,7 @@ impl Plan {
 }
 
 fn unknown(field: &str) -> String {
-    format!("no column takes the field {field}")
+    format!("no column takes the field {}", shown(field))
 }
 
 fn whole(reason: String) -> Problem {
@@ -295,7 +311,9 @@ fn is_called(column: &Column, name: &str) -> bool {
 fn position(table: Table, name: &str) -> Result<usize> {
     table.columns().iter().position(|column| is_called(column, name)).ok_or_else(|| {
         let columns: Vec<_> = table.columns().iter().map(|column| column.name).collect();
-        bad(format!("{table} has no column {}", shown(name)), &format!("it has {}", columns.join(", ")))
+        let meant = nearest(name, columns.iter().copied()).map(|column| format!("did you mean {column}? "));
+        let hint = format!("{}it has {}", meant.unwrap_or_default(), columns.join(", "));
+        bad(format!("{table} has no column {}", shown(name)), &hint)
     })
 }
 

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::columns::{FromFields, Problem, Table, Values};
 use super::mapping::{Mapping, Plan};
 use super::names::Names;
-use super::records::{self, Fields, Format, Opened, Records};
+use super::records::{self, Fields, Format, Opened, OtherJson, Records};
 use super::values::Input;
 use crate::error::{Error, Result};
 use crate::models::{AgentMetric, NewEvent, NewQualityMetric, NewResourceMetric};
@@ -115,6 +115,9 @@ impl<'a, R: FromFile> Reader<'a, R> {
 
     fn of_opened(opened: Opened<'a>, options: &Options, names: &'a Names) -> Result<Self> {
         let mut plan = Plan::new(R::OF, options.mapping.clone(), names)?;
+        if let Some(other) = opened.other_json.filter(|_| options.format != Some(Format::Csv)) {
+            return Err(not_one_a_line(other));
+        }
         let format = options.format.unwrap_or(opened.looks_like);
         let mut records = Records::new(opened, format);
         match (format, plan.fields()) {
@@ -242,6 +245,17 @@ fn bad_header(problem: &str) -> Error {
     Error::Mapping {
         message: format!("the header cannot be read: {problem}"),
         hint: "name the fields with --no-header --columns A,B,... if the file has no header".to_owned(),
+    }
+}
+
+fn not_one_a_line(json: OtherJson) -> Error {
+    let (what, filter) = match json {
+        OtherJson::Array => ("the file is an array of JSON", "'.[]'"),
+        OtherJson::Pretty => ("the file has JSON objects on several lines each", "."),
+    };
+    Error::Mapping {
+        message: what.to_owned(),
+        hint: format!("write one object a line, for example with `jq -c {filter}`"),
     }
 }
 

@@ -37,6 +37,32 @@ pub struct Opened<'a> {
     text: Box<dyn BufRead + 'a>,
     /// What the first byte looks like: an object is NDJSON, everything else CSV.
     pub looks_like: Format,
+    /// What it is where it looks like JSON that is not one object a line.
+    pub(super) other_json: Option<OtherJson>,
+}
+
+/// JSON that is not one object a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OtherJson {
+    /// One array of all rows.
+    Array,
+    /// Objects, each on several lines.
+    Pretty,
+}
+
+impl OtherJson {
+    /// What a text that begins like this is.
+    fn of(beginning: &[u8]) -> Option<Self> {
+        match beginning.trim_ascii_start() {
+            [b'[', ..] => Some(Self::Array),
+            // The end of the line has to be there: who knows what a buffer has cut off.
+            [b'{', rest @ ..] => {
+                let line = &rest[..rest.iter().position(|byte| *byte == b'\n')?];
+                line.trim_ascii().is_empty().then_some(Self::Pretty)
+            }
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Debug for Opened<'_> {
@@ -62,9 +88,11 @@ pub fn open<'a>(mut input: impl Read + 'a) -> io::Result<Opened<'a>> {
     let head = take(&mut text, BYTE_ORDER_MARK.len())?;
     let head = head.strip_prefix(&BYTE_ORDER_MARK[..]).map(<[u8]>::to_vec).unwrap_or(head);
     let mut text: Box<dyn BufRead + 'a> = Box::new(BufReader::with_capacity(BUFFER, io::Cursor::new(head).chain(text)));
-    let first = text.fill_buf()?.iter().find(|byte| !byte.is_ascii_whitespace());
-    let looks_like = if first == Some(&b'{') { Format::Ndjson } else { Format::Csv };
-    Ok(Opened { text, looks_like })
+    let beginning = text.fill_buf()?;
+    let is_object = beginning.trim_ascii_start().starts_with(b"{");
+    let other_json = OtherJson::of(beginning);
+    let looks_like = if is_object { Format::Ndjson } else { Format::Csv };
+    Ok(Opened { text, looks_like, other_json })
 }
 
 /// Gzip whose errors say that it is gzip.
@@ -524,6 +552,23 @@ mod tests {
     fn an_input_is_taken_for_what_it_begins_with() {
         for (text, format) in [("  {\"a\":1}", Format::Ndjson), ("a,b", Format::Csv), ("", Format::Csv)] {
             assert_eq!(open(text.as_bytes()).unwrap().looks_like, format);
+        }
+    }
+
+    #[test]
+    fn json_that_is_not_one_object_a_line_is_told_by_its_beginning() {
+        for (text, is) in [
+            ("[\n{}]", Some(OtherJson::Array)),
+            ("\n [{\"a\":1}]", Some(OtherJson::Array)),
+            ("{\n  \"a\": 1\n}\n", Some(OtherJson::Pretty)),
+            ("\u{feff}{\r\n", Some(OtherJson::Pretty)),
+            ("{\"a\":1}\n[]", None),
+            ("{   \"a\": 1}\n", None),
+            ("{}", None),
+            ("a,b\n", None),
+            ("", None),
+        ] {
+            assert_eq!(open(text.as_bytes()).unwrap().other_json, is, "{text:?}");
         }
     }
 

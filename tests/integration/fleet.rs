@@ -135,7 +135,8 @@ fn a_removal_goes_nowhere_when_somebody_added_a_row() {
     .unwrap();
     let before = contents(&mut conn);
     let error = fleet::remove(&mut conn, &small(7)).unwrap_err();
-    assert!(matches!(&error, Error::SeedInUse(rows) if rows[0].contains("events")), "{error}");
+    assert!(matches!(&error, Error::FleetInUse(rows) if rows[0].contains("events")), "{error}");
+    assert_eq!(error.hint().unwrap(), "remove these rows first, then the fleet");
     assert_eq!(contents(&mut conn), before);
     conn.batch_execute("DELETE FROM events WHERE event_type = 'seen'").unwrap();
     assert!(fleet::remove(&mut conn, &small(7)).unwrap().removed() > 0);
@@ -287,6 +288,7 @@ fn the_command_plans_writes_and_removes() {
     let none = run("seed fleet --rng-seed 3 --remove --yes");
     assert_eq!(none.code, Some(2), "{none:?}");
     assert!(none.stderr.contains("there is no fleet 3"), "{none:?}");
+    assert!(none.stderr.contains("hint: there is none of another --rng-seed either"), "{none:?}");
 }
 
 #[test]
@@ -297,4 +299,84 @@ fn the_documented_questions_have_answers_and_their_lack_is_told() {
     assert!(questions::figures(&mut conn, 1).unwrap().len() >= 9);
     conn.batch_execute("DELETE FROM quality_metrics").unwrap();
     assert_eq!(questions::figures(&mut conn, 1).unwrap_err().to_string(), "there are no answers");
+}
+
+#[test]
+fn a_fleet_is_known_by_any_of_its_customers() {
+    let (_db, pool, mut conn) = ground();
+    let whole = write(&pool, &small(7)).unwrap();
+    conn.batch_execute(
+        "DELETE FROM customers WHERE name = 'Fleet 7 customer 0000';
+         UPDATE customers SET metadata = '{\"note\": \"mine\"}' WHERE name = 'Fleet 7 customer 0001'",
+    )
+    .unwrap();
+    assert_eq!(fleet::find(&mut conn, 7).unwrap(), Some(small(7)));
+    let error = write(&pool, &Fleet { instances: 6, ..small(7) }).unwrap_err();
+    assert!(matches!(error, Error::OtherFleet { rng_seed: 7 }), "{error}");
+    let again = write(&pool, &small(7)).unwrap();
+    assert!(again.inserted() > 0 && again.inserted() + again.unchanged() == whole.inserted(), "{again:?}");
+}
+
+#[test]
+fn a_fleet_of_which_nobody_knows_the_numbers_is_left_alone_until_they_are_given() {
+    let (db, pool, mut conn) = ground();
+    let before = contents(&mut conn);
+    let whole = write(&pool, &small(7)).unwrap();
+    for metadata in
+        ["NULL", "'{}'", "jsonb_set(metadata, '{fleet,hours}', to_jsonb(length(name) + right(name, 1)::int))"]
+    {
+        conn.batch_execute(&format!("UPDATE customers SET metadata = {metadata} WHERE name LIKE 'Fleet 7 %'")).unwrap();
+        let error = write(&pool, &small(7)).unwrap_err();
+        assert!(matches!(error, Error::FleetOfUnknownNumbers { rng_seed: 7, customers: 3 }), "{error}");
+        assert!(fleet::plan(&mut conn, &small(7)).is_err());
+        // For the next round, in which every customer says something else.
+        let numbers = serde_json::json!({ "fleet": small(7) });
+        conn.batch_execute(&format!("UPDATE customers SET metadata = '{numbers}' WHERE name LIKE 'Fleet 7 %'"))
+            .unwrap();
+    }
+    conn.batch_execute("UPDATE customers SET metadata = NULL WHERE name LIKE 'Fleet 7 %'").unwrap();
+    let remove =
+        |numbers: &str| Dbctl::on(&db).run(&format!("seed fleet --rng-seed 7 --remove --yes --format json {numbers}"));
+    let unknown = remove("");
+    assert_eq!(unknown.code, Some(2), "{unknown:?}");
+    assert!(unknown.stderr.contains("its 3 customers do not say with which numbers it was made"), "{unknown:?}");
+    assert!(unknown.stderr.contains("--customers, --instances, --hours, --interval, --at"), "{unknown:?}");
+    // Rows of the fleet itself are in the way of wrong numbers.
+    let numbers = "--customers 3 --hours 36 --interval 900 --at 2025-10-24T12:00:00Z --instances";
+    assert_eq!(remove(&format!("{numbers} 1")).code, Some(2));
+    let removed = remove(&format!("{numbers} 5"));
+    assert_eq!(removed.code, Some(0), "{removed:?}");
+    let tables = removed.json()["tables"].as_array().unwrap().clone();
+    let rows: u64 = tables.iter().map(|table| table["removed"].as_u64().unwrap()).sum();
+    assert_eq!((rows, contents(&mut conn)), (whole.inserted(), before));
+}
+
+#[test]
+fn the_command_names_the_fleets_that_there_are_by_their_seed() {
+    let (db, pool, mut conn) = ground();
+    for rng_seed in [16, 3] {
+        write(&pool, &Fleet { hours: 1, ..small(rng_seed) }).unwrap();
+    }
+    assert_eq!(number(&mut conn, "SELECT count(*) FROM customers WHERE name LIKE 'Fleet 16 customer 000_'"), 3);
+    let none = Dbctl::on(&db).run("seed fleet --rng-seed 7 --remove --yes");
+    assert_eq!(none.code, Some(2), "{none:?}");
+    assert!(none.stderr.contains("there are fleets 3, 16: pass the --rng-seed of one"), "{none:?}");
+    let other = Dbctl::on(&db).run("seed fleet --rng-seed 3 --customers 9 --remove --yes");
+    assert!(other.code == Some(2) && other.stderr.contains("with other numbers"), "{other:?}");
+}
+
+#[test]
+fn a_role_that_row_security_keeps_from_rows_is_not_told_that_there_are_none() {
+    let (db, pool, mut conn) = ground();
+    write(&pool, &small(7)).unwrap();
+    let role = db.role();
+    let (schema, name) = (db.schema(), &role.name);
+    let grants =
+        format!("GRANT USAGE ON SCHEMA {schema} TO {name}; GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {name}");
+    conn.batch_execute(&grants).unwrap();
+    for command in ["--plan", "--remove --yes", ""] {
+        let run = Dbctl::new().env("DATABASE_URL", &db.url_as(name)).run(&format!("seed fleet --rng-seed 7 {command}"));
+        assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{run:?}");
+        assert!(run.stderr.contains("row-level security") && run.stderr.contains("hint:"), "{run:?}");
+    }
 }

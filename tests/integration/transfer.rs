@@ -307,6 +307,13 @@ fn a_file_that_does_not_fit_is_refused_before_its_first_row() {
             "no field 'einheit', which the column unit needs",
         ),
         ("resource_metrics --map units=x", METRIC_HEADER.to_owned(), "resource_metrics has no column 'units'"),
+        ("resource_metrics --map metric_vlaue=x", METRIC_HEADER.to_owned(), "hint: did you mean metric_value? it has"),
+        (
+            "resource_metrics",
+            METRIC_HEADER.replace("unit", "uniit"),
+            "hint: did you mean unit by 'uniit'? the file has",
+        ),
+        ("resource_metrics", format!("{METRIC_HEADER},metdata"), "hint: did you mean metadata? the columns are"),
         ("resource_metrics --map unit=a --map unit=b", METRIC_HEADER.to_owned(), "unit is mapped twice"),
         ("resource_metrics --set unit=a --map unit=b", METRIC_HEADER.to_owned(), "unit is given twice"),
         (
@@ -367,7 +374,7 @@ fn fields_are_mapped_set_and_read_in_their_own_formats() {
     let agent_name = format!("agent={}", agent.name);
     let run = Dbctl::on(&db)
         .args(&["import", "resource_metrics", file.to_str().unwrap(), "--format", "json"])
-        .args(&["--map", "timestamp=when", "--map", "instance_id=host", "--map", "metric_value=reading"])
+        .args(&["--map", "timestamp= when", "--map", "instance_id=host", "--map", "metric_value=reading"])
         .args(&["--set", &name, "--set", &agent_name, "--set", "resource_type=gpu", "--set", "unit=percent"])
         .args(&["--set", "metric_name=utilization", "--set", "metadata={\"source\": \"a b\"}"])
         .args(&["--time-format", "%d.%m.%Y %H:%M:%S%.f", "--null", "NA", "--ignore-unknown", "--max-rejects", "1"])
@@ -883,7 +890,9 @@ fn an_export_is_a_whole_file_or_none() {
     let run = Dbctl::on(&db).run(&format!("export events --output {}", path.display()));
     assert_eq!((run.code, run.stdout.as_str()), (Some(0), ""), "{run:#?}");
     assert!(run.stderr.starts_with("10 rows of events in "), "{run:#?}");
-    assert_eq!(fs::read_to_string(&path).unwrap(), Dbctl::on(&db).run("export events").stdout);
+    let printed = Dbctl::on(&db).run("export events").stdout;
+    assert_eq!(fs::read_to_string(&path).unwrap(), printed);
+    assert_eq!(Dbctl::on(&db).dir(folder.0.path()).run("export events --output -").stdout, printed);
 
     // What is there stays when the new one cannot be made.
     conn.batch_execute("ALTER TABLE events RENAME TO gone").unwrap();
@@ -1340,6 +1349,47 @@ fn an_import_whose_report_cannot_be_written_says_that_the_rows_are_in() {
         assert!(run.stderr.contains("stdout"), "{run:#?}");
     }
     assert_eq!(rows(&mut conn, "resource_metrics"), 1);
+}
+
+#[test]
+fn json_that_is_not_one_object_a_line_is_refused_with_what_makes_it_so() {
+    let (db, mut conn, _, customer) = ground(AgentType::Resource);
+    let folder = Folder::new();
+    let rows_of = json!([{ "customer": customer.id, "event_type": "x" }]);
+    let array = rows_of.to_string();
+    let pretty = serde_json::to_string_pretty(&rows_of[0]).unwrap();
+    for name in ["f.json", "f.ndjson"] {
+        for (text, words) in [(&array, "`jq -c '.[]'`"), (&pretty, "`jq -c .`")] {
+            let run = import(&db, "events", &folder.write(name, text));
+            assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{run:#?}");
+            assert!(run.stderr.contains("hint: write one object a line") && run.stderr.contains(words), "{run:#?}");
+        }
+    }
+    assert_eq!(import(&db, "events", &folder.write("f.json", rows_of[0].to_string())).code, Some(0));
+    assert_eq!(rows(&mut conn, "events"), 1);
+}
+
+#[test]
+fn rows_that_are_bad_in_the_same_way_are_one_line_of_the_table() {
+    let (db, _conn, agent, customer) = ground(AgentType::Resource);
+    let folder = Folder::new();
+    let good = metric(&agent, &customer, "i", "50");
+    let mut text = METRIC_HEADER.to_owned();
+    for row in 0..50 {
+        let line =
+            if row % 2 == 0 { good.replace(&customer.id.to_string(), "Acme") } else { good.replace(",50,", ",120,") };
+        write!(text, "\n{}", if row == 10 { line.replace("gpu", "tpu") } else { line }).unwrap();
+    }
+    let file = folder.write("f.csv", text);
+    let table = Dbctl::on(&db).run(&format!("import resource_metrics {}", file.display())).stdout;
+    let lines: Vec<_> = table.lines().skip_while(|line| !line.starts_with("rejected rows")).collect();
+    assert_eq!(lines[0], "rejected rows");
+    let shown = lines[3..].iter().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+    let expected = [
+        "2, 4, 6, ... customer_id 25 rows: no customer has the name or id 'Acme'",
+        "3, 5, 7, ... metric_value 25 rows: 120 percent of a gpu is not from 0 to 100",
+    ];
+    assert_eq!(shown.collect::<Vec<_>>(), expected, "{table}");
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod load;
 mod resources;
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::iter;
 use std::num::NonZeroU16;
 use std::sync::atomic::AtomicBool;
@@ -35,7 +36,7 @@ use crate::error::{Doing, Error, Result};
 use crate::ingest::{self, BulkWriter, Ingest, OnConflict};
 use crate::layer::{self, Layer};
 use crate::models::NewCustomer;
-use crate::schema;
+use crate::{schema, tenant};
 
 /// How many rows are looked for or removed by one statement.
 const ROWS_PER_STATEMENT: usize = 10_000;
@@ -142,7 +143,7 @@ impl Fleet {
         let customer = |member: Member| {
             NewCustomer::builder()
                 .id(member.id)
-                .name(format!("Fleet {:x} customer {:04}", self.rng_seed, member.number))
+                .name(format!("Fleet {} customer {:04}", self.rng_seed, member.number))
                 .email(format!("ops@{}.example", member.word))
                 .api_key(format!("{}_test_key", member.word))
                 .plan(plans[usize::from(member.number) % plans.len()])
@@ -186,7 +187,8 @@ pub struct Progress {
 ///
 /// [`Error::EmptyFleet`] when the numbers make no sample, [`Error::Behind`] or [`Error::Ahead`] when the schema is not
 /// the one that the rows are for, [`Error::MissingPrerequisite`] without the agents of the core layer,
-/// [`Error::OtherFleet`] when the seed's fleet is there with other numbers, and otherwise when a statement fails.
+/// [`Error::OtherFleet`] when the seed's fleet is there with other numbers, [`Error::FleetOfUnknownNumbers`] when its
+/// customers do not say with which, and otherwise when a statement fails.
 pub fn run(pool: &Pool, fleet: &Fleet, writing: Writing<'_>) -> Result<Report> {
     refuse_empty(fleet)?;
     let mut conn = connection::take(pool)?;
@@ -214,36 +216,88 @@ pub fn plan(conn: &mut PgConnection, fleet: &Fleet) -> Result<Report> {
     refuse_empty(fleet)?;
     super::read(conn, |conn| {
         check(conn, fleet)?;
-        let mut look = |rows: &dyn Rows| {
-            let present = rows.present(conn).doing(format!("look for the fleet's rows of {}", rows.table()))?.len();
-            Ok(counts(rows.table(), rows.len() - present, present, 0))
-        };
-        let mut tables = each_chunk(fleet, &mut look)?;
-        tables.push(look(&Answers::new(fleet).baselines())?);
-        tables.push(look(&fleet.rows_of_customers())?);
-        Ok(report(fleet, &tables))
+        look(conn, fleet, |table, missing, present| counts(table, missing, present, 0))
     })
 }
 
-/// The fleet of this seed, if the database has one.
+/// Says what [`remove`] would do, from a read-only transaction. That somebody else's row is in the way it does not see.
+///
+/// # Errors
+///
+/// As [`remove`], as far as reading tells.
+pub fn plan_removal(conn: &mut PgConnection, fleet: &Fleet) -> Result<Report> {
+    super::read(conn, |conn| {
+        tenant::refuse_partial_view(conn).doing("look for the fleet's rows")?;
+        look(conn, fleet, |table, _, present| counts(table, 0, 0, present))
+    })
+}
+
+/// Counts the rows of a fleet that are missing and that are there.
+fn look(
+    conn: &mut PgConnection,
+    fleet: &Fleet,
+    line: impl Fn(&'static str, usize, usize) -> TableReport,
+) -> Result<Report> {
+    let mut look = |rows: &dyn Rows| {
+        let present = rows.present(conn).doing(format!("look for the fleet's rows of {}", rows.table()))?.len();
+        Ok(line(rows.table(), rows.len() - present, present))
+    };
+    let mut tables = each_chunk(fleet, &mut look)?;
+    tables.push(look(&Answers::new(fleet).baselines())?);
+    tables.push(look(&fleet.rows_of_customers())?);
+    Ok(report(fleet, &tables))
+}
+
+/// The fleet of this seed, if the database has one: as its customers say it that are left.
+///
+/// # Errors
+///
+/// [`Error::FleetOfUnknownNumbers`] when none of its customers says with which numbers it was made, or not all the same;
+/// [`Error::Query`] when the query fails, also because row security hides customers.
+pub fn find(conn: &mut PgConnection, rng_seed: u64) -> Result<Option<Fleet>> {
+    let facts = conn.transaction(|conn| facts_of_customers(conn, rng_seed)).doing("look for the fleet")?;
+    let mut said: Vec<Fleet> = facts.iter().flatten().filter_map(numbers_in).collect();
+    said.dedup();
+    match (&said[..], facts.len()) {
+        (_, 0) => Ok(None),
+        (&[fleet], _) if fleet.rng_seed == rng_seed => Ok(Some(fleet)),
+        (_, customers) => Err(Error::FleetOfUnknownNumbers { rng_seed, customers }),
+    }
+}
+
+/// What every customer has in its metadata that a fleet of this seed may have, whatever its size.
+fn facts_of_customers(conn: &mut PgConnection, rng_seed: u64) -> QueryResult<Vec<Option<Value>>> {
+    use schema::customers::dsl::{customers, id, metadata};
+    tenant::refuse_partial_view(conn)?;
+    let possible = (0..=u16::MAX).map(|number| ids::of("customers", &word(rng_seed, number)));
+    customers.filter(id.eq_any(possible.collect::<Vec<_>>())).select(metadata).load(conn)
+}
+
+fn numbers_in(facts: &Value) -> Option<Fleet> {
+    Fleet::deserialize(facts.get("fleet")?).ok()
+}
+
+/// The seeds of the fleets that there are, as far as their customers say it.
 ///
 /// # Errors
 ///
 /// Fails when the query does.
-pub fn find(conn: &mut PgConnection, rng_seed: u64) -> Result<Option<Fleet>> {
-    use schema::customers::dsl::{customers, id, metadata};
-    let first = ids::of("customers", &word(rng_seed, 0));
-    let found: Option<Option<Value>> =
-        customers.filter(id.eq(first)).select(metadata).first(conn).optional().doing("look for the fleet")?;
-    let numbers = found.flatten().and_then(|mut facts| facts.get_mut("fleet").map(Value::take));
-    Ok(numbers.and_then(|numbers| serde_json::from_value(numbers).ok()))
+pub fn seeds(conn: &mut PgConnection) -> Result<Vec<u64>> {
+    use schema::customers::dsl::{customers, metadata};
+    let facts: Vec<Value> = customers
+        .filter(metadata.has_key("fleet"))
+        .select(metadata.assume_not_null())
+        .load(conn)
+        .doing("look for fleets")?;
+    let seeds: BTreeSet<u64> = facts.iter().filter_map(numbers_in).map(|fleet| fleet.rng_seed).collect();
+    Ok(seeds.into_iter().collect())
 }
 
 /// Removes exactly the rows that a fleet is made of, in one transaction, whatever has become of their other columns.
 ///
 /// # Errors
 ///
-/// [`Error::SeedInUse`] when a row that the fleet did not make refers to one of its customers or baselines: to remove
+/// [`Error::FleetInUse`] when a row that the fleet did not make refers to one of its customers or baselines: to remove
 /// the one would take the other with it. Else as [`run`].
 pub fn remove(conn: &mut PgConnection, fleet: &Fleet) -> Result<Report> {
     let (customers, baselines) = (fleet.rows_of_customers(), Answers::new(fleet).baselines());
@@ -252,7 +306,10 @@ pub fn remove(conn: &mut PgConnection, fleet: &Fleet) -> Result<Report> {
         keep(conn, &baselines)?;
         let mut tables = each_chunk(fleet, |chunk| delete(conn, chunk))?;
         // What still refers to these two is not ours.
-        removal::check_only_used_by(conn, &[&customers, &baselines])?;
+        removal::check_only_used_by(conn, &[&customers, &baselines]).map_err(|error| match error {
+            Error::SeedInUse(by) => Error::FleetInUse(by),
+            error => error,
+        })?;
         tables.push(delete(conn, &baselines)?);
         tables.push(delete(conn, &customers)?);
         Ok(report(fleet, &tables))
