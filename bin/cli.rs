@@ -507,7 +507,7 @@ name, in the fields customer_id, customer, agent_id and agent. Without an id, a 
 Times: RFC 3339, or a number since 1970: below 100000000000 it is seconds, from there on milliseconds. They are of the
 years 1 to 9999, which infinity is not. JSON is at most 127 levels deep, and its numbers fit into 64 bits.
 
-All rows are checked before they are sent, and bad ones are told with line, column and reason. By default everything is
+All rows are checked before they are sent, and bad ones are reported with line, column and reason. By default everything is
 one transaction: all rows, or none. With --on-conflict skip, chunks are committed one by one and rows that are there are
 skipped, so an import that was cut short can be started again. Rows without an id get one that is derived from the row
 and its line, and need their time for it: recorded_at or created_at, by the file or by --set. The same row, time included, on

@@ -301,9 +301,9 @@ fn verdict(report: &Report) -> String {
 /// What stays of an import that ends with an error.
 fn kept(written: u64) -> String {
     match written {
-        0 => "nothing is written".to_owned(),
-        1 => "1 row is written for good".to_owned(),
-        many => format!("{many} rows are written for good"),
+        0 => "nothing was committed".to_owned(),
+        1 => "1 row was committed".to_owned(),
+        many => format!("{many} rows were committed"),
     }
 }
 

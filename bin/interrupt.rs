@@ -176,7 +176,7 @@ fn end(signal: i32) {
     if CANCELLABLE.load(Ordering::SeqCst) {
         thread::sleep(SERVER_WAIT);
         if claim() {
-            output::interrupted(&format!("whole chunks are written for good; {CHUNKS_STAY}"));
+            output::interrupted(&format!("whole chunks were committed; {CHUNKS_STAY}"));
             exit();
         }
         return;

@@ -225,9 +225,9 @@ pub enum Error {
     },
 
     /// A file that is to be imported cannot be read, or not to its end.
-    #[error("the input cannot be read; {}", written_for_good(*.written, 0))]
+    #[error("the input cannot be read; {}", committed(*.written, 0))]
     Input {
-        /// How many rows are written for good all the same.
+        /// How many rows were committed all the same.
         written: u64,
         /// What the system said, or in which way the file is broken.
         source: std::io::Error,
@@ -241,9 +241,9 @@ pub enum Error {
     },
 
     /// A rejected row could not be told.
-    #[error("the rejected rows cannot be written; {}", written_for_good(*.written, 0))]
+    #[error("the rejected rows cannot be written; {}", committed(*.written, 0))]
     Rejects {
-        /// How many of the others are written for good all the same.
+        /// How many of the others were committed all the same.
         written: u64,
         /// What the system said.
         source: std::io::Error,
@@ -254,7 +254,7 @@ pub enum Error {
     ReadOnlySession,
 
     /// The server refused a row of a bulk write.
-    #[error("{table} refused row {row} (id {id}); {}", written_for_good(*.written, *.in_doubt))]
+    #[error("{table} refused row {row} (id {id}); {}", committed(*.written, *.in_doubt))]
     RowRefused {
         /// Name of the table.
         table: &'static str,
@@ -262,7 +262,7 @@ pub enum Error {
         row: u64,
         /// The row's id.
         id: uuid::Uuid,
-        /// How many rows are written for good all the same: the whole chunks that were committed. None where the rows
+        /// How many rows were committed all the same: the whole chunks that were committed. None where the rows
         /// were written in the caller's transaction.
         written: u64,
         /// How many rows more may be written, because another connection was lost before the server confirmed them.
@@ -272,7 +272,7 @@ pub enum Error {
     },
 
     /// A chunk of a bulk write could not be written, and that is no row's fault, or not evidently.
-    #[error("{table}: rows {first} to {last} could not be written; {}", written_for_good(*.written, *.in_doubt))]
+    #[error("{table}: rows {first} to {last} could not be written; {}", committed(*.written, *.in_doubt))]
     ChunkFailed {
         /// Name of the table.
         table: &'static str,
@@ -280,7 +280,7 @@ pub enum Error {
         first: u64,
         /// Position of its last row.
         last: u64,
-        /// How many rows are written for good.
+        /// How many rows were committed.
         written: u64,
         /// How many rows more may be written, because the connection was lost before the server confirmed them.
         in_doubt: u64,
@@ -289,11 +289,11 @@ pub enum Error {
     },
 
     /// A bulk write was cancelled.
-    #[error("writing to {table} was cancelled; {}", written_for_good(*.written, *.in_doubt))]
+    #[error("writing to {table} was cancelled; {}", committed(*.written, *.in_doubt))]
     Cancelled {
         /// Name of the table.
         table: &'static str,
-        /// How many rows are written for good.
+        /// How many rows were committed.
         written: u64,
         /// How many rows more may be written, because a connection was lost before the server confirmed them.
         in_doubt: u64,
@@ -344,7 +344,7 @@ impl Error {
             Self::Locked { .. } => Some("wait for the other run to end, or raise --lock-wait".into()),
             Self::Migration { source, .. } => migration_hint(source),
             Self::MigrationStopped { .. } => {
-                Some("mend the cause and run `optiinfra-dbctl migrate` again: it goes on at that statement".into())
+                Some("fix the cause and run `optiinfra-dbctl migrate` again: it goes on at that statement".into())
             }
             Self::ResumedTextChanged { .. } => Some("give these statements their old text back; add what is new behind them".into()),
             Self::TableLocked { .. } => Some(
@@ -448,11 +448,11 @@ pub(crate) fn plural(count: usize, noun: &str) -> String {
 }
 
 /// What a bulk write leaves behind when it ends before its time.
-fn written_for_good(rows: u64, in_doubt: u64) -> String {
+fn committed(rows: u64, in_doubt: u64) -> String {
     let rows = match rows {
-        0 => "nothing is written".to_owned(),
-        1 => "1 row is written for good".to_owned(),
-        many => format!("{many} rows are written for good"),
+        0 => "nothing was committed".to_owned(),
+        1 => "1 row was committed".to_owned(),
+        many => format!("{many} rows were committed"),
     };
     match in_doubt {
         0 => rows,
@@ -544,13 +544,13 @@ fn migration_hint(source: &diesel::result::Error) -> Option<String> {
     if text.contains("already exists") {
         return Some("an object of that name is not ours: use an empty database or schema, or rename it".into());
     }
-    Some("nothing of it remains: mend the cause and run `optiinfra-dbctl migrate` again".into())
+    Some("nothing of it remains: fix the cause and run `optiinfra-dbctl migrate` again".into())
 }
 
 fn row_hint(source: &diesel::result::Error) -> Option<String> {
     let text = source.to_string();
     if text.contains("violates foreign key constraint") {
-        return Some("the row names a customer or an agent that is not there: add that first, or mend the row".into());
+        return Some("the row names a customer or an agent that is not there: add that first, or fix the row".into());
     }
     if text.contains("violates unique constraint") {
         return Some(
@@ -560,7 +560,7 @@ fn row_hint(source: &diesel::result::Error) -> Option<String> {
     if text.contains("row-level security policy") {
         return Some("the row belongs to a customer for whom this session may not write".into());
     }
-    Some("mend the row".into())
+    Some("fix the row".into())
 }
 
 fn query_hint(source: &diesel::result::Error) -> Option<String> {

@@ -54,7 +54,7 @@ const PATIENCE: Duration = Duration::from_millis(50);
 /// ```
 ///
 /// A chunk is written whole or not at all. The first failure ends it: the chunks that other connections have in hand
-/// are completed, no other is begun, and the error says how many rows are written for good. To write the same input
+/// are completed, no other is begun, and the error says how many rows were committed. To write the same input
 /// again after that, or after a crash, give [`OnConflict::Skip`], and ids that are the same again: the rows' own, or
 /// those of [`BulkWriter::retry_key`].
 pub struct BulkWriter<'a, R> {
@@ -92,7 +92,7 @@ pub(crate) struct Settled {
 pub struct Progress {
     /// Rows taken from the input.
     pub received: u64,
-    /// Rows written for good.
+    /// Rows committed.
     pub written: u64,
     /// Rows left out because they are there already.
     pub skipped: u64,

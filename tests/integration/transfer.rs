@@ -331,7 +331,7 @@ fn a_file_that_does_not_fit_is_refused_before_its_first_row() {
         (
             "resource_metrics",
             "\"agent".to_owned(),
-            "/file.csv: a quote that opens on line 1 is not closed before the end of the file; nothing is written",
+            "/file.csv: a quote that opens on line 1 is not closed before the end of the file; nothing was committed",
         ),
         ("resource_metrics", "\"agent\"x".to_owned(), "the header cannot be read"),
     ];
@@ -419,7 +419,7 @@ fn a_file_may_come_compressed_from_stdin_and_without_a_header() {
     let damaged = folder.write("damaged.csv.gz", &damaged[..damaged.len() - 6]);
     let run = import(&db, &format!("resource_metrics --no-header --columns {METRIC_HEADER}"), &damaged);
     assert_eq!((run.code, rows(&mut conn, "resource_metrics")), (Some(2), 3), "{run:#?}");
-    assert!(run.stderr.contains("/damaged.csv.gz: the gzip data ends early; nothing is written\n"), "{run:#?}");
+    assert!(run.stderr.contains("/damaged.csv.gz: the gzip data ends early; nothing was committed\n"), "{run:#?}");
 
     for (name, text) in [("empty.csv", ""), ("blank.csv", "\n\n"), ("no-name-tells", "")] {
         let run = import(&db, "resource_metrics", &folder.write(name, text));
@@ -1325,12 +1325,12 @@ fn a_quote_that_is_not_closed_is_no_bad_row_that_may_be_left_out() {
         format!("{}: a quote that opens on line 50002 is not closed before the end of the file", file.display());
     let run = import(&db, "resource_metrics --max-rejects 10", &file);
     assert_eq!((run.code, run.stdout.as_str(), rows(&mut conn, "resource_metrics")), (Some(2), "", 0), "{run:#?}");
-    assert!(run.stderr.contains(&format!("{words}; nothing is written\n")), "{run:#?}");
+    assert!(run.stderr.contains(&format!("{words}; nothing was committed\n")), "{run:#?}");
 
     let run = import(&db, "resource_metrics --max-rejects 10 --on-conflict skip", &file);
     let written = rows(&mut conn, "resource_metrics");
     assert!(run.code == Some(2) && (1..=50_000).contains(&written), "{written}: {run:#?}");
-    assert!(run.stderr.contains(&format!("{words}; {written} rows are written for good\n")), "{run:#?}");
+    assert!(run.stderr.contains(&format!("{words}; {written} rows were committed\n")), "{run:#?}");
     assert!(run.stderr.contains("--on-conflict skip"), "{run:#?}");
     fs::write(&file, good).unwrap();
     assert_eq!(import(&db, "resource_metrics --on-conflict skip", &file).json()["skipped"], json!(written));
@@ -1341,7 +1341,7 @@ fn an_import_whose_report_cannot_be_written_says_that_the_rows_are_in() {
     let (db, mut conn, agent, customer) = ground(AgentType::Resource);
     let folder = Folder::new();
     let file = folder.write("f.csv", format!("{METRIC_HEADER}\n{}\n", metric(&agent, &customer, "i", "1")));
-    for (arguments, words) in [("--dry-run", "nothing is written"), ("", "1 row is written for good")] {
+    for (arguments, words) in [("--dry-run", "nothing was committed"), ("", "1 row was committed")] {
         let command = format!("import resource_metrics {} {arguments}", file.display());
         let run = Dbctl::on(&db).stdout(File::options().write(true).open("/dev/full").unwrap()).run(&command);
         assert_eq!(run.code, Some(2), "{run:#?}");
