@@ -44,8 +44,9 @@ pub enum OnPending {
 ///
 /// # Errors
 ///
-/// [`Error::Ahead`] for unknown migrations that the policy does not accept, [`Error::Behind`] when something is pending
-/// and the policy does not apply it, [`Error::Locked`] when the time is up, and else as [`Migrator::run`].
+/// [`Error::Ahead`](crate::Error::Ahead) for unknown migrations that the policy does not accept,
+/// [`Error::Behind`](crate::Error::Behind) when something is pending and the policy does not apply it,
+/// [`Error::Locked`](crate::Error::Locked) when the time is up, and else as [`Migrator::run`].
 pub fn ensure_current(conn: &mut PgConnection, policy: &StartupPolicy) -> Result<Report> {
     ensure(conn, EMBEDDED, policy)
 }
@@ -74,7 +75,7 @@ fn ensure(conn: &mut PgConnection, set: &[Migration], policy: &StartupPolicy) ->
 ///
 /// # Errors
 ///
-/// [`Error::Query`] when the history cannot be read.
+/// [`Error::Query`](crate::Error::Query) when the history cannot be read.
 pub fn is_ready(conn: &mut PgConnection) -> Result<bool> {
     Ok(history::status(conn, EMBEDDED)?.pending.is_empty())
 }
