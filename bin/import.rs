@@ -17,7 +17,7 @@ use optiinfra_db::{Error, ingest};
 
 use crate::cli::{Global, Import, InputFormat, OnConflict};
 use crate::exit::Exit;
-use crate::output::{Hinted, Meter, Output, Table, WholeFile};
+use crate::output::{Hinted, Meter, Output, Table, WholeFile, plural};
 use crate::{interrupt, target};
 
 /// Lines that a table of bad rows has; JSON has more, and --rejects all.
@@ -285,7 +285,7 @@ impl Group<'_> {
 }
 
 fn verdict(report: &Report) -> String {
-    let (written, read) = (report.written, rows(report.read));
+    let (written, read) = (report.written, plural(report.read, "row", "rows"));
     let rejected = format!("{}{}", if report.complete { "" } else { "at least " }, report.rejected);
     let bad = format!("{} bad (--max-rejects {})", if report.rejected == 1 { "is" } else { "are" }, report.max_rejects);
     match (report.accepted, report.dry_run, report.on_conflict) {
@@ -305,8 +305,4 @@ fn kept(written: u64) -> String {
         1 => "1 row was committed".to_owned(),
         many => format!("{many} rows were committed"),
     }
-}
-
-fn rows(count: u64) -> String {
-    format!("{count} row{}", if count == 1 { "" } else { "s" })
 }

@@ -734,6 +734,13 @@ fn width_of(stream: impl AsFd) -> Option<usize> {
     (width.0 >= NARROWEST).then(|| usize::from(width.0))
 }
 
+/// A line of a script that does nothing. A name in it may be a stranger's: a line end would end the comment, and the rest
+/// be run.
+pub fn comment(text: &str) -> String {
+    let line: String = text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect();
+    format!("-- {line}\n")
+}
+
 /// A number of things.
 pub fn plural(count: u64, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })

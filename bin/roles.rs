@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::cli::{Global, RolesAction, RolesApply};
 use crate::exit::Exit;
-use crate::output::{Output, Table};
+use crate::output::{Output, Table, comment};
 use crate::target;
 
 /// Runs a subcommand.
@@ -47,12 +47,6 @@ fn script(report: &Report) -> String {
         script += &comment(&line);
     }
     script
-}
-
-/// A line of a script that does nothing, whatever names stand in it: one with a line break would end the comment.
-fn comment(text: &str) -> String {
-    let line: String = text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect();
-    format!("-- {line}\n")
 }
 
 fn applied(report: &Report, out: &mut Output) -> anyhow::Result<()> {

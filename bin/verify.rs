@@ -10,7 +10,7 @@ use crate::cli::{Format, Global, Verify};
 use crate::exit::Exit;
 use crate::interrupt;
 use crate::junit;
-use crate::output::{BAD, GOOD, Output, Table, UNSURE, plural};
+use crate::output::{BAD, GOOD, Output, Table, UNSURE, comment, plural};
 
 /// Longest figure that a table shows whole; JSON has all of it.
 const LONGEST_FIGURE: usize = 48;
@@ -125,17 +125,12 @@ fn statements(report: &Report) -> Table {
         };
         blocks.push((mend, purpose));
     }
-    let block = |(statement, purpose): &(&str, String)| format!("-- {}\n{statement};\n", on_one_line(purpose));
+    let block = |(statement, purpose): &(&str, String)| comment(purpose) + statement + ";\n";
     Table::of_text(blocks.iter().map(block).collect()).titled("suggested SQL (review before running)")
 }
 
 fn all_findings(report: &Report) -> impl Iterator<Item = (&Check, &Finding)> {
     report.checks.iter().flat_map(|check| check.findings.iter().map(move |finding| (check, finding)))
-}
-
-/// A name may be a stranger's: a line end in it would end the comment, and the rest be run.
-fn on_one_line(text: &str) -> String {
-    text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
 }
 
 /// A figure in a cell: of entries those that matter, a list by its length, the rest as it is.

@@ -7,9 +7,9 @@ use diesel::result::{DatabaseErrorKind, Error as Diesel};
 use diesel::sql_types::{Array, Text};
 
 use super::read::FromFile;
-use super::values::without_controls;
 use crate::error::{Doing as _, Result};
 use crate::raw::{Sql, raw, sql_query};
+use crate::text::without_controls;
 
 const IS_THERE: &str = "is there already, in the table or earlier in the file";
 

@@ -127,14 +127,9 @@ pub(super) trait FromText: Sized {
     }
 }
 
-/// A text from outside that does nothing to a terminal.
-pub(super) fn without_controls(text: &str) -> String {
-    text.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()
-}
-
 /// A wrong value in quotes, cut where it is long.
 pub(super) fn shown(text: &str) -> String {
-    let mut cut = without_controls(&text.chars().take(SHOWN).collect::<String>());
+    let mut cut = crate::text::without_controls(&text.chars().take(SHOWN).collect::<String>());
     if text.chars().nth(SHOWN).is_some() {
         cut.push('…');
     }
