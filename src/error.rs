@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use crate::id::CustomerId;
 use crate::layer::Layer;
 use crate::tls::Weakness;
 
@@ -195,11 +194,9 @@ pub enum Error {
         found: Vec<uuid::Uuid>,
     },
 
-    /// Work for a customer was to begin inside a transaction that is not that customer's.
-    #[error(
-        "cannot work for customer {0} inside a transaction that does not: the rest of it would go on for that customer"
-    )]
-    ForeignTransaction(CustomerId),
+    /// The work for one customer was not begun.
+    #[error(transparent)]
+    Tenant(#[from] crate::tenant::Error),
 
     /// The fields of a file cannot become the columns of a table.
     #[error("the file does not fit the table: {message}")]
@@ -396,7 +393,7 @@ impl Error {
                 let ids: Vec<_> = found.iter().map(ToString::to_string).collect();
                 Some(format!("name one by its id: {}", ids.join(", ")))
             }
-            Self::ForeignTransaction(_) => Some("end the transaction first; tenant::scoped is one of its own".into()),
+            Self::Tenant(_) => None,
             Self::Mapping { hint, .. } => Some(hint.clone()),
             Self::NoCustomerColumn { .. } => {
                 Some("leave --customer out: these rows belong to agents, which work for every customer".into())

@@ -3,14 +3,17 @@
 //! The tables of customers are under row security: a session sees and writes the rows of the customer that the setting
 //! `app.customer_id` names, and none where it names nobody. Nothing here decides who may work for which customer.
 
+mod error;
+
 use diesel::connection::{AnsiTransactionManager, TransactionManager, TransactionManagerStatus};
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
-use diesel::sql_types::{Nullable, Text};
+use diesel::sql_types::{Array, Nullable, Text};
 
-use crate::error::{Doing, Error, Result};
+pub use self::error::Error;
+use crate::error::{Doing, Result};
 use crate::id::CustomerId;
-use crate::raw::{RunSql, sql, sql_query};
+use crate::raw::{RunSql, raw, sql, sql_query};
 
 /// The tables whose rows are a customer's, each after the tables that it refers to: `customers` itself, those with a
 /// `customer_id`, and those that belong to one of these. The others are the platform's.
@@ -30,12 +33,13 @@ pub const TABLES: [&str; 13] = [
     "quality_regressions",
 ];
 
-/// Works for one customer: in one transaction, which sees and writes that customer's rows only, where row security
-/// applies to the role of the connection. It commits when `work` returns `Ok`.
+/// Works for one customer: in one transaction, which sees and writes that customer's rows only. It commits when `work`
+/// returns `Ok`.
 ///
 /// Whatever happens in `work`, nothing of the customer stays with the connection: not after an error, a panic, a
 /// statement that failed, nor after `work` itself set another customer. Inside a transaction of the same customer it is
-/// a savepoint; inside any other it is refused.
+/// a savepoint; inside any other it is refused. So is a role that row security does not keep to one customer, such as the
+/// owner of the tables: services connect as `optiinfra_app` or a role like it.
 ///
 /// ```no_run
 /// # use diesel::prelude::*;
@@ -48,20 +52,40 @@ pub const TABLES: [&str; 13] = [
 ///
 /// # Errors
 ///
-/// What `work` returns; [`Error::ForeignTransaction`] inside a transaction that is not the customer's; [`Error::Query`]
-/// when the transaction cannot be begun or committed, also because a statement failed in it that `work` passed over.
-pub fn scoped<T, E: From<Error>>(
+/// What `work` returns; [`Error::RowSecurityNotInForce`] for a role that would see the rows of other customers;
+/// [`Error::ForeignTransaction`] inside a transaction that is not the customer's;
+/// [`Query`](crate::Error::Query) when the transaction cannot be begun or committed, also because a statement failed in
+/// it that `work` passed over.
+pub fn scoped<T, E: From<crate::Error>>(
     conn: &mut PgConnection,
     customer: CustomerId,
     work: impl FnOnce(&mut PgConnection) -> Result<T, E>,
 ) -> Result<T, E> {
+    begin(conn, customer)?.in_force()?.run(work)
+}
+
+/// As [`scoped`], for any role: where row security does not apply to it, as for the owner of the tables, `work` sees the
+/// rows of every customer and has to filter them itself.
+///
+/// # Errors
+///
+/// As [`scoped`], without [`Error::RowSecurityNotInForce`].
+pub fn scoped_without_row_security<T, E: From<crate::Error>>(
+    conn: &mut PgConnection,
+    customer: CustomerId,
+    work: impl FnOnce(&mut PgConnection) -> Result<T, E>,
+) -> Result<T, E> {
+    begin(conn, customer)?.run(work)
+}
+
+fn begin(conn: &mut PgConnection, customer: CustomerId) -> Result<Scope<'_>> {
     if is_in_transaction(conn).doing(DOING)? {
         if !works_for(conn, customer).doing(DOING)? {
             return Err(Error::ForeignTransaction(customer).into());
         }
-        return Scope::begin(conn, None).doing(DOING)?.run(work);
+        return Scope::begin(conn, None).doing(DOING);
     }
-    Scope::begin(conn, Some(customer)).doing(DOING)?.run(work)
+    Scope::begin(conn, Some(customer)).doing(DOING)
 }
 
 const DOING: &str = "work for one customer";
@@ -91,7 +115,24 @@ impl<'a> Scope<'a> {
         Ok(scope)
     }
 
-    fn run<T, E: From<Error>>(mut self, work: impl FnOnce(&mut PgConnection) -> Result<T, E>) -> Result<T, E> {
+    /// Refuses a role that sees the rows of other customers.
+    fn in_force(self) -> Result<Self> {
+        let exposed: Exposed = sql_query(raw!(
+            "SELECT current_user::text AS role, ARRAY(SELECT unnest($1::text[]) EXCEPT ({HIDDEN})) AS tables",
+            HIDDEN
+        ))
+        .bind::<Array<Text>, _>(&TABLES[..])
+        .get_result(self.conn)
+        .doing("see whether row security is in force")?;
+        let Exposed { role, mut tables } = exposed;
+        if tables.is_empty() {
+            return Ok(self);
+        }
+        tables.sort();
+        Err(Error::RowSecurityNotInForce { role, tables }.into())
+    }
+
+    fn run<T, E: From<crate::Error>>(mut self, work: impl FnOnce(&mut PgConnection) -> Result<T, E>) -> Result<T, E> {
         let done = work(self.conn)?;
         self.commit().doing("commit the work for one customer")?;
         Ok(done)
@@ -133,6 +174,17 @@ fn works_for(conn: &mut PgConnection, customer: CustomerId) -> QueryResult<bool>
     Ok(current.is_some_and(|current| current.parse() == Ok(customer)))
 }
 
+const HIDDEN: &str = include_str!("tenant/hidden.sql");
+
+/// The tables of customers whose rows row security shows all to the role.
+#[derive(QueryableByName)]
+struct Exposed {
+    #[diesel(sql_type = Text)]
+    role: String,
+    #[diesel(sql_type = Array<Text>)]
+    tables: Vec<String>,
+}
+
 /// Tables of the current schema of which row security hides rows from this role. Where a policy shows it every row,
 /// as `roles apply` makes them, none is hidden.
 pub(crate) fn hidden_tables(conn: &mut PgConnection) -> QueryResult<Vec<String>> {
@@ -141,7 +193,7 @@ pub(crate) fn hidden_tables(conn: &mut PgConnection) -> QueryResult<Vec<String>>
         #[diesel(sql_type = Text)]
         name: String,
     }
-    let hidden: Vec<Hidden> = sql_query(include_str!("tenant/hidden.sql")).load(conn)?;
+    let hidden: Vec<Hidden> = sql_query(HIDDEN).load(conn)?;
     Ok(hidden.into_iter().map(|hidden| hidden.name).collect())
 }
 

@@ -3,6 +3,12 @@
 WITH ours AS (
     SELECT r.* FROM pg_roles r WHERE r.rolname = ANY ($1)
 ),
+-- What an extension brought is its business, and nobody can change it without the extension.
+of_extension AS (
+    SELECT d.classid, d.objid
+    FROM pg_depend d
+    WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
+),
 relation AS (
     SELECT c.oid, c.relname, c.relowner, c.relacl
     FROM pg_class c
@@ -131,7 +137,9 @@ SELECT DISTINCT 'function owner', p.proname::text, pg_get_userbyid(p.proowner)::
 FROM pg_trigger t
 JOIN relation r ON r.oid = t.tgrelid
 JOIN pg_proc p ON p.oid = t.tgfoid
-WHERE NOT t.tgisinternal AND p.pronamespace = quote_ident(current_schema())::regnamespace
+WHERE NOT t.tgisinternal
+  AND p.pronamespace = quote_ident(current_schema())::regnamespace
+  AND NOT EXISTS (SELECT FROM of_extension e WHERE e.classid = 'pg_proc'::regclass AND e.objid = p.oid)
 
 UNION ALL
 SELECT
@@ -197,6 +205,7 @@ JOIN ours ON NOT pg_has_role(ours.oid, v.relowner, 'USAGE')
     )
 WHERE v.relnamespace = quote_ident(current_schema())::regnamespace
   AND v.relkind IN ('v', 'm')
+  AND NOT EXISTS (SELECT FROM of_extension e WHERE e.classid = 'pg_class'::regclass AND e.objid = v.oid)
   AND NOT EXISTS (
       SELECT FROM pg_options_to_table(v.reloptions) option
       WHERE option.option_name = 'security_invoker' AND option.option_value::boolean
@@ -210,4 +219,5 @@ JOIN ours ON has_function_privilege(ours.oid, p.oid, 'EXECUTE')
     AND ours.rolname <> ALL (($1)[1:2])
 WHERE p.pronamespace = quote_ident(current_schema())::regnamespace
   AND p.prosecdef
+  AND NOT EXISTS (SELECT FROM of_extension e WHERE e.classid = 'pg_proc'::regclass AND e.objid = p.oid)
   AND p.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)

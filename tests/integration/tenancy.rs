@@ -644,8 +644,10 @@ fn a_scope_begins_in_no_transaction_but_its_customers() {
     let mut conn = world.session();
     let refused = |conn: &mut PgConnection| {
         let error = tenant::scoped(conn, foreign.into(), |_| -> Result<()> { panic!("must not run") }).unwrap_err();
-        assert!(matches!(error, optiinfra_db::Error::ForeignTransaction(customer) if customer == foreign.into()));
-        assert!(error.hint().unwrap().contains("end the transaction first"));
+        let optiinfra_db::Error::Tenant(tenant::Error::ForeignTransaction(customer)) = error else {
+            panic!("{error:?}")
+        };
+        assert_eq!(customer, foreign.into());
     };
     conn.transaction(|conn| {
         refused(conn);
@@ -666,6 +668,73 @@ fn a_scope_begins_in_no_transaction_but_its_customers() {
     });
     assert_eq!(seen.unwrap(), [own]);
     assert_eq!(customers(&mut conn).unwrap(), NOBODY);
+}
+
+/// The role and the tables of the error, which `work` must not see.
+fn exposed(conn: &mut PgConnection, customer: Uuid) -> Option<(String, Vec<String>)> {
+    match tenant::scoped(conn, customer.into(), |conn| -> Result<_> { Ok(customers(conn)?) }) {
+        Ok(seen) => {
+            assert_eq!(seen, [customer]);
+            None
+        }
+        Err(optiinfra_db::Error::Tenant(tenant::Error::RowSecurityNotInForce { role, tables })) => Some((role, tables)),
+        Err(error) => panic!("{error:?}"),
+    }
+}
+
+#[test]
+fn a_scope_is_refused_to_a_role_that_sees_every_customer() {
+    let world = World::new();
+    let (own, role) = (world.own.customer.id, &world.role.name);
+    let mut owner = world.db.conn();
+    let mut sorted = tenant::TABLES;
+    sorted.sort_unstable();
+    let (name, tables) = exposed(&mut owner, own).expect("the owner of the tables, here a superuser too");
+    assert_eq!((name.as_str(), tables), ("optiinfra", sorted.map(String::from).to_vec()));
+    assert_eq!(customers(&mut owner).unwrap().len(), 2);
+
+    let all: Vec<String> = sorted.map(String::from).to_vec();
+    let events = vec!["events".to_owned()];
+    for (exposes, protects, expected) in [
+        (format!("ALTER ROLE {role} BYPASSRLS"), format!("ALTER ROLE {role} NOBYPASSRLS"), &all),
+        (format!("ALTER ROLE {role} SUPERUSER"), format!("ALTER ROLE {role} NOSUPERUSER"), &all),
+        (format!("ALTER TABLE events OWNER TO {role}"), "ALTER TABLE events OWNER TO optiinfra".to_owned(), &events),
+        (format!("GRANT optiinfra TO {role}"), format!("REVOKE optiinfra FROM {role}"), &all),
+        (
+            "ALTER TABLE events DISABLE ROW LEVEL SECURITY".to_owned(),
+            "ALTER TABLE events ENABLE ROW LEVEL SECURITY".to_owned(),
+            &events,
+        ),
+        (
+            format!("CREATE POLICY cross_customer_read ON events FOR SELECT TO {role} USING (true)"),
+            "DROP POLICY cross_customer_read ON events".to_owned(),
+            &events,
+        ),
+        (
+            "CREATE POLICY cross_customer ON events USING (true) WITH CHECK (true)".to_owned(),
+            "DROP POLICY cross_customer ON events".to_owned(),
+            &events,
+        ),
+    ] {
+        owner.batch_execute(&exposes).unwrap();
+        assert_eq!(exposed(&mut world.session(), own).as_ref(), Some(&(role.clone(), expected.clone())), "{exposes}");
+        owner.batch_execute(&protects).unwrap();
+        assert_eq!(exposed(&mut world.session(), own), None, "{protects}");
+    }
+
+    // A restrictive policy takes away again what another one shows.
+    owner.batch_execute("CREATE POLICY cross_customer ON events USING (true)").unwrap();
+    owner.batch_execute("CREATE POLICY fewer ON events AS RESTRICTIVE USING (customer_id::text = 'x')").unwrap();
+    assert_eq!(exposed(&mut world.session(), own), None);
+
+    // The explicit way shows every row, and the inner scope is as strict as an outer one.
+    let work = |conn: &mut PgConnection| -> Result<_> {
+        assert!(exposed(conn, own).is_some());
+        Ok(customers(conn)?)
+    };
+    assert_eq!(tenant::scoped_without_row_security(&mut owner, own.into(), work).unwrap().len(), 2);
+    let work = |conn: &mut PgConnection| -> Result<_> { Ok(customers(conn)?) };
+    assert_eq!(tenant::scoped_without_row_security(&mut world.session(), own.into(), work).unwrap(), [own]);
 }
 
 #[test]
