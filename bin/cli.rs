@@ -13,7 +13,7 @@ use optiinfra_db::roles::Prefix;
 use optiinfra_db::transfer;
 
 use crate::csv;
-use crate::output::Hinted;
+use crate::hints::Hinted;
 
 const AFTER_HELP: &str = "\
 Where the database comes from, the first that is set:

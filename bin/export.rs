@@ -12,7 +12,8 @@ use uuid::Uuid;
 
 use crate::cli::{Export, Format, Global, Since};
 use crate::exit::Exit;
-use crate::output::{Hinted, Output, WholeFile};
+use crate::hints::Hinted;
+use crate::output::{Output, WholeFile};
 use crate::target;
 
 /// Writes the rows to stdout or to a file.

@@ -11,7 +11,8 @@ use optiinfra_db::seed::fleet::{self, Writing};
 
 use crate::cli::{Fleet, Global};
 use crate::exit::Exit;
-use crate::output::{Hinted, Output, Table};
+use crate::hints::Hinted;
+use crate::output::{Output, Table};
 use crate::{interrupt, seed, target};
 
 /// Steps of the bar: a share is told in thousandths.

@@ -17,8 +17,9 @@ use optiinfra_db::{Error, ingest};
 
 use crate::cli::{Global, Import, InputFormat, OnConflict};
 use crate::exit::Exit;
-use crate::output::{Hinted, Meter, Output, Table, WholeFile, plural};
-use crate::{interrupt, target};
+use crate::hints::Hinted;
+use crate::output::{Meter, Output, Table, WholeFile, plural};
+use crate::{hints, interrupt, target};
 
 /// Lines that a table of bad rows has; JSON has more, and --rejects all.
 const SHOWN: usize = 20;
@@ -94,7 +95,7 @@ fn by_name(error: anyhow::Error, path: &Path) -> anyhow::Error {
     match error.downcast_ref() {
         Some(broken @ Error::Input { written, source }) => Hinted {
             message: format!("{}: {source}; {}", name_of(path), kept(*written)),
-            hint: broken.hint().unwrap_or_default(),
+            hint: hints::of_library(broken).unwrap_or_default(),
         }
         .into(),
         _ => error,

@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use crate::cli::{Confirm, LocalAction};
 use crate::exit::Exit;
-use crate::output::{Hinted, Output, Table};
+use crate::hints::Hinted;
+use crate::output::{Output, Table};
 
 /// What a subcommand shows.
 #[derive(Serialize)]

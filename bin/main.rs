@@ -6,6 +6,7 @@ mod csv;
 mod exit;
 mod export;
 mod fleet;
+mod hints;
 mod html;
 mod import;
 mod interrupt;

@@ -1,7 +1,6 @@
 //! The only file that prints. stdout is the result, stderr is the talk.
 
 use std::ffi::OsString;
-use std::fmt::Display;
 use std::fs::{self, File, Metadata, Permissions};
 use std::io::{self, BufRead, BufWriter, IntoInnerError, IsTerminal, Write};
 use std::os::fd::AsFd;
@@ -26,6 +25,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Color, Format, Global};
 use crate::exit::Exit;
+use crate::hints::{self, Hinted};
 use crate::interrupt;
 
 /// Version of the JSON documents. Fields are only ever added; a change of one raises it.
@@ -294,12 +294,7 @@ impl Output {
         if let Some(optiinfra_db::Error::Edited { diff, .. }) = error.downcast_ref() {
             write!(self.stderr, "{diff}")?;
         }
-        let hint = match (error.downcast_ref::<optiinfra_db::Error>(), error.downcast_ref::<Hinted>()) {
-            (Some(error), _) => error.hint(),
-            (None, Some(hinted)) => Some(hinted.hint.clone()),
-            (None, None) => None,
-        };
-        if let Some(hint) = hint {
+        if let Some(hint) = hints::of(error) {
             writeln!(self.stderr, "{HINT}hint:{HINT:#} {hint}")?;
         }
         Ok(())
@@ -474,21 +469,6 @@ impl Write for WholeFile {
         self.to.flush()
     }
 }
-
-/// An error of the binary's own with the next thing to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hinted {
-    pub message: String,
-    pub hint: String,
-}
-
-impl Display for Hinted {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for Hinted {}
 
 impl Progress {
     /// Says what is being done now.

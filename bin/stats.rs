@@ -12,7 +12,8 @@ use optiinfra_db::verify;
 
 use crate::cli::{Format, Global, Stats};
 use crate::exit::Exit;
-use crate::output::{Hinted, Output, Table, bytes, json, plain, seconds, sparkline, time, write_atomically};
+use crate::hints::Hinted;
+use crate::output::{Output, Table, bytes, json, plain, seconds, sparkline, time, write_atomically};
 use crate::{csv, html, interrupt, prometheus, target};
 
 /// Shows the statistics.

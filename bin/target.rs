@@ -10,8 +10,9 @@ use optiinfra_db::local::{Cluster, Started};
 use optiinfra_db::migrate::refuse_pooler;
 
 use crate::cli::Global;
+use crate::hints::Hinted;
 use crate::interrupt;
-use crate::output::{Hinted, Output};
+use crate::output::Output;
 
 /// The variables with which libpq alone would know where to go.
 const LIBPQ_VARIABLES: [&str; 6] = ["PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGUSER", "PGSERVICE"];

@@ -18,8 +18,7 @@
 //! - [`local`]: a private PostgreSQL server for development and tests.
 //!
 //! Every operation takes a connection and returns plain data that can be serialised. Nothing here prints; what is
-//! worth a log line goes to `tracing`. Times are UTC. Errors are one enum, [`Error`], whose [`Error::hint`] names
-//! the next thing to do.
+//! worth a log line goes to `tracing`. Times are UTC. Errors are one enum, [`Error`].
 //!
 //! `error`, `raw`, `id`, `connection`, `layer`, `tenant`, `local` and `migrate` are the floor; on it stand `schema`, `enums`,
 //! `models` and `ingest`, each on the one before; on those stand the rooms `seed`, `transfer`, `verify`, `stats`

@@ -528,7 +528,6 @@ fn of_two_rows_with_one_id_the_second_is_refused() {
     let error = ingest::copy(&mut conn, &rows).unwrap_err();
     assert_row_refused(&error, 777, rows[333].id, "resource_metrics_pkey");
     assert!(error.to_string().contains("row 778"), "{error}");
-    assert!(error.hint().unwrap().contains("skip"), "{:?}", error.hint());
     let mut judged: Vec<_> = (0..50).map(|_| new_quality_metric(&agent, &customer, 0.5, 0)).collect();
     judged[49].request_id = judged[0].request_id.clone();
     assert_row_refused(&ingest::copy(&mut conn, &judged).unwrap_err(), 49, None, "request_id");
@@ -564,7 +563,10 @@ fn where_the_table_is_at_fault_no_row_is_blamed() {
     }
     conn.batch_execute("ALTER TABLE resource_metrics RENAME TO elsewhere").unwrap();
     let error = ingest::copy(&mut conn, &rows).unwrap_err();
-    assert!(error.hint().unwrap().contains("optiinfra-dbctl migrate"), "{error:?}");
+    assert!(
+        matches!(&error, Error::Query { source, .. } if source.to_string().contains("does not exist")),
+        "{error:?}"
+    );
 }
 
 // --- The pool ---

@@ -181,7 +181,7 @@ fn server_with_passwords() -> Scratch {
 }
 
 fn shown(error: &Error) -> String {
-    let mut text = format!("{error} {error:?} {error:#?} {:?}", error.hint());
+    let mut text = format!("{error} {error:?} {error:#?}");
     let mut cause = error.source();
     while let Some(error) = cause {
         text += &format!(" {error} {error:?}");

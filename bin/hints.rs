@@ -1,0 +1,337 @@
+//! What to do about an error: the next command to type, or the setting to change. One function for each module that has
+//! errors.
+
+use std::fmt::{self, Display};
+
+use diesel::result::Error as DieselError;
+use optiinfra_db::Error;
+
+/// An error of the binary's own with the next thing to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hinted {
+    pub message: String,
+    pub hint: String,
+}
+
+impl Display for Hinted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Hinted {}
+
+/// The next thing to do about an error of a command.
+pub fn of(error: &anyhow::Error) -> Option<String> {
+    if let Some(hinted) = error.downcast_ref::<Hinted>() {
+        return Some(hinted.hint.clone());
+    }
+    error.downcast_ref().and_then(of_library)
+}
+
+/// The next thing to do about an error of the library.
+pub fn of_library(error: &Error) -> Option<String> {
+    let modules = [connection, local, migrate, seed, fleet, tenant, transfer, ingest, verify, query];
+    modules.into_iter().find_map(|hint| hint(error))
+}
+
+fn connection(error: &Error) -> Option<String> {
+    let hint = match error {
+        Error::InvalidTarget(_) => {
+            "write it as postgresql://USER:PASSWORD@HOST:PORT/DATABASE, special characters percent-encoded"
+        }
+        Error::Unprotected(_) => {
+            "write sslmode=verify-full, and where the CA is the company's own sslrootcert=FILE (docs/security.md)"
+        }
+        Error::Connect { source, .. } => connect(&source.0),
+        Error::Pooler => "give the URL of the server itself, or of a pooler in session mode",
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}
+
+fn local(error: &Error) -> Option<String> {
+    match error {
+        Error::Local { hint, .. } => hint.clone(),
+        _ => None,
+    }
+}
+
+fn migrate(error: &Error) -> Option<String> {
+    let hint = match error {
+        Error::Locked { .. } => "wait for the other run to end, or raise --lock-wait",
+        Error::Migration { source, .. } => migration(source),
+        Error::MigrationStopped { .. } => {
+            "fix the cause and run `optiinfra-dbctl migrate` again: it goes on at that statement"
+        }
+        Error::ResumedTextChanged { .. } => "give these statements their old text back; add what is new behind them",
+        Error::TableLocked { .. } => {
+            "end the session that holds the table (`SELECT * FROM pg_stat_activity WHERE state <> 'idle'`), or raise \
+             --lock-wait"
+        }
+        Error::Header { .. } => {
+            "write `-- optiinfra: lock_timeout = 2s`, `-- optiinfra: statement_timeout = 10min` or \
+             `-- optiinfra: compatible`"
+        }
+        Error::Edited { .. } => {
+            "give the file its old text back and write a new migration; if the edit is right, \
+             `optiinfra-dbctl migrate repair --reason TEXT` records it"
+        }
+        Error::UnknownVersion(_) => "`optiinfra-dbctl migrate status` lists the versions",
+        Error::Ahead { .. } => "run a newer optiinfra-dbctl, or revert with the one that applied them",
+        Error::Behind { .. } => "run `optiinfra-dbctl migrate`",
+        Error::Occupied { by_alembic: true, .. } => {
+            "take the database over from Alembic: `optiinfra-dbctl migrate adopt --dry-run`, then without"
+        }
+        Error::Occupied { .. } => {
+            "use an empty database or schema; `optiinfra-dbctl verify` shows how these tables differ from ours"
+        }
+        Error::NotAdoptable(_) => {
+            "`optiinfra-dbctl migrate status` shows the history; `alembic current` and `alembic heads` show Alembic's"
+        }
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}
+
+fn seed(error: &Error) -> Option<String> {
+    match error {
+        Error::MissingPrerequisite { provided_by, .. } => {
+            let layers: Vec<_> = provided_by.iter().map(|layer| layer.as_str()).collect();
+            Some(format!("run `optiinfra-dbctl seed {}` first, or `optiinfra-dbctl seed --all`", layers.join(" ")))
+        }
+        Error::SeedInUse(_) => {
+            Some("name the layers that hold these rows too, use --all, or remove the rows first".to_owned())
+        }
+        _ => None,
+    }
+}
+
+fn fleet(error: &Error) -> Option<String> {
+    let hint = match error {
+        Error::OtherFleet { rng_seed } => {
+            return Some(format!(
+                "give it the same numbers to complete it, remove it with `optiinfra-dbctl seed fleet --rng-seed \
+                 {rng_seed} --remove`, or choose another --rng-seed"
+            ));
+        }
+        Error::FleetOfUnknownNumbers { rng_seed, .. } => {
+            return Some(format!(
+                "somebody edited their metadata: `seed fleet --rng-seed {rng_seed} --remove` takes these numbers too \
+                 (--customers, --instances, --hours, --interval, --at); or choose another --rng-seed"
+            ));
+        }
+        Error::FleetInUse(_) => "remove these rows first, then the fleet",
+        Error::EmptyFleet(_) => "give it more customers, instances or hours, or a shorter interval",
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}
+
+fn tenant(error: &Error) -> Option<String> {
+    match error {
+        Error::NoSuchCustomer { found, .. } if found.is_empty() => {
+            Some("`optiinfra-dbctl stats` lists the customers".to_owned())
+        }
+        Error::NoSuchCustomer { found, .. } => {
+            let ids: Vec<_> = found.iter().map(ToString::to_string).collect();
+            Some(format!("name one by its id: {}", ids.join(", ")))
+        }
+        _ => None,
+    }
+}
+
+fn transfer(error: &Error) -> Option<String> {
+    let hint = match error {
+        Error::Mapping { hint, .. } => hint,
+        Error::NoCustomerColumn { .. } => {
+            "leave --customer out: these rows belong to agents, which work for every customer"
+        }
+        Error::NoVisibleCustomer { .. } => {
+            "name the customer whose rows they are, with options=-capp.customer_id%3DUUID in the URL; for the rows of \
+             several, connect as the owner or as a member of optiinfra_operator"
+        }
+        Error::Input { written: 0, .. } => "fix or replace the file, and import it again",
+        Error::Input { .. } => RETRY,
+        Error::Rejects { written, .. } if *written > 0 => RETRY,
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}
+
+const RETRY: &str = "fix the cause and write the same rows again, skipping those that are there: `import` does so with \
+                     --on-conflict skip, `seed fleet` always";
+
+fn ingest(error: &Error) -> Option<String> {
+    match error {
+        Error::RowRefused { source, .. } => Some(row(source).to_owned()),
+        Error::ChunkFailed { source, .. } => of_library(source).or_else(|| Some(RETRY.to_owned())),
+        Error::Cancelled { .. } => Some(RETRY.to_owned()),
+        _ => None,
+    }
+}
+
+fn verify(error: &Error) -> Option<String> {
+    matches!(error, Error::ReadOnlySession).then(|| {
+        "verify without probes, or connect to the primary as a role without default_transaction_read_only".to_owned()
+    })
+}
+
+fn query(error: &Error) -> Option<String> {
+    match error {
+        Error::Query { source, .. } | Error::Transaction(source) => statement(source).map(ToOwned::to_owned),
+        _ => None,
+    }
+}
+
+/// What libpq and OpenSSL say when TLS is why a connection fails, and what to do. They do not tell an expired
+/// certificate from one of another CA.
+const TLS_HINTS: [(&[&str], &str); 8] = [
+    (
+        &["certificate verify failed", "SSL error: EVP lib"],
+        "the server's certificate has expired, or no CA in sslrootcert has signed it: \
+         `openssl s_client -starttls postgres -connect HOST:PORT -CAfile FILE` says which",
+    ),
+    (
+        &["does not match host name"],
+        "connect by a name that is in the server's certificate; hostaddr=ADDRESS beside host=NAME says where it is",
+    ),
+    (
+        &["root certificate file"],
+        "name the CA that signs the server's certificate: sslrootcert=FILE, or sslrootcert=system with libpq 16 or newer",
+    ),
+    (&["host name must be specified"], "add host=NAME to hostaddr: the server's certificate is checked for that name"),
+    (
+        &["does not support SSL"],
+        "switch TLS on in the server (`ssl = on`, ssl_cert_file, ssl_key_file), or reach it through a Unix socket",
+    ),
+    (&["group or world access"], "close the key: chmod 600 FILE"),
+    (
+        &[
+            "valid client certificate",
+            "certificate authentication failed",
+            "alert certificate",
+            "alert unknown ca",
+            "alert bad certificate",
+            "alert decrypt error",
+            "could not read certificate file",
+            "could not load private key file",
+        ],
+        "give a client certificate that is valid, that the server's ssl_ca_file has signed, and that names this user: \
+         sslcert=FILE sslkey=FILE",
+    ),
+    (&["no encryption"], "the server takes encrypted connections only: sslmode=verify-full"),
+];
+
+/// libpq and the server tell these cases apart only in words.
+fn connect(message: &str) -> &'static str {
+    if message.contains("password authentication failed") || message.contains("no password supplied") {
+        return "check the user and the password: DATABASE_URL, PGPASSWORD or ~/.pgpass";
+    }
+    if let Some((_, hint)) = TLS_HINTS.iter().find(|(words, _)| words.iter().any(|word| message.contains(word))) {
+        return hint;
+    }
+    if message.contains("database") && message.contains("does not exist") {
+        return "create the database first: `createdb NAME`";
+    }
+    if message.contains("role") && message.contains("does not exist") {
+        return "check the user name, or create the role: `createuser NAME`";
+    }
+    if message.contains("could not translate host name") {
+        return "check the host name in the database URL";
+    }
+    "check that the server runs there: `pg_isready -h HOST -p PORT`; for a private one on this machine pass --local"
+}
+
+fn migration(source: &DieselError) -> &'static str {
+    let text = source.to_string();
+    if text.contains("permission denied") || text.contains("must be owner") {
+        return "connect as a role that owns the tables and may CREATE in the schema";
+    }
+    if text.contains("lock timeout") {
+        return "another session holds one of the tables: run `optiinfra-dbctl migrate` again when it is done";
+    }
+    if text.contains("already exists") {
+        return "an object of that name is not ours: use an empty database or schema, or rename it";
+    }
+    "nothing of it remains: fix the cause and run `optiinfra-dbctl migrate` again"
+}
+
+fn row(source: &DieselError) -> &'static str {
+    let text = source.to_string();
+    if text.contains("violates foreign key constraint") {
+        return "the row names a customer or an agent that is not there: add that first, or fix the row";
+    }
+    if text.contains("violates unique constraint") {
+        return "the row, or one with its key, is there already: leave it out, or skip rows that are there";
+    }
+    if text.contains("row-level security policy") {
+        return "the row belongs to a customer for whom this session may not write";
+    }
+    "fix the row"
+}
+
+fn statement(source: &DieselError) -> Option<&'static str> {
+    let text = source.to_string();
+    if text.contains("does not exist") {
+        return Some("run `optiinfra-dbctl migrate`, then `optiinfra-dbctl verify`");
+    }
+    if text.contains("violates foreign key constraint") {
+        return Some(
+            "`optiinfra-dbctl migrate status` shows the schema's version; `optiinfra-dbctl seed --all` provides the rows",
+        );
+    }
+    if text.contains("violates unique constraint") {
+        return Some("another row holds this value: change or remove that one");
+    }
+    if text.contains("statement timeout") {
+        return Some(
+            "another session may hold a table: `SELECT pid, pg_blocking_pids(pid), query FROM pg_stat_activity` shows \
+             who waits for whom",
+        );
+    }
+    if text.contains("lock timeout") {
+        return Some("another session holds one of the tables: run it again when that session is done");
+    }
+    if text.contains("row-level security") {
+        return Some(
+            "this role sees the rows of one customer: `export --customer NAME` takes those; for the rows of all, connect \
+             as the owner or as a member of optiinfra_operator",
+        );
+    }
+    if text.contains("permission denied to") || text.contains("must be ") || text.contains("must have ") {
+        return Some("connect as a superuser, or as the owner of the object with the attributes that this needs");
+    }
+    if text.contains("permission denied") {
+        return Some("connect as a role that has this right, or ask the owner of the table for it");
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use optiinfra_db::layer::Layer;
+
+    use super::*;
+
+    #[test]
+    fn a_missing_prerequisite_names_the_command_that_provides_it() {
+        let error = Error::MissingPrerequisite {
+            layer: Layer::Application,
+            what: "customers".to_owned(),
+            provided_by: vec![Layer::Core, Layer::Resource],
+        };
+        assert_eq!(
+            of_library(&error).unwrap(),
+            "run `optiinfra-dbctl seed core resource` first, or `optiinfra-dbctl seed --all`"
+        );
+    }
+
+    #[test]
+    fn the_customers_of_one_name_are_told_apart_by_their_ids() {
+        let ids = [uuid::Uuid::from_u128(1), uuid::Uuid::from_u128(2)];
+        let error = Error::NoSuchCustomer { wanted: "x".to_owned(), found: ids.to_vec() };
+        let hint = of_library(&error).unwrap();
+        assert!(ids.iter().all(|id| hint.contains(&id.to_string())), "{hint}");
+    }
+}
