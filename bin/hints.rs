@@ -44,6 +44,9 @@ fn connection(error: &Error) -> Option<String> {
             "write sslmode=verify-full, and where the CA is the company's own sslrootcert=FILE (docs/security.md)"
         }
         Error::Connect { source, .. } => connect(&source.0),
+        Error::NoSchema { .. } => {
+            "set search_path to a schema that exists (options=-csearch_path%3DNAME in the URL), or create it: CREATE SCHEMA"
+        }
         Error::Pooler => "give the URL of the server itself, or of a pooler in session mode",
         _ => return None,
     };

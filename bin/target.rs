@@ -47,8 +47,9 @@ pub fn pool(global: &Global, out: &mut Output, command: &str, size: u32) -> anyh
 }
 
 fn open(target: &Target, command: &str) -> anyhow::Result<PgConnection> {
-    let conn = connection::connect(target, &application(command))?;
-    tracing::info!(database = %target, "connected");
+    let mut conn = connection::connect(target, &application(command))?;
+    let session = connection::session(&mut conn)?;
+    tracing::info!(database = %target, ?session, "connected");
     Ok(conn)
 }
 

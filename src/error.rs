@@ -32,6 +32,13 @@ pub enum Error {
         source: Message,
     },
 
+    /// The search path names no schema that exists and that the role may use.
+    #[error("the search_path names no schema that exists: {search_path}")]
+    NoSchema {
+        /// The search path.
+        search_path: String,
+    },
+
     /// The pool had no connection within its time limit.
     #[error("no connection from the pool")]
     Pool {

@@ -43,6 +43,7 @@ mod rules;
 mod schema_rules;
 mod seed;
 mod service;
+mod settings;
 mod stats;
 mod tenancy;
 mod tls;

@@ -4,6 +4,8 @@
 //! string in its messages; it prints itself without the password, and what libpq says about a refused connection
 //! is scrubbed of it. Nothing here decides which database to use: that is the caller's.
 
+mod session;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -15,6 +17,9 @@ use diesel::result::ConnectionError;
 use crate::error::{Doing, Error, Message, Result};
 use crate::raw::RunSql;
 use crate::service_file;
+
+pub(crate) use session::DEATH_CHECK;
+pub use session::{Session, session};
 
 /// A pool of connections, as [`pool`] makes it.
 pub type Pool = r2d2::Pool<Manager>;
@@ -47,10 +52,12 @@ impl ManageConnection for Manager {
     type Error = diesel::r2d2::Error;
 
     fn connect(&self) -> Result<PgConnection, Self::Error> {
-        self.connections.connect().map_err(|error| {
+        let mut conn = self.connections.connect().map_err(|error| {
             let Message(scrubbed) = self.target.scrub(&error.to_string());
             diesel::r2d2::Error::ConnectionError(ConnectionError::BadConnection(scrubbed))
-        })
+        })?;
+        session::settle(&mut conn).map_err(diesel::r2d2::Error::QueryError)?;
+        Ok(conn)
     }
 
     /// Runs whenever a connection is handed out, so it costs no more than the question whether it lives.
@@ -62,10 +69,6 @@ impl ManageConnection for Manager {
         self.connections.has_broken(conn)
     }
 }
-
-/// Makes the server look whether the client is still there while a statement runs. Without it, the statement of a
-/// client that was killed goes on to its end and keeps its locks as long.
-pub(crate) const DEATH_CHECK: &str = "client_connection_check_interval";
 
 /// When a peer that is gone is given up over TCP: asked after 30 s of silence, then every 10 s, three times; and after
 /// a minute in which it acknowledged nothing that was sent (milliseconds).
@@ -146,15 +149,6 @@ impl Target {
     pub fn with(mut self, key: &str, value: &str) -> Self {
         self.parameters.retain(|(name, _)| name != key);
         self.or(key, value)
-    }
-
-    /// With the server told to notice within a second when we are gone, unless the target sets that itself.
-    fn notice_death(&self) -> Self {
-        let options = self.setting("options").map(|setting| setting.value).unwrap_or_default();
-        if options.contains(DEATH_CHECK) {
-            return self.clone();
-        }
-        self.clone().with("options", format!("{options} -c {DEATH_CHECK}=1s").trim_start())
     }
 
     /// With a name for the server's administrator and limits on waiting, where nobody has set them.
@@ -309,14 +303,19 @@ pub fn connect(target: &Target, application: &str) -> Result<PgConnection> {
 
 /// Connects, and returns also the target that worked.
 fn establish(target: &Target) -> Result<(PgConnection, Target)> {
-    let wanted = target.notice_death();
+    let (mut conn, target) = open(target)?;
+    session::settle(&mut conn).doing("prepare the session")?;
+    Ok((conn, target))
+}
+
+fn open(target: &Target) -> Result<(PgConnection, Target)> {
+    let wanted = target.with_session_settings();
     let refused = match PgConnection::establish(&wanted.conninfo()) {
         Ok(conn) => return Ok((conn, wanted)),
         Err(error) => error.to_string(),
     };
-    // A pooler that passes no start-up options on, or a server whose system cannot tell that a client is gone.
-    if refused.contains("unsupported startup parameter") || refused.contains(DEATH_CHECK) {
-        tracing::debug!("connecting without {DEATH_CHECK}");
+    if session::refused_settings(&refused) {
+        tracing::debug!("connecting without start-up options");
         if let Ok(conn) = PgConnection::establish(&target.conninfo()) {
             return Ok((conn, target.clone()));
         }
