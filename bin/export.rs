@@ -1,23 +1,69 @@
 //! `export`: the rows of a table as a file.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use clap::ValueEnum;
 use diesel::pg::PgConnection;
 use optiinfra_db::migrate;
 use optiinfra_db::stats::find_customer;
-use optiinfra_db::transfer::Format as FileFormat;
 use optiinfra_db::transfer::export::{self, Options, Report};
+use optiinfra_db::transfer::{self, Format as FileFormat};
 use uuid::Uuid;
 
-use crate::cli::{Export, Format, Global, Since};
+use crate::args::Global;
 use crate::exit::Exit;
 use crate::hints::Hinted;
 use crate::output::{Output, WholeFile};
-use crate::target;
+use crate::parse::Since;
+use crate::{parse, target};
+
+/// Write the rows of a table as CSV or NDJSON, which import reads back to the same rows.
+#[derive(Debug, clap::Args)]
+#[command(after_help = HELP)]
+pub struct Args {
+    /// The table: resource_metrics, quality_metrics, agent_metrics or events.
+    #[arg(value_name = "TABLE")]
+    pub table: transfer::Table,
+
+    /// Only the rows of this customer.
+    #[arg(long, value_name = "ID|NAME")]
+    pub customer: Option<String>,
+
+    /// Only rows of this time and later: a duration such as 90s, 30m, 24h, 7d, 2w, or a time as RFC 3339.
+    #[arg(long, value_name = "DURATION|TIME", value_parser = parse::since)]
+    pub since: Option<Since>,
+
+    /// Only rows before this time, given as for --since, which must be earlier.
+    #[arg(long, value_name = "DURATION|TIME", value_parser = parse::since)]
+    pub until: Option<Since>,
+
+    /// Write to this file instead of stdout: whole or not at all. - is stdout.
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+
+    /// Format of the rows.
+    #[arg(long, value_enum, default_value_t = Format::Csv, help_heading = "Output")]
+    pub format: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Comma-separated values.
+    Csv,
+    /// One JSON object a line.
+    Ndjson,
+}
+
+const HELP: &str = "\
+All columns are there; the rows have no order. Times are UTC. In CSV,
+NULL is an empty field and an empty text is \"\", as PostgreSQL's COPY has it. In NDJSON, NaN and Infinity are strings.
+
+import refuses of it times outside the years 1 to 9999, such as infinity, and in JSON more than 127 levels and numbers
+outside 64 bits; values out of their range need its --no-range-checks.";
 
 /// Writes the rows to stdout or to a file.
-pub fn run(args: &Export, global: &Global, out: &mut Output) -> anyhow::Result<Exit> {
+pub fn run(args: &Args, global: &Global, out: &mut Output) -> anyhow::Result<Exit> {
     if args.customer.is_some() && !export::has_customer(args.table) {
         return Err(optiinfra_db::Error::NoCustomerColumn { table: args.table.as_str() }.into());
     }
@@ -29,7 +75,7 @@ pub fn run(args: &Export, global: &Global, out: &mut Output) -> anyhow::Result<E
         }
         .into());
     }
-    let format = if global.format == Format::Ndjson { FileFormat::Ndjson } else { FileFormat::Csv };
+    let format = if args.format == Format::Ndjson { FileFormat::Ndjson } else { FileFormat::Csv };
     let mut conn = target::connect_read_only(global, out, "export")?;
     let customer = args.customer.as_ref().map(|wanted| find(&mut conn, wanted)).transpose()?;
     let options = Options { customer: customer.map(Into::into), since, until };

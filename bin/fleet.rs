@@ -3,17 +3,61 @@
 use std::num::NonZeroU16;
 
 use anyhow::bail;
-use chrono::{SubsecRound, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 use diesel::pg::PgConnection;
 use optiinfra_db::Error;
 use optiinfra_db::seed::Report;
 use optiinfra_db::seed::fleet::{self, Writing};
 
-use crate::cli::{Fleet, Global};
+use crate::args::{Confirm, Global};
 use crate::exit::Exit;
 use crate::hints::Hinted;
 use crate::output::{Output, Table};
-use crate::{interrupt, seed, target};
+use crate::{interrupt, parse, seed, target};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// How many customers [default: 5].
+    #[arg(long, value_name = "C", allow_negative_numbers = true, value_parser = parse::whole::<u16>(1, 65_535))]
+    pub customers: Option<u16>,
+
+    /// How many instances each customer has; about three in five are in service, the others are there to scale [default: 20].
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = parse::whole::<u16>(1, 65_535))]
+    pub instances: Option<u16>,
+
+    /// How many hours it goes back [default: 24].
+    #[arg(long, value_name = "H", allow_negative_numbers = true, value_parser = parse::whole::<u16>(1, 65_535))]
+    pub hours: Option<u16>,
+
+    /// Seconds from one sample of an instance to the next, at most the hours that the fleet goes back [default: 300].
+    #[arg(long, value_name = "S", allow_negative_numbers = true, value_parser = parse::whole::<NonZeroU16>(1, 65_535))]
+    pub interval: Option<NonZeroU16>,
+
+    /// Which fleet: two with different seeds live side by side.
+    #[arg(long, value_name = "X", default_value_t = 1)]
+    pub rng_seed: u64,
+
+    /// The time of the last sample, as RFC 3339 [default: that of the fleet that is there, else now].
+    #[arg(long, value_name = "TIME", value_parser = parse::time)]
+    pub at: Option<DateTime<Utc>>,
+
+    /// Number of connections that write at once.
+    #[arg(long, value_name = "N", default_value_t = 2, allow_negative_numbers = true, value_parser = parse::whole::<u32>(1, 64))]
+    pub connections: u32,
+
+    /// Show what would be inserted. Writes nothing.
+    #[arg(long, conflicts_with = "remove")]
+    pub plan: bool,
+
+    /// Remove the rows of the fleet with this --rng-seed, and no others.
+    ///
+    /// Its customers say with which numbers it was made. Where none is left that does, give them and --at.
+    #[arg(long)]
+    pub remove: bool,
+
+    #[command(flatten)]
+    pub confirm: Confirm,
+}
 
 /// Steps of the bar: a share is told in thousandths.
 const STEPS: u32 = 1000;
@@ -24,7 +68,7 @@ const FIVE_MINUTES: NonZeroU16 = match NonZeroU16::new(300) {
 };
 
 /// Does to a fleet what the arguments say.
-pub fn run(args: &Fleet, global: &Global, out: &mut Output) -> anyhow::Result<Exit> {
+pub fn run(args: &Args, global: &Global, out: &mut Output) -> anyhow::Result<Exit> {
     let report = if args.remove {
         remove(args, &mut target::connect(global, out, "seed")?, out)?
     } else if args.plan {
@@ -38,7 +82,7 @@ pub fn run(args: &Fleet, global: &Global, out: &mut Output) -> anyhow::Result<Ex
     Ok(Exit::Done)
 }
 
-fn write(args: &Fleet, global: &Global, out: &mut Output) -> anyhow::Result<Report> {
+fn write(args: &Args, global: &Global, out: &mut Output) -> anyhow::Result<Report> {
     // One more, which holds the lock.
     let pool = target::pool(global, out, "seed", args.connections + 1)?;
     let fleet = wanted(args, &mut *pool.get()?)?;
@@ -55,13 +99,13 @@ fn write(args: &Fleet, global: &Global, out: &mut Output) -> anyhow::Result<Repo
 
 /// The fleet of the arguments. Without a time it is that of the fleet that is there, so that the same command goes on
 /// with it.
-fn wanted(args: &Fleet, conn: &mut PgConnection) -> anyhow::Result<fleet::Fleet> {
+fn wanted(args: &Args, conn: &mut PgConnection) -> anyhow::Result<fleet::Fleet> {
     let found = fleet::find(conn, args.rng_seed)?;
     Ok(fleet_of(args, &fleet::Fleet { at: found.map_or_else(Utc::now, |found| found.at), ..usual(args) }))
 }
 
 /// The fleet of the arguments, which has the numbers of another one where they say nothing.
-fn fleet_of(args: &Fleet, other: &fleet::Fleet) -> fleet::Fleet {
+fn fleet_of(args: &Args, other: &fleet::Fleet) -> fleet::Fleet {
     fleet::Fleet {
         rng_seed: args.rng_seed,
         customers: args.customers.unwrap_or(other.customers),
@@ -73,7 +117,7 @@ fn fleet_of(args: &Fleet, other: &fleet::Fleet) -> fleet::Fleet {
 }
 
 /// The fleet of a command without numbers.
-fn usual(args: &Fleet) -> fleet::Fleet {
+fn usual(args: &Args) -> fleet::Fleet {
     fleet::Fleet {
         rng_seed: args.rng_seed,
         customers: 5,
@@ -84,7 +128,7 @@ fn usual(args: &Fleet) -> fleet::Fleet {
     }
 }
 
-fn remove(args: &Fleet, conn: &mut PgConnection, out: &mut Output) -> anyhow::Result<Report> {
+fn remove(args: &Args, conn: &mut PgConnection, out: &mut Output) -> anyhow::Result<Report> {
     let fleet = to_remove(args, conn)?;
     if !args.confirm.yes {
         let mut table = Table::new(&["table", "rows to remove"]);
@@ -97,7 +141,7 @@ fn remove(args: &Fleet, conn: &mut PgConnection, out: &mut Output) -> anyhow::Re
 }
 
 /// The fleet as its customers say it, or where none does, of the arguments if these say when it ends.
-fn to_remove(args: &Fleet, conn: &mut PgConnection) -> anyhow::Result<fleet::Fleet> {
+fn to_remove(args: &Args, conn: &mut PgConnection) -> anyhow::Result<fleet::Fleet> {
     match fleet::find(conn, args.rng_seed) {
         Ok(Some(found)) if fleet_of(args, &found) == found => Ok(found),
         Ok(Some(_)) => Err(Error::OtherFleet { rng_seed: args.rng_seed }.into()),

@@ -5,21 +5,130 @@ use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context as _, bail};
+use clap::ValueEnum;
 use optiinfra_db::transfer::import::{self, Options, Report, Watch};
 use optiinfra_db::transfer::read::{self, Reject};
-use optiinfra_db::transfer::{Format, Mapping};
+use optiinfra_db::transfer::{self, Format, Mapping};
 use optiinfra_db::{Error, ingest};
 
-use crate::cli::{Global, Import, InputFormat, OnConflict};
+use crate::args::{Global, TableOutput};
 use crate::exit::Exit;
 use crate::hints::Hinted;
 use crate::output::{Meter, Output, Table, WholeFile, plural};
-use crate::{hints, interrupt, target};
+use crate::{hints, interrupt, parse, target};
+
+/// Bring the rows of a CSV or NDJSON file into a table.
+#[derive(Debug, clap::Args)]
+#[command(after_help = HELP)]
+pub struct Args {
+    /// The table: resource_metrics, quality_metrics, agent_metrics or events.
+    #[arg(value_name = "TABLE")]
+    pub table: transfer::Table,
+
+    /// The file, which may be compressed with gzip; - is standard input.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+
+    /// How the file holds its rows [default: by its name, else by what it begins with].
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub input_format: Option<InputFormat>,
+
+    /// The CSV file has no header; --columns names its fields.
+    #[arg(long, requires = "columns")]
+    pub no_header: bool,
+
+    /// The names of the fields of a CSV file without a header, in their order.
+    #[arg(long, value_name = "FIELD,...", value_delimiter = ',', requires = "no_header")]
+    pub columns: Option<Vec<String>>,
+
+    /// Fill this column from the field of another name. Repeatable.
+    #[arg(long, value_name = "COLUMN=FIELD", value_parser = parse::assignment)]
+    pub map: Vec<(String, String)>,
+
+    /// Give this column the same value in every row, whatever the file says. Repeatable.
+    ///
+    /// customer and agent take a name or an id.
+    #[arg(long, value_name = "COLUMN=VALUE", value_parser = parse::assignment)]
+    pub set: Vec<(String, String)>,
+
+    /// How times are written, as strftime has it, such as '%d.%m.%Y %H:%M:%S%.f'; UTC unless it has an offset (%z).
+    #[arg(long, value_name = "FORMAT")]
+    pub time_format: Option<transfer::TimeFormat>,
+
+    /// The unquoted text that stands for NULL in CSV [default: an empty field; an empty text is written ""].
+    #[arg(long, value_name = "TEXT")]
+    pub null: Option<String>,
+
+    /// Leave out fields that no column takes, instead of refusing them.
+    #[arg(long)]
+    pub ignore_unknown: bool,
+
+    /// Take finite values that are out of the range of their unit, and times in the future: `verify` tells of them.
+    #[arg(long)]
+    pub no_range_checks: bool,
+
+    /// Leave out up to N bad rows. With more, the import fails: nothing is written, or, with --on-conflict skip, nothing
+    /// more.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub max_rejects: u64,
+
+    /// Write bad rows to this file, as CSV of line, column, reason and row: whole or not at all.
+    #[arg(long, value_name = "FILE")]
+    pub rejects: Option<PathBuf>,
+
+    /// Try everything, then roll it back. Writes nothing that stays.
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// What to do with rows whose id or request_id already exists.
+    #[arg(long, value_enum, default_value_t = OnConflict::Refuse)]
+    pub on_conflict: OnConflict,
+
+    /// Number of connections that write at once. For --on-conflict skip.
+    #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true, value_parser = parse::whole::<u32>(1, 64))]
+    pub connections: u32,
+
+    #[command(flatten)]
+    pub output: TableOutput,
+}
+
+const HELP: &str = "\
+A field fills the column of its name; --map and --set say otherwise. Customers and agents may be named by id or by
+name, in the fields customer_id, customer, agent_id and agent. Without an id, a row gets one.
+
+Times: RFC 3339, or a number since 1970: below 100000000000 it is seconds, from there on milliseconds. They are of the
+years 1 to 9999, which infinity is not. JSON is at most 127 levels deep, and its numbers fit into 64 bits.
+
+All rows are checked before they are sent, and bad ones are reported with line, column and reason. By default everything is
+one transaction: all rows, or none. With --on-conflict skip, chunks are committed one by one and rows that are there are
+skipped, so an import that was cut short can be started again. Rows without an id get one that is derived from the row
+and its line, and need their time for it: recorded_at or created_at, by the file or by --set. The same row, time included, on
+the same line of another file is taken for the same row. One bad row too many ends the writing, and what was committed
+stays.
+
+Exit codes: 0 when no more than --max-rejects rows were bad, 1 when more were, 2 when the file does not fit the table or
+cannot be read to its end, as with a quote that is not closed or a row of more than 16 MiB.";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum InputFormat {
+    /// Comma-separated values.
+    Csv,
+    /// One JSON object a line.
+    Ndjson,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OnConflict {
+    /// Treat them as bad rows.
+    Refuse,
+    /// Skip them.
+    Skip,
+}
 
 /// Lines that a table of bad rows has; JSON has more, and --rejects all.
 const SHOWN: usize = 20;
@@ -27,7 +136,7 @@ const SHOWN: usize = 20;
 const LINES_SHOWN: usize = 3;
 
 /// Imports the file; more bad rows than there may be are exit code 1.
-pub fn run(args: &Import, global: &Global, out: &mut Output) -> anyhow::Result<Exit> {
+pub fn run(args: &Args, global: &Global, out: &mut Output) -> anyhow::Result<Exit> {
     if args.connections > 1 && (args.on_conflict == OnConflict::Refuse || args.dry_run) {
         return Err(Hinted {
             message: "one transaction is one connection".to_owned(),
@@ -51,7 +160,7 @@ pub fn run(args: &Import, global: &Global, out: &mut Output) -> anyhow::Result<E
 }
 
 fn import(
-    args: &Import,
+    args: &Args,
     source: Source,
     global: &Global,
     out: &mut Output,
@@ -70,7 +179,7 @@ fn import(
     Ok(import::all_or_nothing(&mut conn, args.table, source, &options, on_conflict, teller)?)
 }
 
-fn options(args: &Import, derive_ids: bool) -> Options {
+fn options(args: &Args, derive_ids: bool) -> Options {
     let mapping = Mapping {
         map: args.map.clone(),
         set: args.set.clone(),
@@ -119,7 +228,7 @@ fn format_of(path: &Path) -> Option<Format> {
 }
 
 /// Refuses to put the rejected rows in the place of the rows, by whatever name.
-fn refuse_overwriting(source: &Source, args: &Import) -> anyhow::Result<()> {
+fn refuse_overwriting(source: &Source, args: &Args) -> anyhow::Result<()> {
     let Some(rejects) = &args.rejects else { return Ok(()) };
     let is_same = |there: Metadata| (there.dev(), there.ino()) == source.identity;
     if std::fs::metadata(rejects).is_ok_and(is_same) {
@@ -217,7 +326,7 @@ impl Rejects {
     }
 }
 
-fn tables(report: &Report, args: &Import) -> Vec<Table> {
+fn tables(report: &Report, args: &Args) -> Vec<Table> {
     let mut counts = Table::new(&["table", "read", "written", "skipped", "rejected", "seconds", "rows/s"]);
     counts.row([
         report.table.to_string(),

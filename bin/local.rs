@@ -1,14 +1,41 @@
 //! `local`: the private cluster that `--local` uses.
 
+use clap::Subcommand;
 use optiinfra_db::connection;
 use optiinfra_db::layer;
 use optiinfra_db::local::{Cluster, Started, Status};
 use serde::Serialize;
 
-use crate::cli::{Confirm, LocalAction};
+use crate::args::{Confirm, TableOutput};
 use crate::exit::Exit;
 use crate::hints::Hinted;
 use crate::output::{Output, Table};
+
+/// Control the private PostgreSQL that --local uses.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    pub output: TableOutput,
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Create it where it is missing and start it where it is down.
+    Start,
+    /// Stop its server. The data stays.
+    Stop,
+    /// Show what it is doing. Starts nothing.
+    Status,
+    /// Print its URL, for other programs. Starts nothing.
+    Url,
+    /// Stop its server and remove all its data.
+    Destroy {
+        #[command(flatten)]
+        confirm: Confirm,
+    },
+}
 
 /// What a subcommand shows.
 #[derive(Serialize)]
@@ -20,10 +47,10 @@ struct Shown {
 }
 
 /// Runs a subcommand.
-pub fn run(action: &LocalAction, out: &mut Output) -> anyhow::Result<Exit> {
+pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
     let cluster = Cluster::of_user()?;
-    match action {
-        LocalAction::Start => {
+    match &args.action {
+        Action::Start => {
             let did = match cluster.start()? {
                 Started::Created => "created and started",
                 Started::Started => "started",
@@ -31,13 +58,13 @@ pub fn run(action: &LocalAction, out: &mut Output) -> anyhow::Result<Exit> {
             };
             show(&cluster, did, out)?;
         }
-        LocalAction::Stop => {
+        Action::Stop => {
             let did = if cluster.stop()? { "stopped" } else { "was not running" };
             show(&cluster, did, out)?;
         }
-        LocalAction::Status => show(&cluster, "", out)?,
-        LocalAction::Url => url(&cluster, out)?,
-        LocalAction::Destroy { confirm } => destroy(&cluster, confirm, out)?,
+        Action::Status => show(&cluster, "", out)?,
+        Action::Url => url(&cluster, out)?,
+        Action::Destroy { confirm } => destroy(&cluster, confirm, out)?,
     }
     Ok(Exit::Done)
 }

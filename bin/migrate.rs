@@ -2,36 +2,122 @@
 
 use std::time::Duration;
 
+use clap::Subcommand;
 use diesel::pg::PgConnection;
 use optiinfra_db::adopt;
 use optiinfra_db::migrate::{self, Direction, Event, Goal, Loss, Migrator, Plan, Report, Status, TextState};
 use serde::Serialize;
 
-use crate::cli::{Apply, Confirm, Global, MigrateAction, RevertTo};
+use crate::args::{Confirm, Global, LockWait, TableOutput};
 use crate::exit::Exit;
 use crate::output::{Output, Table};
-use crate::target;
+use crate::{parse, target};
+
+/// Apply pending migrations; or show and revert them.
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Args {
+    #[command(flatten)]
+    apply: Apply,
+    #[command(flatten)]
+    pub output: TableOutput,
+    #[command(subcommand)]
+    action: Option<Action>,
+}
+
+#[derive(Debug, clap::Args)]
+struct Apply {
+    /// Go to this version, forward or back: its digits or its folder's name [default: the newest].
+    #[arg(long, value_name = "VERSION")]
+    pub to: Option<String>,
+    #[command(flatten)]
+    pub confirm: Confirm,
+    #[command(flatten)]
+    pub lock: LockWait,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Show which migrations are applied, pending and unknown. Writes nothing.
+    Status {
+        /// Exit with 1 unless every migration is applied, none is unknown and none was edited since.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Show the SQL that would run, the locks that it takes and the change of the history. Writes nothing.
+    Plan {
+        /// Plan the way to this version [default: the newest].
+        #[arg(long, value_name = "VERSION")]
+        to: Option<String>,
+    },
+    /// Undo the newest migrations and apply them again.
+    Redo {
+        /// Number of migrations.
+        #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true, value_parser = parse::whole::<u32>(1, 1000))]
+        steps: u32,
+        #[command(flatten)]
+        confirm: Confirm,
+        #[command(flatten)]
+        lock: LockWait,
+    },
+    /// Take over a database that Alembic made, after proving that it is what its revision stands for.
+    Adopt {
+        /// Prove, and write nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Accept this build's text of migrations that were edited after they were applied.
+    Repair {
+        /// Why the edit is right. Kept in the history.
+        #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        reason: String,
+        #[command(flatten)]
+        lock: LockWait,
+    },
+    /// Undo applied migrations, the newest first.
+    Revert {
+        #[command(flatten)]
+        to: RevertTo,
+        #[command(flatten)]
+        confirm: Confirm,
+        #[command(flatten)]
+        lock: LockWait,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+struct RevertTo {
+    /// Number of migrations to undo.
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = parse::whole::<u32>(1, 1000))]
+    pub steps: Option<u32>,
+    /// Undo everything newer than this version: its digits or its folder's name.
+    #[arg(long, value_name = "VERSION")]
+    pub to: Option<String>,
+    /// Undo everything.
+    #[arg(long)]
+    pub all: bool,
+}
 
 /// Applies what is pending, or runs a subcommand.
-pub fn run(apply: &Apply, action: Option<&MigrateAction>, global: &Global, out: &mut Output) -> anyhow::Result<Exit> {
-    match action {
+pub fn run(args: &Args, global: &Global, out: &mut Output) -> anyhow::Result<Exit> {
+    match &args.action {
         None => {
+            let apply = &args.apply;
             let goal = apply.to.clone().map_or(Goal::Head, Goal::Version);
             go(&goal, &apply.confirm, apply.lock.lock_wait, global, out)
         }
-        Some(MigrateAction::Status { check }) => {
-            status(*check, &mut target::connect_read_only(global, out, "migrate")?, out)
-        }
-        Some(MigrateAction::Plan { to }) => {
+        Some(Action::Status { check }) => status(*check, &mut target::connect_read_only(global, out, "migrate")?, out),
+        Some(Action::Plan { to }) => {
             let goal = to.clone().map_or(Goal::Head, Goal::Version);
             plan(&goal, &mut target::connect_read_only(global, out, "migrate")?, out)
         }
-        Some(MigrateAction::Revert { to, confirm, lock }) => go(&revert_goal(to), confirm, lock.lock_wait, global, out),
-        Some(MigrateAction::Redo { steps, confirm, lock }) => {
+        Some(Action::Revert { to, confirm, lock }) => go(&revert_goal(to), confirm, lock.lock_wait, global, out),
+        Some(Action::Redo { steps, confirm, lock }) => {
             go(&Goal::Redo(*steps as usize), confirm, lock.lock_wait, global, out)
         }
-        Some(MigrateAction::Adopt { dry_run }) => adopt(*dry_run, global, out),
-        Some(MigrateAction::Repair { reason, lock }) => repair(reason, lock.lock_wait, global, out),
+        Some(Action::Adopt { dry_run }) => adopt(*dry_run, global, out),
+        Some(Action::Repair { reason, lock }) => repair(reason, lock.lock_wait, global, out),
     }
 }
 

@@ -23,7 +23,7 @@ use serde::Serialize;
 use tempfile::NamedTempFile;
 use tracing_subscriber::EnvFilter;
 
-use crate::cli::{Color, Format, Global};
+use crate::args::{Color, Global};
 use crate::exit::Exit;
 use crate::hints::{self, Hinted};
 use crate::interrupt;
@@ -51,7 +51,7 @@ const NO_STDOUT: &str = "cannot write to stdout";
 
 /// Where everything goes that a person or a program is to read.
 pub struct Output {
-    format: Format,
+    is_json: bool,
     quiet: bool,
     has_screen: bool,
     stdout: AutoStream<io::Stdout>,
@@ -126,7 +126,7 @@ struct Document<'a, T> {
 
 impl Output {
     /// Output as the user asked for it. Also sends log lines to stderr.
-    pub fn new(global: &Global) -> Self {
+    pub fn new(global: &Global, is_json: bool) -> Self {
         let choice = match global.color {
             Color::Auto => ColorChoice::Auto,
             Color::Always => ColorChoice::Always,
@@ -134,26 +134,19 @@ impl Output {
         };
         let stderr = AutoStream::new(io::stderr(), choice);
         log(global, stderr.current_choice() != ColorChoice::Never);
-        Self {
-            format: global.format,
-            quiet: global.quiet,
-            has_screen: false,
-            stdout: AutoStream::new(io::stdout(), choice),
-            stderr,
-        }
+        Self { is_json, quiet: global.quiet, has_screen: false, stdout: AutoStream::new(io::stdout(), choice), stderr }
     }
 
     /// Prints a result: the tables, or the body as a JSON document.
     pub fn result<T: Serialize>(&mut self, body: &T, tables: &[Table]) -> anyhow::Result<()> {
-        match self.format {
-            Format::Json => self.rendered(&json(body)?),
-            _ if self.has_screen => self.redraw(tables),
-            // Other formats are a command's own: it renders them and calls `rendered`.
-            _ => {
-                let width = width_of(io::stdout());
-                print_all(tables, &mut self.stdout, width).and_then(|()| self.stdout.flush()).context(NO_STDOUT)
-            }
+        if self.is_json {
+            return self.rendered(&json(body)?);
         }
+        if self.has_screen {
+            return self.redraw(tables);
+        }
+        let width = width_of(io::stdout());
+        print_all(tables, &mut self.stdout, width).and_then(|()| self.stdout.flush()).context(NO_STDOUT)
     }
 
     /// Takes the whole terminal for results that replace each other; nothing where there is none.
@@ -196,15 +189,10 @@ impl Output {
 
     /// Prints a result that is a text for people: the text, or the body as a JSON document.
     pub fn text<T: Serialize>(&mut self, body: &T, text: &str) -> anyhow::Result<()> {
-        if self.format == Format::Json {
+        if self.is_json {
             return self.result(body, &[]);
         }
         self.rendered(text)
-    }
-
-    /// The format that the user asked for.
-    pub const fn format(&self) -> Format {
-        self.format
     }
 
     /// Prints a result that is one line in every format.

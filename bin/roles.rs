@@ -1,35 +1,75 @@
 //! `roles`: plan, apply, check.
 
+use clap::Subcommand;
 use optiinfra_db::raw::Sql;
-use optiinfra_db::roles::{self, Direction, Finding, Options, Report, Role};
+use optiinfra_db::roles::{self, Direction, Finding, Options, Prefix, Report, Role};
 use serde::Serialize;
 
-use crate::cli::{Global, RolesAction, RolesApply};
+use crate::args::{Global, TableOutput};
 use crate::exit::Exit;
 use crate::output::{Output, Table, comment};
 use crate::target;
 
+/// Create the platform's database roles, or compare them with what they should be.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    pub output: TableOutput,
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Show the SQL that `apply` would run. Writes nothing.
+    Plan(Wanted),
+    /// Create the roles and grant or revoke rights until they match the list, in one transaction.
+    ///
+    /// A second time it changes nothing. No password is set: do that with \password in psql. Run it again after migrations
+    /// that add columns or tables.
+    Apply(Wanted),
+    /// List every role, right, membership, policy and owner that is missing or extra; exit with 1 if there is any.
+    Check(RolePrefix),
+}
+
+#[derive(Debug, clap::Args)]
+struct Wanted {
+    #[command(flatten)]
+    pub prefix: RolePrefix,
+
+    /// Make the owner role the owner of the tables, types and functions. Whoever owns them now loses them.
+    #[arg(long)]
+    pub take_ownership: bool,
+}
+
+#[derive(Debug, clap::Args)]
+struct RolePrefix {
+    /// Prefix of the role names. Roles belong to the whole cluster, which may hold several databases of the platform.
+    #[arg(long, value_name = "PREFIX", default_value_t = Prefix::default())]
+    pub prefix: Prefix,
+}
+
 /// Runs a subcommand.
-pub fn run(action: &RolesAction, global: &Global, out: &mut Output) -> anyhow::Result<Exit> {
-    match action {
-        RolesAction::Plan(args) => {
+pub fn run(args: &Args, global: &Global, out: &mut Output) -> anyhow::Result<Exit> {
+    match &args.action {
+        Action::Plan(args) => {
             let report = roles::plan(&mut target::connect_read_only(global, out, "roles")?, &options(args))?;
             out.text(&report, &script(&report))?;
             Ok(Exit::Done)
         }
-        RolesAction::Apply(args) => {
+        Action::Apply(args) => {
             let report = roles::apply(&mut target::connect_directly(global, out, "roles")?, &options(args))?;
             applied(&report, out)?;
             Ok(Exit::Done)
         }
-        RolesAction::Check(args) => {
+        Action::Check(args) => {
             let report = roles::check(&mut target::connect_read_only(global, out, "roles")?, &args.prefix)?;
             check(&report, out)
         }
     }
 }
 
-fn options(args: &RolesApply) -> Options {
+fn options(args: &Wanted) -> Options {
     Options { prefix: args.prefix.prefix.clone(), take_ownership: args.take_ownership }
 }
 

@@ -1,16 +1,93 @@
 //! `seed`: insert, plan, reset, remove.
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
+use clap::Subcommand;
 use diesel::pg::PgConnection;
 use optiinfra_db::layer::Layer;
 use optiinfra_db::seed::{self, Report};
 
-use crate::cli::SeedLayers;
+use crate::args::{Confirm, Global, TableOutput};
 use crate::exit::Exit;
+use crate::hints::Hinted;
 use crate::output::{Output, Table};
+use crate::{fleet, parse, target};
+
+/// Insert the platform's example data, or a made-up fleet of any size.
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Args {
+    #[command(flatten)]
+    layers: Layers,
+    #[command(flatten)]
+    pub output: TableOutput,
+    #[command(subcommand)]
+    action: Option<Action>,
+}
+
+#[derive(Debug, clap::Args)]
+struct Layers {
+    /// Layers to seed: core, agent_state, workflow_history, resource, application.
+    #[arg(value_name = "LAYER", conflicts_with = "all")]
+    pub layers: Vec<Layer>,
+
+    /// Seed every layer.
+    #[arg(long)]
+    pub all: bool,
+
+    /// The time that the seed's times are relative to, as RFC 3339 [default: now].
+    #[arg(long, value_name = "TIME", value_parser = parse::time)]
+    pub at: Option<DateTime<Utc>>,
+
+    /// Show what would be inserted. Writes nothing.
+    #[arg(long, conflicts_with_all = ["reset", "remove"])]
+    pub plan: bool,
+
+    /// Remove the rows that the seed owns, then insert them anew.
+    #[arg(long, conflicts_with = "remove")]
+    pub reset: bool,
+
+    /// Remove the rows that the seed owns.
+    #[arg(long)]
+    pub remove: bool,
+
+    #[command(flatten)]
+    pub confirm: Confirm,
+}
+
+impl Layers {
+    /// The layers that are meant; to name none is an error.
+    fn chosen(&self) -> Result<&[Layer], Hinted> {
+        match (self.all, self.layers.as_slice()) {
+            (true, _) => Ok(&Layer::ALL),
+            (false, []) => Err(Hinted {
+                message: "no layer is named".to_owned(),
+                hint: "name layers, or pass --all; `optiinfra-dbctl help seed` lists them".to_owned(),
+            }),
+            (false, layers) => Ok(layers),
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Fill the database with a made-up fleet: instances, scaling, answers and regressions, as real ones would.
+    ///
+    /// The same numbers give the same rows on every machine. A run that was cut short is completed by the same command.
+    Fleet(fleet::Args),
+}
 
 /// Does to the seed data what the arguments say.
-pub fn run(args: &SeedLayers, layers: &[Layer], conn: &mut PgConnection, out: &mut Output) -> anyhow::Result<Exit> {
+pub fn run(args: &Args, global: &Global, out: &mut Output) -> anyhow::Result<Exit> {
+    match &args.action {
+        Some(Action::Fleet(args)) => fleet::run(args, global, out),
+        None => {
+            let layers = args.layers.chosen()?;
+            seed_layers(&args.layers, layers, &mut target::connect(global, out, "seed")?, out)
+        }
+    }
+}
+
+fn seed_layers(args: &Layers, layers: &[Layer], conn: &mut PgConnection, out: &mut Output) -> anyhow::Result<Exit> {
     let at = args.at.unwrap_or_else(Utc::now);
     let report = if args.plan {
         seed::plan(conn, layers, at)?
@@ -31,7 +108,7 @@ pub fn run(args: &SeedLayers, layers: &[Layer], conn: &mut PgConnection, out: &m
 }
 
 /// Asks before rows go, showing how many of which table.
-fn confirm(args: &SeedLayers, conn: &mut PgConnection, layers: &[Layer], out: &mut Output) -> anyhow::Result<()> {
+fn confirm(args: &Layers, conn: &mut PgConnection, layers: &[Layer], out: &mut Output) -> anyhow::Result<()> {
     if args.confirm.yes {
         return Ok(());
     }

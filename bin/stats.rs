@@ -1,34 +1,86 @@
 //! `stats`: what is in the database, a table a question.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
+use clap::ValueEnum;
+use clap::builder::PossibleValuesParser;
 use diesel::pg::PgConnection;
 use optiinfra_db::raw::RunSql;
 use optiinfra_db::stats::operations::{IndexName, Probe, RowsAre};
 use optiinfra_db::stats::{self, Options, Report};
 use optiinfra_db::verify;
 
-use crate::cli::{Format, Global, Stats};
+use crate::args::Global;
 use crate::exit::Exit;
 use crate::hints::Hinted;
 use crate::output::{Output, Table, bytes, json, plain, seconds, sparkline, time, write_atomically};
-use crate::{csv, html, interrupt, prometheus, target};
+use crate::parse::Since;
+use crate::{csv, html, interrupt, parse, prometheus, target};
+
+/// Show what is in the database, and its health.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Only the rows of this customer. Tables, indexes and agents are everybody's all the same.
+    #[arg(long, value_name = "ID|NAME")]
+    pub customer: Option<String>,
+
+    /// Only what happened since: a duration such as 90s, 30m, 24h, 7d, 2w, or a time as RFC 3339.
+    #[arg(long, value_name = "DURATION|TIME", value_parser = parse::since)]
+    pub since: Option<Since>,
+
+    /// Count the rows of every table instead of showing the planner's estimate, and sum up all samples and answers
+    /// instead of the newest 250,000 of each.
+    #[arg(long)]
+    pub exact: bool,
+
+    /// Only this part of the report: its table, or in csv a column a field.
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(csv::section_names()))]
+    pub section: Option<String>,
+
+    /// Show it again every SECONDS seconds, what changes first, until Ctrl-C: anew on a terminal, one after the other
+    /// elsewhere [default: 2].
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", value_parser = parse::interval)]
+    pub watch: Option<Duration>,
+
+    /// Write to this file instead of stdout: whole or not at all.
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+
+    /// Format of the result.
+    #[arg(long, value_enum, default_value_t = Format::Table, help_heading = "Output")]
+    pub format: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Tables for people.
+    Table,
+    /// One JSON document with a schema_version.
+    Json,
+    /// Comma-separated values.
+    Csv,
+    /// Prometheus' text format, for the textfile collector.
+    Prometheus,
+    /// One self-contained page.
+    Html,
+}
 
 /// Shows the statistics.
-pub fn run(args: &Stats, global: &Global, out: &mut Output) -> anyhow::Result<Exit> {
-    refuse_section(args, global.format)?;
-    if args.watch.is_some() && global.format == Format::Html && args.output.is_none() {
+pub fn run(args: &Args, global: &Global, out: &mut Output) -> anyhow::Result<Exit> {
+    refuse_section(args, args.format)?;
+    if args.watch.is_some() && args.format == Format::Html && args.output.is_none() {
         return Err(hinted("--watch would print one page after the other", "pass --output FILE").into());
     }
     let shown = target::connect(global, out, "stats").and_then(|mut conn| match args.watch {
-        Some(interval) => watch(args, global.format, interval, &mut conn, out),
-        None => show(args, global.format, &mut conn, out).map(|()| Exit::Done),
+        Some(interval) => watch(args, args.format, interval, &mut conn, out),
+        None => show(args, args.format, &mut conn, out).map(|()| Exit::Done),
     });
     // The figures of the last time would go on saying that all is well.
     if let Err(error) = &shown
-        && global.format == Format::Prometheus
+        && args.format == Format::Prometheus
     {
         deliver(args, &prometheus::without_figures(error), out)?;
     }
@@ -36,7 +88,7 @@ pub fn run(args: &Stats, global: &Global, out: &mut Output) -> anyhow::Result<Ex
 }
 
 /// Refuses a section that the format cannot show alone.
-fn refuse_section(args: &Stats, format: Format) -> Result<(), Hinted> {
+fn refuse_section(args: &Args, format: Format) -> Result<(), Hinted> {
     match (&args.section, format) {
         (None, _) | (_, Format::Csv) => Ok(()),
         (Some(section), Format::Table) if WITHOUT_TABLE.contains(&section.as_str()) => {
@@ -49,7 +101,7 @@ fn refuse_section(args: &Stats, format: Format) -> Result<(), Hinted> {
 
 /// Shows the statistics again and again.
 fn watch(
-    args: &Stats,
+    args: &Args,
     format: Format,
     interval: Duration,
     conn: &mut PgConnection,
@@ -69,7 +121,7 @@ fn watch(
     }
 }
 
-fn show(args: &Stats, format: Format, conn: &mut PgConnection, out: &mut Output) -> anyhow::Result<()> {
+fn show(args: &Args, format: Format, conn: &mut PgConnection, out: &mut Output) -> anyhow::Result<()> {
     let begun = Instant::now();
     let options = options(args, conn)?;
     let report = stats::run(conn, &options)?;
@@ -90,7 +142,7 @@ fn show(args: &Stats, format: Format, conn: &mut PgConnection, out: &mut Output)
 }
 
 /// Prints a text, or puts it where `--output` says.
-fn deliver(args: &Stats, text: &str, out: &mut Output) -> anyhow::Result<()> {
+fn deliver(args: &Args, text: &str, out: &mut Output) -> anyhow::Result<()> {
     match &args.output {
         Some(path) => write_atomically(path, text),
         None => out.rendered(text),
@@ -111,7 +163,7 @@ fn hinted(message: &str, hint: &str) -> Hinted {
     Hinted { message: message.to_owned(), hint: hint.to_owned() }
 }
 
-fn options(args: &Stats, conn: &mut PgConnection) -> anyhow::Result<Options> {
+fn options(args: &Args, conn: &mut PgConnection) -> anyhow::Result<Options> {
     let customer = args.customer.as_ref().map(|wanted| stats::find_customer(conn, wanted)).transpose()?;
     let since = args.since.map(|since| {
         since.time().ok_or_else(|| hinted("--since reaches back too far", "leave it out to see everything"))
@@ -120,7 +172,7 @@ fn options(args: &Stats, conn: &mut PgConnection) -> anyhow::Result<Options> {
 }
 
 /// The tables that have something to show, or those of `--section`.
-fn tables(args: &Stats, report: &Report) -> anyhow::Result<Vec<Table>> {
+fn tables(args: &Args, report: &Report) -> anyhow::Result<Vec<Table>> {
     let mut parts = parts(report);
     if args.watch.is_some() {
         // A screen shows the beginning only: what changes from one time to the next.

@@ -9,7 +9,7 @@ use optiinfra_db::connection::{self, Pool, Target};
 use optiinfra_db::local::{Cluster, Started};
 use optiinfra_db::migrate::refuse_pooler;
 
-use crate::cli::Global;
+use crate::args::Global;
 use crate::hints::Hinted;
 use crate::interrupt;
 use crate::output::Output;

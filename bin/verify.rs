@@ -1,16 +1,56 @@
 //! `verify`: the verdict, then what failed, what was skipped, and what passed.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use diesel::pg::PgConnection;
+use clap::ValueEnum;
 use optiinfra_db::verify::{self, Check, Finding, Options, Outcome, Report, SeedExpectation};
 use serde_json::{Map, Value};
 
-use crate::cli::{Format, Global, Verify};
+use crate::args::Global;
 use crate::exit::Exit;
-use crate::interrupt;
-use crate::junit;
 use crate::output::{BAD, GOOD, Output, Table, UNSURE, comment, plural};
+use crate::{interrupt, junit, parse, target};
+
+/// Check the database against what the code and the platform's documents expect.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Also fail when a layer has no seed data at all. Partly missing seed data always fails.
+    ///
+    /// A layer counts as seeded when the row is there that most of its others need, such as the first customer.
+    #[arg(long)]
+    pub seed: bool,
+
+    /// Also prove by doing that constraints, defaults and triggers work: writes rows and rolls them back.
+    #[arg(long)]
+    pub probes: bool,
+
+    /// Time limit for one statement, in seconds; checks that take longer are skipped. 0 is no limit.
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = parse::seconds)]
+    pub limit: Duration,
+
+    /// A skipped check counts as a finding: exit 1.
+    #[arg(long)]
+    pub no_skips: bool,
+
+    /// Show each check that passed, not only their number; so does -v.
+    #[arg(long)]
+    pub all: bool,
+
+    /// Format of the result.
+    #[arg(long, value_enum, default_value_t = Format::Table, help_heading = "Output")]
+    pub format: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Tables for people.
+    Table,
+    /// One JSON document with a schema_version.
+    Json,
+    /// JUnit's XML, for continuous integration.
+    Junit,
+}
 
 /// Longest figure that a table shows whole; JSON has all of it.
 const LONGEST_FIGURE: usize = 48;
@@ -18,17 +58,18 @@ const LONGEST_FIGURE: usize = 48;
 const MOST_ENTRIES: usize = 3;
 
 /// Makes every check; findings are exit code 1.
-pub fn run(args: &Verify, global: &Global, conn: &mut PgConnection, out: &mut Output) -> anyhow::Result<Exit> {
+pub fn run(args: &Args, global: &Global, out: &mut Output) -> anyhow::Result<Exit> {
+    let conn = &mut target::connect(global, out, "verify")?;
     let seed = if args.seed { SeedExpectation::Required } else { SeedExpectation::IfPresent };
     let report = verify::run(conn, &Options { seed, limit: args.limit, probes: args.probes })?;
     // What a signal cancelled reads as a check that could not be made.
     interrupt::refuse_partial()?;
-    if out.format() == Format::Junit {
+    if args.format == Format::Junit {
         out.rendered(&junit::render(&report))?;
     } else {
         out.result(&report, &tables(&report, args.all || global.verbose > 0))?;
     }
-    if out.format() == Format::Table && report.is_of_migrations_only() {
+    if args.format == Format::Table && report.is_of_migrations_only() {
         out.hint(way_out(&report))?;
     }
     let is_clean = report.is_clean() && !(args.no_skips && report.skipped > 0);

@@ -1,0 +1,85 @@
+//! Flags that several commands share.
+
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use crate::parse;
+
+#[derive(Debug, Args)]
+pub struct Global {
+    /// The database: postgresql://USER@HOST:PORT/NAME, or libpq's key=value form.
+    ///
+    /// Other users of the machine can read it in the process list: better set DATABASE_URL, and keep the password in
+    /// PGPASSWORD or ~/.pgpass.
+    #[arg(long, global = true, value_name = "URL", help_heading = "Connection", conflicts_with = "local")]
+    pub database_url: Option<String>,
+
+    /// Use a private PostgreSQL that this tool creates, starts and keeps on this machine.
+    #[arg(long, global = true, help_heading = "Connection")]
+    pub local: bool,
+
+    /// Refuse a server that is not on this machine unless its certificate is checked: sslmode=verify-full.
+    ///
+    /// A mode that nobody named becomes verify-full; a lesser one in the URL, a service file or PGSSLMODE is an error.
+    /// Without this flag a lesser mode is warned of. OPTIINFRA_REQUIRE_TLS=1 means the same.
+    #[arg(long, global = true, help_heading = "Connection")]
+    pub require_tls: bool,
+
+    /// When to use colours.
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, help_heading = "Output")]
+    pub color: Color,
+
+    /// Log what is done to stderr; twice for more detail.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Output")]
+    pub verbose: u8,
+
+    /// Say nothing on stderr but errors.
+    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Output")]
+    pub quiet: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    Always,
+    Never,
+}
+
+/// The format of a command whose result is tables.
+#[derive(Debug, Args)]
+pub struct TableOutput {
+    /// Format of the result.
+    #[arg(long, global = true, value_enum, default_value_t = TableFormat::Table, help_heading = "Output")]
+    pub format: TableFormat,
+}
+
+impl TableOutput {
+    /// Whether the result is a JSON document.
+    pub fn is_json(&self) -> bool {
+        self.format == TableFormat::Json
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TableFormat {
+    /// Tables for people.
+    Table,
+    /// One JSON document with a schema_version.
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub struct Confirm {
+    /// Do not ask. Needed where there is no terminal to ask on.
+    #[arg(long)]
+    pub yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct LockWait {
+    /// Seconds to wait while another run migrates the same database, and for tables that others have locked.
+    #[arg(long, value_name = "SECONDS", default_value = "60", allow_negative_numbers = true, value_parser = parse::seconds)]
+    pub lock_wait: Duration,
+}
