@@ -62,9 +62,9 @@ fn case(xml: &mut String, suite: &str, check: &Check) {
 }
 
 fn findings(check: &Check) -> String {
-    let lines = check.findings.iter().map(|finding| match &finding.mend {
+    let lines = check.findings.iter().map(|finding| match &finding.fix {
         Some(prevention) if finding.prevents => format!("{finding}\n    prevents new ones: {prevention}"),
-        Some(mend) => format!("{finding}\n    mend: {mend}"),
+        Some(fix) => format!("{finding}\n    fix: {fix}"),
         None => finding.to_string(),
     });
     lines.collect::<Vec<_>>().join("\n")

@@ -288,7 +288,7 @@ fn adopt(dry_run: bool, global: &Global, out: &mut Output) -> anyhow::Result<Exi
     let mut table = Table::new(&["kind", "object", "difference"]);
     for difference in &report.differences {
         let entry = difference.entry();
-        table.row([entry.kind.as_str(), &entry.object, &difference.to_string()]);
+        table.row([entry.kind().as_str(), &entry.name(), &difference.to_string()]);
     }
     let revision = &report.revision;
     let verdict = match (report.differences.len(), report.adopted) {

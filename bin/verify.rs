@@ -155,8 +155,8 @@ fn findings(report: &Report) -> Table {
 fn statements(report: &Report) -> Table {
     let mut blocks: Vec<(&str, String)> = Vec::new();
     for (check, finding) in all_findings(report) {
-        let Some(mend) = &finding.mend else { continue };
-        if blocks.iter().any(|(known, _)| known == mend) {
+        let Some(fix) = &finding.fix else { continue };
+        if blocks.iter().any(|(known, _)| known == fix) {
             continue;
         }
         let purpose = if finding.prevents {
@@ -164,7 +164,7 @@ fn statements(report: &Report) -> Table {
         } else {
             finding.object.clone()
         };
-        blocks.push((mend, purpose));
+        blocks.push((fix, purpose));
     }
     let block = |(statement, purpose): &(&str, String)| comment(purpose) + statement + ";\n";
     Table::of_text(blocks.iter().map(block).collect()).titled("suggested SQL (review before running)")
@@ -236,7 +236,7 @@ mod tests {
         let finding = |object: &&str| Finding {
             object: (*object).to_owned(),
             problem: "differs".to_owned(),
-            mend: None,
+            fix: None,
             prevents: false,
         };
         Check {

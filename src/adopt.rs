@@ -1,19 +1,19 @@
 //! Takes over a database that Alembic made, with proof: its objects are exactly those that its revision stands for.
 //!
 //! The proof is a comparison with what our own migrations make, in a schema that exists only inside a transaction.
-//! Nothing is written unless it holds, and then only the history: `alembic_version` stays as it is. This room stands
-//! on `migrate` and on the catalogue of `verify`.
+//! Nothing is written unless it holds, and then only the history: `alembic_version` stays as it is. It uses
+//! `migrate` and `catalog`.
 
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 use serde::Serialize;
 
+use crate::catalog::{self, Catalog, Difference};
 use crate::error::{Doing, Error, Result};
 use crate::layer;
 use crate::migrate::{EMBEDDED, Migration, Migrator, Status};
 use crate::raw::{RunSql, sql_query};
-use crate::verify::catalog::{self, Difference, Entry};
 
 /// The revisions of the platform's Alembic, each with the version of the migration that does the same.
 pub const REVISIONS: [(&str, &str); 5] = [
@@ -71,7 +71,7 @@ fn prove(conn: &mut PgConnection) -> Result<Report> {
     Ok(Report {
         revision,
         migrations: names(applied),
-        differences: catalog::diff(&expected, &found),
+        differences: expected.differences(&found),
         adopted: false,
         pending: names(&EMBEDDED[applied.len()..]),
     })
@@ -116,8 +116,8 @@ fn migrations_of(revision: &str) -> Result<&'static [Migration]> {
 }
 
 /// The catalogue that the migrations make, from a schema that is gone again when this returns.
-fn expected(conn: &mut PgConnection, migrations: &[Migration]) -> Result<Vec<Entry>> {
-    let mut expected = Vec::new();
+fn expected(conn: &mut PgConnection, migrations: &[Migration]) -> Result<Catalog> {
+    let mut expected = Catalog::default();
     let rehearsed = conn.transaction(|conn| {
         let scratch = "CREATE SCHEMA __optiinfra_scratch; SET LOCAL search_path TO __optiinfra_scratch";
         conn.batch(scratch).doing("create a schema for the comparison")?;

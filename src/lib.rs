@@ -6,6 +6,7 @@
 //! - [`schema`], [`enums`], [`models`]: tables, enum types and rows, for Diesel's query builder.
 //! - [`id`]: the ids of customers and agents, which no function mixes up.
 //! - [`layer`]: the list of tables.
+//! - [`catalog`]: the objects of the schema, live and as they should be.
 //! - [`ingest`]: the bulk write path into the tables that a fleet fills.
 //! - [`seed`]: the platform's example data, inserted once and recognised ever after.
 //! - [`verify`]: whether the database is the one that the code expects.
@@ -25,6 +26,7 @@
 //! and `roles`, which never import one another.
 
 pub mod adopt;
+pub mod catalog;
 pub mod connection;
 pub mod enums;
 mod error;

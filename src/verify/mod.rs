@@ -5,11 +5,10 @@
 //! report says how many failed. Nothing is written and nothing created: one READ ONLY transaction, which a role that
 //! may only SELECT can run. The exception has to be asked for: `probes` do what the catalogue promises, and roll back.
 
-mod ask;
-pub mod catalog;
 mod data;
-mod mend;
+mod fix;
 mod probes;
+mod row_access;
 mod rules;
 mod structure;
 
@@ -19,11 +18,12 @@ use std::time::Duration;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
-use serde::Serialize;
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use self::ask::Asker;
-use self::catalog::Entry;
+use self::row_access::RowAccess;
+use crate::catalog::{self, Catalog};
 use crate::error::{Doing, Result, plural};
 use crate::layer::{self, Layer};
 use crate::migrate::{self, Status};
@@ -204,31 +204,44 @@ pub enum Outcome {
 }
 
 /// One thing that is not as expected.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     /// What it is about, such as `index customers.idx_customer_email`.
     pub object: String,
     /// What is wrong with it.
     pub problem: String,
     /// The SQL that would fix it, where there is one; of a row that breaks a rule, the constraint that would keep
-    /// others from it. Statements are separated by a semicolon. Read it before you run it: on a large table it may
-    /// take long and hold a lock.
-    pub mend: Option<String>,
-    /// Whether `mend` leaves this as it is, and only prevents more of it: the constraint that would hold a rule.
+    /// others from it. Statements are separated by a semicolon, each to be run in a transaction of its own. Read it
+    /// before you run it: on a large table it may take long.
+    pub fix: Option<String>,
+    /// Whether the SQL leaves this as it is, and only prevents more of it: the constraint that would hold a rule.
     pub prevents: bool,
 }
 
 impl Finding {
     fn new(object: impl Into<String>, problem: impl Into<String>) -> Self {
-        Self { object: object.into(), problem: problem.into(), mend: None, prevents: false }
+        Self { object: object.into(), problem: problem.into(), fix: None, prevents: false }
     }
 
-    fn mend(self, mend: Option<String>) -> Self {
-        Self { mend, ..self }
+    fn fix(self, fix: Option<String>) -> Self {
+        Self { fix, ..self }
     }
 
-    fn prevent(self, mend: Option<String>) -> Self {
-        Self { prevents: mend.is_some(), mend, ..self }
+    fn prevent(self, fix: Option<String>) -> Self {
+        Self { prevents: fix.is_some(), fix, ..self }
+    }
+}
+
+impl Serialize for Finding {
+    /// `mend` is the older name of `fix`.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut finding = serializer.serialize_struct("Finding", 5)?;
+        finding.serialize_field("object", &self.object)?;
+        finding.serialize_field("problem", &self.problem)?;
+        finding.serialize_field("mend", &self.fix)?;
+        finding.serialize_field("fix", &self.fix)?;
+        finding.serialize_field("prevents", &self.prevents)?;
+        finding.end()
     }
 }
 
@@ -251,58 +264,58 @@ pub fn run(conn: &mut PgConnection, options: &Options) -> Result<Report> {
     if options.probes {
         probes::refuse_read_only(conn)?;
     }
-    let looked = conn.build_transaction().read_only().repeatable_read().run(|conn| look(conn, options))?;
-    let Looked { database, status, standing, mut checks } = looked;
+    let observed = conn.build_transaction().read_only().repeatable_read().run(|conn| observe(conn, options))?;
+    let Observation { database, status, state, mut checks } = observed;
     if options.probes {
-        checks.extend(match standing {
-            Standing::Current => probes::run(conn, options.limit)?,
-            _ => probes::skipped(standing.reason()),
+        checks.extend(match state {
+            SchemaState::Current => probes::run(conn, options.limit)?,
+            _ => probes::skipped(state.reason()),
         });
     }
     Ok(Report::new(database, &status, checks))
 }
 
-/// What there is to say without writing.
-struct Looked {
+/// What was found without writing.
+struct Observation {
     database: String,
     status: Status,
-    standing: Standing,
+    state: SchemaState,
     checks: Vec<Check>,
 }
 
-fn look(conn: &mut PgConnection, options: &Options) -> Result<Looked> {
-    ask::limit_statements(conn, options.limit)?;
+fn observe(conn: &mut PgConnection, options: &Options) -> Result<Observation> {
+    row_access::limit_statements(conn, options.limit)?;
     let database = diesel::select(sql::<Text>("current_database()::text"))
         .get_result::<String>(conn)
         .doing("ask for the name of the database")?;
     let status = migrate::status(conn)?;
     let mut found = catalog::read(conn)?;
-    found.retain(|entry| !rules::is_proposed(entry));
-    let standing = Standing::of(&status, &found);
+    found.retain(|object| !rules::is_proposed(object));
+    let state = SchemaState::of(&status, &found);
 
-    let mut checks = vec![head(&status, standing)];
-    let structure = structure::checks(catalog::contract(), &found);
-    match standing {
-        Standing::Current | Standing::Unrecorded => checks.extend(structure),
-        _ => checks.extend(structure.into_iter().map(|check| check.skipped(standing.reason()))),
+    let mut checks = vec![head(&status, state)];
+    let structure = structure::checks(&found);
+    match state {
+        SchemaState::Current | SchemaState::Unrecorded => checks.extend(structure),
+        _ => checks.extend(structure.into_iter().map(|check| check.skipped(state.reason()))),
     }
-    match standing {
-        Standing::Current => {
-            let asker = Asker::new(conn, &found, options.limit)?;
-            checks.extend(data::checks(conn, &asker, options.seed)?);
-            checks.extend(rules::checks(conn, &asker)?);
+    match state {
+        SchemaState::Current => {
+            let access = RowAccess::new(conn, &found, options.limit)?;
+            checks.extend(data::checks(conn, &access, options.seed)?);
+            checks.extend(rules::checks(conn, &access)?);
         }
         _ => {
-            checks.extend(data::skipped(standing.reason()));
-            checks.extend(rules::skipped(standing.reason()));
+            checks.extend(data::skipped(state.reason()));
+            checks.extend(rules::skipped(state.reason()));
         }
     }
-    Ok(Looked { database, status, standing, checks })
+    Ok(Observation { database, status, state, checks })
 }
 
 /// How the database stands to the migrations of this code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Standing {
+enum SchemaState {
     /// Every migration is applied, and no other.
     Current,
     /// Nothing of ours is there.
@@ -315,8 +328,8 @@ enum Standing {
     Ahead,
 }
 
-impl Standing {
-    fn of(status: &Status, found: &[Entry]) -> Self {
+impl SchemaState {
+    fn of(status: &Status, found: &Catalog) -> Self {
         if !status.unknown.is_empty() {
             return Self::Ahead;
         }
@@ -326,8 +339,8 @@ impl Standing {
         if !status.applied.is_empty() {
             return Self::Behind;
         }
-        let is_ours = |entry: &Entry| layer::tables().any(|(_, table)| entry.object == table);
-        if found.iter().any(is_ours) { Self::Unrecorded } else { Self::Empty }
+        let is_there = |(_, table): (_, &str)| found.table(table).is_some();
+        if layer::tables().any(is_there) { Self::Unrecorded } else { Self::Empty }
     }
 
     const fn reason(self) -> &'static str {
@@ -340,14 +353,14 @@ impl Standing {
 }
 
 /// `alembic current` of the documents.
-fn head(status: &Status, standing: Standing) -> Check {
+fn head(status: &Status, state: SchemaState) -> Check {
     let mut findings = Vec::new();
-    match standing {
-        Standing::Empty => findings.push(Finding::new("database", "empty: no migration has been applied")),
-        Standing::Unrecorded => {
+    match state {
+        SchemaState::Empty => findings.push(Finding::new("database", "empty: no migration has been applied")),
+        SchemaState::Unrecorded => {
             findings.push(Finding::new("database", "it has tables of ours, but no record of a migration"));
         }
-        Standing::Current | Standing::Behind | Standing::Ahead => {}
+        SchemaState::Current | SchemaState::Behind | SchemaState::Ahead => {}
     }
     let finding = |name: &str, problem: &str| Finding::new(format!("migration {name}"), problem);
     findings.extend(status.pending.iter().map(|pending| finding(&pending.name, "pending")));

@@ -13,9 +13,8 @@ use diesel::sql_types::{Bool, Text};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::catalog::{Entry, Kind, contract};
-use super::{Check, Finding, ask};
-use crate::enums;
+use super::{Check, Finding, row_access};
+use crate::catalog::{Column, Constraint, DataType, ForeignKey, OnDelete, Trigger, contract};
 use crate::error::{Doing, Error, Result};
 use crate::layer;
 use crate::raw::{RunSql, Sql, raw, sql, sql_query};
@@ -48,7 +47,7 @@ const PROBES: [Probe; 8] = [
         title: "a row goes with the row that it belongs to",
         source: "0.2a, 0.2b, 0.2c, 0.2d part 1, 0.2e part 2",
         trials: || {
-            deletions("CASCADE", |key, child| {
+            deletions(OnDelete::Cascade, |key, child| {
                 raw!("NOT EXISTS (SELECT FROM {table} WHERE id = {child})", table = key.table, child)
             })
         },
@@ -58,7 +57,7 @@ const PROBES: [Probe; 8] = [
         title: "a row loses its reference with the row that it refers to, and stays",
         source: "0.2a, 0.2b, 0.2c, 0.2d part 1, 0.2e part 2",
         trials: || {
-            deletions("SET NULL", |key, child| {
+            deletions(OnDelete::SetNull, |key, child| {
                 let (table, column) = (key.table, key.column);
                 raw!("EXISTS (SELECT FROM {table} WHERE id = {child} AND {column} IS NULL)", table, child, column)
             })
@@ -136,7 +135,7 @@ pub(super) fn refuse_read_only(conn: &mut PgConnection) -> Result<()> {
 pub(super) fn run(conn: &mut PgConnection, limit: Duration) -> Result<Vec<Check>> {
     let mut checks = None;
     let rolled_back = conn.build_transaction().read_write().run::<(), Error, _>(|conn| {
-        ask::limit_statements(conn, limit)?;
+        row_access::limit_statements(conn, limit)?;
         checks = Some(PROBES.iter().map(|probe| probe.check(conn)).collect::<Result<Vec<_>>>()?);
         Err(Error::Transaction(DieselError::RollbackTransaction))
     });
@@ -188,72 +187,48 @@ impl Trial {
 }
 
 /// A foreign key of one column.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct ForeignKey {
+#[derive(Debug, Clone, Copy)]
+struct Reference {
     name: &'static str,
     table: &'static str,
     column: &'static str,
     references: &'static str,
-    on_delete: &'static str,
+    on_delete: OnDelete,
 }
 
-impl ForeignKey {
-    fn parse(entry: &'static Entry) -> Option<Self> {
-        let rest = entry.definition.strip_prefix("FOREIGN KEY (")?;
-        let (column, rest) = rest.split_once(") REFERENCES ")?;
-        let (references, rest) = rest.split_once("(id)")?;
-        let on_delete = rest.strip_prefix(" ON DELETE ").unwrap_or("NO ACTION");
-        Some(Self { name: &entry.object, table: entry.table(), column, references, on_delete })
+impl Reference {
+    fn new((constraint, key): (&'static Constraint, &'static ForeignKey)) -> Option<Self> {
+        let [column] = key.columns.as_slice() else { return None };
+        Some(Self {
+            name: &constraint.name,
+            table: &constraint.table,
+            column,
+            references: &key.references,
+            on_delete: key.on_delete,
+        })
     }
 
     fn all() -> impl Iterator<Item = Self> {
-        contract().iter().filter(|entry| entry.kind == Kind::Constraint).filter_map(Self::parse)
+        contract().foreign_keys().filter_map(Self::new)
+    }
+
+    fn object(&self) -> String {
+        format!("constraint {}.{}", self.table, self.name)
     }
 }
 
-/// A column of the contract.
-#[derive(Debug, Clone, Copy)]
-struct Column {
-    name: &'static str,
-    definition: &'static str,
-}
-
-impl Column {
-    fn of(table: &str) -> impl Iterator<Item = Self> {
-        let of_table = contract().iter().filter(|entry| entry.kind == Kind::Column && entry.table() == table);
-        let column = |entry: &'static Entry| {
-            let (_, name) = entry.object.split_once('.')?;
-            Some(Self { name, definition: &entry.definition })
-        };
-        of_table.filter_map(column).collect::<Vec<_>>().into_iter()
+/// A value that fits a column, and that no other row has where the type allows it.
+fn some_value(column: &'static Column) -> Sql {
+    if let Some(known) = contract().enum_of(column) {
+        return raw!("'{label}'", label = known.labels.first().map_or("", String::as_str));
     }
-
-    fn default(&self) -> Option<&'static str> {
-        self.definition.split_once(" DEFAULT ").map(|(_, default)| default)
-    }
-
-    fn is_required(&self) -> bool {
-        self.definition.ends_with(" NOT NULL")
-    }
-
-    fn type_name(&self) -> &'static str {
-        let without_default = self.definition.split(" DEFAULT ").next().unwrap_or(self.definition);
-        without_default.trim_end_matches(" NOT NULL")
-    }
-
-    /// A value that fits, and that no other row has where the type allows it.
-    fn value(&self) -> Sql {
-        if let Some(known) = enums::ALL.iter().find(|known| known.name == self.type_name()) {
-            return raw!("'{label}'", label = known.labels.first().copied().unwrap_or_default());
-        }
-        match self.type_name() {
-            "jsonb" => "'{}'".into(),
-            "integer" | "bigint" => "1".into(),
-            "double precision" => "0.5".into(),
-            "boolean" => "false".into(),
-            time if time.starts_with("timestamp") => "now()".into(),
-            _ => Uuid::new_v4().into(),
-        }
+    match column.data_type {
+        DataType::Jsonb => "'{}'".into(),
+        DataType::Integer | DataType::BigInt => "1".into(),
+        DataType::Double => "0.5".into(),
+        DataType::Boolean => "false".into(),
+        DataType::TimestampWithZone => "now()".into(),
+        _ => Uuid::new_v4().into(),
     }
 }
 
@@ -261,16 +236,16 @@ impl Column {
 fn insert(conn: &mut PgConnection, table: &'static str, and: &[(&'static str, Sql)]) -> QueryResult<Uuid> {
     let id = Uuid::new_v4();
     let mut values = vec![("id", Sql::from(id))];
-    for column in Column::of(table).filter(Column::is_required) {
+    for column in contract().columns_of(table).filter(|column| column.is_required()) {
         if and.iter().any(|(name, _)| *name == column.name) {
             continue;
         }
-        let key = ForeignKey::all().find(|key| key.table == table && key.column == column.name);
+        let key = Reference::all().find(|key| key.table == table && key.column == column.name);
         let value = match key {
             Some(key) => insert(conn, key.references, &[])?.into(),
-            None => column.value(),
+            None => some_value(column),
         };
-        values.push((column.name, value));
+        values.push((column.name.as_str(), value));
     }
     values.extend_from_slice(and);
     let (names, values): (Vec<_>, Vec<_>) =
@@ -295,9 +270,9 @@ fn refused(conn: &mut PgConnection, statement: Sql, is: fn(&DatabaseErrorKind) -
     })
 }
 
-fn deletions(action: &'static str, expected: fn(&ForeignKey, Uuid) -> Sql) -> Vec<Trial> {
-    let trial = move |key: ForeignKey| {
-        Trial::new(format!("constraint {}", key.name), move |conn| {
+fn deletions(action: OnDelete, expected: fn(&Reference, Uuid) -> Sql) -> Vec<Trial> {
+    let trial = move |key: Reference| {
+        Trial::new(key.object(), move |conn| {
             let parent = insert(conn, key.references, &[])?;
             let child = insert(conn, key.table, &[(key.column, parent.into())])?;
             let delete = raw!("DELETE FROM {table} WHERE id = {parent}", table = key.references, parent);
@@ -309,12 +284,12 @@ fn deletions(action: &'static str, expected: fn(&ForeignKey, Uuid) -> Sql) -> Ve
             Ok(if holds(conn, expected(&key, child))? { Ok(()) } else { Err(problem()) })
         })
     };
-    ForeignKey::all().filter(|key| key.on_delete == action).map(trial).collect()
+    Reference::all().filter(|key| key.on_delete == action).map(trial).collect()
 }
 
 fn dangling_references() -> Vec<Trial> {
-    let trial = |key: ForeignKey| {
-        Trial::new(format!("constraint {}", key.name), move |conn| {
+    let trial = |key: Reference| {
+        Trial::new(key.object(), move |conn| {
             let child = insert(conn, key.table, &[])?;
             let (table, column, nobody) = (key.table, key.column, Uuid::new_v4());
             let update =
@@ -322,28 +297,27 @@ fn dangling_references() -> Vec<Trial> {
             refused(conn, update, |kind| matches!(kind, DatabaseErrorKind::ForeignKeyViolation))
         })
     };
-    ForeignKey::all().map(trial).collect()
+    Reference::all().map(trial).collect()
 }
 
 fn uniques() -> Vec<Trial> {
-    let columns = |entry: &'static Entry| {
-        let columns = entry.definition.strip_prefix("UNIQUE (")?.strip_suffix(')')?;
-        Some((entry.object.as_str(), entry.table(), columns))
-    };
-    let trial = |(object, table, columns): (&str, &'static str, &'static str)| {
-        Trial::new(format!("constraint {object}"), move |conn| {
+    let trial = |constraint: &'static Constraint| {
+        let columns = Sql::join(constraint.unique_columns()?.iter().map(|column| Sql::identifier(column)), ", ");
+        let table = constraint.table.as_str();
+        let object = format!("constraint {table}.{}", constraint.name);
+        Some(Trial::new(object, move |conn| {
             let (first, second) = (insert(conn, table, &[])?, insert(conn, table, &[])?);
             let update = raw!(
                 "UPDATE {table} SET ({columns}) = (SELECT {columns} FROM {table} WHERE id = {first}) WHERE id = {second}",
                 table,
-                columns,
+                columns = &columns,
                 first,
                 second
             );
             refused(conn, update, |kind| matches!(kind, DatabaseErrorKind::UniqueViolation))
-        })
+        }))
     };
-    contract().iter().filter(|entry| entry.kind == Kind::Constraint).filter_map(columns).map(trial).collect()
+    contract().constraints().filter_map(trial).collect()
 }
 
 fn out_of_range() -> Vec<Trial> {
@@ -360,15 +334,15 @@ fn out_of_range() -> Vec<Trial> {
 fn enum_columns() -> Vec<Trial> {
     let mut trials = Vec::new();
     for (_, table) in layer::tables() {
-        for column in Column::of(table) {
-            let Some(known) = enums::ALL.iter().find(|known| known.name == column.type_name()) else { continue };
+        for column in contract().columns_of(table) {
+            let Some(known) = contract().enum_of(column) else { continue };
             trials.push(Trial::new(format!("column {table}.{}", column.name), move |conn| {
                 let row = insert(conn, table, &[])?;
-                let name = column.name;
+                let name = column.name.as_str();
                 let update = |label: &'static str| {
                     raw!("UPDATE {table} SET {name} = '{label}' WHERE id = {row}", table, name, label, row)
                 };
-                for label in known.labels {
+                for label in &known.labels {
                     conn.batch(update(label))?;
                 }
                 // The server has no kind of its own for this; that the labels were taken tells it from the rest.
@@ -383,25 +357,25 @@ fn defaults() -> Vec<Trial> {
     let trial = |(_, table): (_, &'static str)| {
         Trial::new(format!("table {table}"), move |conn| {
             let row = insert(conn, table, &[])?;
-            let differs = |column: Column| {
+            let differs = |column: &'static Column| {
                 let default = column.default().filter(|default| *default != "gen_random_uuid()")?;
-                let name = column.name;
+                let name = column.name.as_str();
                 Some(raw!("CASE WHEN \"{name}\" IS DISTINCT FROM {default} THEN '{name}' END", name, default))
             };
-            let names = Sql::join(Column::of(table).filter_map(differs), ", ");
+            let names = Sql::join(contract().columns_of(table).filter_map(differs), ", ");
             let list = raw!("(SELECT concat_ws(', ', NULL, {names}) FROM {table} WHERE id = {row})", names, table, row);
             let wrong: String = diesel::select(sql::<Text>(list)).get_result(conn)?;
             Ok(if wrong.is_empty() { Ok(()) } else { Err(format!("no default in {wrong}")) })
         })
     };
-    let with_defaults = |(_, table): &(_, &str)| Column::of(table).any(|column| column.default().is_some());
+    let with_defaults = |(_, table): &(_, &str)| contract().columns_of(table).any(|column| column.default().is_some());
     layer::tables().filter(with_defaults).map(trial).collect()
 }
 
 fn touches() -> Vec<Trial> {
-    let trial = |entry: &'static Entry| {
-        let table = entry.table();
-        Trial::new(format!("trigger {}", entry.object), move |conn| {
+    let trial = |trigger: &'static Trigger| {
+        let table = trigger.table.as_str();
+        Trial::new(format!("trigger {table}.{}", trigger.name), move |conn| {
             let long_ago = "'2000-01-01 00:00:00+00'";
             let row = insert(conn, table, &[("updated_at", long_ago.into())])?;
             conn.batch(raw!("UPDATE {table} SET id = id WHERE id = {row}", table, row))?;
@@ -416,8 +390,7 @@ fn touches() -> Vec<Trial> {
             Ok(if moved { Ok(()) } else { Err("updated_at did not move when the row was changed".to_owned()) })
         })
     };
-    let keeps_time = |entry: &&Entry| entry.kind == Kind::Trigger && entry.object.ends_with(".set_updated_at");
-    contract().iter().filter(keeps_time).map(trial).collect()
+    contract().triggers().filter(|trigger| trigger.name == "set_updated_at").map(trial).collect()
 }
 
 #[cfg(test)]
@@ -426,16 +399,13 @@ mod tests {
 
     #[test]
     fn every_constraint_of_the_contract_is_tried() {
-        let number = |begin: &str| {
-            let is = |entry: &&Entry| entry.kind == Kind::Constraint && entry.definition.starts_with(begin);
-            contract().iter().filter(is).count()
-        };
+        let number = |begin: &str| contract().constraints().filter(|it| it.definition.starts_with(begin)).count();
         let tried = |word: &str| (PROBES.iter().find(|probe| probe.word == word).unwrap().trials)().len();
         assert_eq!(tried("references"), number("FOREIGN KEY"));
         assert_eq!(tried("cascades") + tried("set_null"), number("FOREIGN KEY"));
         assert_eq!(tried("uniques"), number("UNIQUE"));
         assert_eq!(tried("checks"), 2 * number("CHECK"));
-        assert_eq!(tried("updated_at"), contract().iter().filter(|entry| entry.kind == Kind::Trigger).count());
+        assert_eq!(tried("updated_at"), contract().triggers().count());
         assert_eq!(tried("defaults"), layer::tables().count());
     }
 }

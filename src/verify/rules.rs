@@ -12,9 +12,9 @@ use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Text};
 
-use super::ask::{Answer, Asker, NoAnswer};
-use super::catalog::{self, Entry, Kind};
+use super::row_access::{Answer, RowAccess, Unavailable};
 use super::{Check, Finding};
+use crate::catalog::{Object, contract};
 use crate::error::{Result, plural};
 use crate::layer::Layer;
 use crate::raw::{Sql, raw, sql_query};
@@ -26,7 +26,7 @@ const SAMPLES: usize = 5;
 const TOLERANCE: &str = "5 minutes";
 
 /// The times that may lie in the future.
-const AHEAD_BY_NATURE: [&str; 1] = ["quality_baselines.valid_until"];
+const AHEAD_BY_NATURE: [(&str, &str); 1] = [("quality_baselines", "valid_until")];
 
 /// Something that has to be true of the rows.
 struct Rule {
@@ -387,17 +387,17 @@ struct Broken {
 /// # Errors
 ///
 /// Only when the transaction cannot go on.
-pub(super) fn checks(conn: &mut PgConnection, asker: &Asker) -> Result<Vec<Check>> {
+pub(super) fn checks(conn: &mut PgConnection, access: &RowAccess) -> Result<Vec<Check>> {
     let mut checks = Vec::new();
     for layer in Layer::ALL {
-        let is_readable = |rule: &&Rule| asker.obstacle(rule.tables()).is_none();
+        let is_readable = |rule: &&Rule| access.obstacle(rule.tables()).is_none();
         let rules = || RULES.iter().filter(move |rule| rule.layer == layer);
         let statement = statement(rules().filter(is_readable));
         let answer = match &statement {
-            Some(statement) => asker.ask(conn, |conn| sql_query(statement).load(conn))?,
+            Some(statement) => access.query(conn, |conn| sql_query(statement).load(conn))?,
             None => Ok(Vec::new()),
         };
-        checks.extend(rules().map(|rule| match asker.obstacle(rule.tables()) {
+        checks.extend(rules().map(|rule| match access.obstacle(rule.tables()) {
             Some(reason) => rule.check().skipped(reason),
             None => judge(rule, &answer),
         }));
@@ -411,21 +411,23 @@ pub(super) fn skipped(reason: &str) -> Vec<Check> {
 }
 
 /// Whether this is a constraint that a rule proposes, or its index: whoever took the advice has no finding for it.
-pub(super) fn is_proposed(entry: &Entry) -> bool {
+pub(super) fn is_proposed(object: &Object) -> bool {
     static PROPOSED: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
         let proposals = RULES.iter().flat_map(Rule::proposals);
         proposals.map(|proposal| format!("{}.{}", proposal.table, proposal.name)).collect()
     });
-    matches!(entry.kind, Kind::Constraint | Kind::Index) && PROPOSED.contains(&entry.object)
+    matches!(object, Object::Constraint(_) | Object::Index(_)) && PROPOSED.contains(&object.name())
 }
 
 fn judge(rule: &Rule, answer: &Answer<Vec<Broken>>) -> Check {
     let check = rule.check();
     let broken = match answer {
         Ok(broken) => broken.iter().filter(|broken| broken.rule == rule.word),
-        Err(NoAnswer::NotAsked(reason)) => return check.skipped(reason),
+        Err(Unavailable::Skipped(reason)) => return check.skipped(reason),
         // The schema's own check has the cause.
-        Err(NoAnswer::Refused(message)) => return check.skipped(format!("the server refused the question: {message}")),
+        Err(Unavailable::Refused(message)) => {
+            return check.skipped(format!("the server refused the question: {message}"));
+        }
     };
     let rows: i64 = broken.clone().map(|broken| broken.rows).sum();
     check.figures(0, rows).findings(broken.flat_map(|broken| findings(rule, broken)).collect())
@@ -436,8 +438,9 @@ fn findings(rule: &Rule, broken: &Broken) -> Vec<Finding> {
     let more = usize::try_from(broken.rows).unwrap_or_default().saturating_sub(broken.samples.len());
     let more =
         (more > 0).then(|| Finding::new(&broken.table_name, format!("{} more: {}", plural(more, "row"), rule.problem)));
-    let mend = rule.proposals().find(|proposal| proposal.concerns == broken.table_name).map(|p| p.to_statement());
-    shown.chain(more).map(|finding| finding.prevent(mend.clone())).collect()
+    let proposal = rule.proposals().find(|proposal| proposal.concerns == broken.table_name);
+    let constraint = proposal.map(|proposal| proposal.to_statement());
+    shown.chain(more).map(|finding| finding.prevent(constraint.clone())).collect()
 }
 
 /// A constraint that would hold a rule.
@@ -501,12 +504,10 @@ impl Rule {
 
 /// The condition that no time of a row is in the future; `None` for a table without times.
 fn in_the_past(table: &str) -> Option<Sql> {
-    let times: Vec<_> = catalog::contract()
-        .iter()
-        .filter(|entry| entry.kind == Kind::Column && entry.table() == table)
-        .filter(|entry| entry.definition.starts_with("timestamp with time zone"))
-        .filter(|entry| !AHEAD_BY_NATURE.contains(&entry.object.as_str()))
-        .filter_map(|entry| entry.object.split_once('.').map(|(_, column)| Sql::identifier(column)))
+    let times: Vec<_> = contract()
+        .columns_of(table)
+        .filter(|column| column.data_type.is_time() && !AHEAD_BY_NATURE.contains(&(table, &column.name)))
+        .map(|column| Sql::identifier(&column.name))
         .collect();
     // A subquery, so that it is computed once and not for every row.
     let horizon = raw!("(SELECT now() + interval '{TOLERANCE}')", TOLERANCE);
@@ -591,7 +592,7 @@ mod tests {
         let baselines = in_the_past("quality_baselines").unwrap();
         assert_eq!(
             baselines.as_str(),
-            "greatest(\"created_at\", \"established_at\") <= (SELECT now() + interval '5 minutes')"
+            "greatest(\"established_at\", \"created_at\") <= (SELECT now() + interval '5 minutes')"
         );
     }
 }

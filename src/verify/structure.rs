@@ -1,4 +1,4 @@
-//! What the documents say about tables, columns, types, indexes and keys, in terms of the catalogue.
+//! What the documents say about tables, columns, types, indexes and keys, in terms of the catalog.
 //!
 //! Every figure is counted in the contract (`catalog.txt`) and none is written down here. Each aspect is looked at
 //! layer by layer, then as a whole; `schema.contract` compares everything with everything. Pure functions: the
@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::catalog::{self, Difference, Entry, Kind};
-use super::mend::Mends;
+use super::fix::Fixes;
 use super::{Check, Finding};
+use crate::catalog::{self, Catalog, DataType, Difference, Entry, Kind, Object, OnDelete, Rule, contract};
 use crate::enums;
 use crate::layer::Layer;
 
@@ -25,7 +25,7 @@ struct Aspect {
     /// What the layers' checks say.
     title: &'static str,
     /// The facts that count, in the form in which they are compared.
-    facts: fn(&Entry) -> Option<Entry>,
+    facts: fn(&Object) -> Option<Entry>,
     /// The figure that the check shows.
     figure: fn(&[Entry]) -> Value,
     /// The document that expects it of a layer.
@@ -38,7 +38,7 @@ const ASPECTS: &[Aspect] = &[
     Aspect {
         word: "tables",
         title: "the tables are there",
-        facts: |entry| of_kind(entry, Kind::Table),
+        facts: |object| of_kind(object, Kind::Table),
         figure: count,
         source: document,
         total: Some(("the tables, all layers together", "0.2e part 2")),
@@ -46,15 +46,15 @@ const ASPECTS: &[Aspect] = &[
     Aspect {
         word: "columns",
         title: "the columns have their types, defaults and nullability",
-        facts: |entry| of_kind(entry, Kind::Column).or_else(|| of_kind(entry, Kind::ColumnOrder)),
-        figure: |facts| json!(facts.iter().filter(|fact| fact.kind == Kind::Column).count()),
+        facts: |object| of_kind(object, Kind::Column).or_else(|| of_kind(object, Kind::ColumnOrder)),
+        figure: |facts| json!(facts.iter().filter(|fact| fact.kind() == Kind::Column).count()),
         source: document_and_deployed,
         total: None,
     },
     Aspect {
         word: "enums",
         title: "the enum types have their labels, in order",
-        facts: |entry| of_kind(entry, Kind::Enum),
+        facts: |object| of_kind(object, Kind::Enum),
         figure: count,
         source: document,
         total: Some(("the enum types, all layers together", DEPLOYED)),
@@ -62,7 +62,7 @@ const ASPECTS: &[Aspect] = &[
     Aspect {
         word: "indexes",
         title: "the indexes are there and valid",
-        facts: |entry| of_kind(entry, Kind::Index),
+        facts: |object| of_kind(object, Kind::Index),
         figure: count,
         source: document_and_deployed,
         total: Some(("the indexes, all layers together", LEAN)),
@@ -70,7 +70,7 @@ const ASPECTS: &[Aspect] = &[
     Aspect {
         word: "foreign_keys",
         title: "the foreign keys are there and enforced",
-        facts: |entry| foreign_key(entry).map(|key| redefined(entry, key.without_action)),
+        facts: |object| foreign_key(object).map(|key| part(object, key.without_action)),
         figure: count,
         source: document_and_deployed,
         total: Some(("the foreign keys, all layers together", DEPLOYED)),
@@ -78,7 +78,7 @@ const ASPECTS: &[Aspect] = &[
     Aspect {
         word: "constraints",
         title: "the primary key, unique and check constraints are there",
-        facts: |entry| of_kind(entry, Kind::Constraint).filter(|entry| foreign_key(entry).is_none()),
+        facts: |object| of_kind(object, Kind::Constraint).filter(|_| foreign_key(object).is_none()),
         figure: count,
         source: document_and_deployed,
         total: None,
@@ -86,7 +86,7 @@ const ASPECTS: &[Aspect] = &[
     Aspect {
         word: "cascades",
         title: "deleting a row does to its dependants what is documented",
-        facts: |entry| foreign_key(entry).map(|key| redefined(entry, key.on_delete)),
+        facts: |object| foreign_key(object).map(|key| part(object, key.on_delete.as_str().to_owned())),
         figure: by_definition,
         source: document_and_deployed,
         total: None,
@@ -94,29 +94,28 @@ const ASPECTS: &[Aspect] = &[
 ];
 
 /// Compares a schema with the contract, aspect by aspect.
-pub(super) fn checks(contract: &[Entry], found: &[Entry]) -> Vec<Check> {
-    let differences = catalog::diff(contract, found);
-    let schemas = Schemas { contract, found, mends: &Mends::new(&differences, found) };
+pub(super) fn checks(found: &Catalog) -> Vec<Check> {
+    let differences = contract().differences(found);
+    let schemas = Schemas { found, fixes: &Fixes::new(&differences, found) };
     let totals = ASPECTS.iter().filter_map(|aspect| schemas.total(aspect));
     let of_layers = Layer::ALL.into_iter().flat_map(|layer| ASPECTS.iter().map(move |a| schemas.of_layer(a, layer)));
     let whole = whole_contract(&schemas, &differences);
-    let rules = [primary_keys(contract, found), time_zones(found), triggers(&schemas), policies(&schemas), whole];
+    let rules = [primary_keys(found), time_zones(found), triggers(&schemas), policies(&schemas), whole];
     totals.chain(rules).chain(of_layers).collect()
 }
 
-/// The two schemas, and what would make the one into the other.
+/// The live schema, and what would make it the one of the contract.
 #[derive(Clone, Copy)]
 struct Schemas<'a> {
-    contract: &'a [Entry],
-    found: &'a [Entry],
-    mends: &'a Mends,
+    found: &'a Catalog,
+    fixes: &'a Fixes,
 }
 
 impl Schemas<'_> {
     fn of_layer(&self, aspect: &Aspect, layer: Layer) -> Check {
         let id = format!("{layer}.{}", aspect.word);
         let check = Check::new(id, Some(layer), (aspect.source)(layer), aspect.title.to_owned());
-        self.compared(check, aspect.figure, |entry| (aspect.facts)(entry).filter(|_| layer_of(entry) == Some(layer)))
+        self.compared(check, aspect.figure, |object| (aspect.facts)(object).filter(|_| layer_of(object) == Some(layer)))
     }
 
     fn total(&self, aspect: &Aspect) -> Option<Check> {
@@ -126,33 +125,28 @@ impl Schemas<'_> {
     }
 
     /// Completes a check with what the facts of the two schemas say.
-    fn compared(&self, check: Check, figure: fn(&[Entry]) -> Value, fact: impl Fn(&Entry) -> Option<Entry>) -> Check {
-        let facts = |entries: &[Entry]| -> Vec<Entry> { entries.iter().filter_map(&fact).collect() };
-        let (expected, found) = (facts(self.contract), facts(self.found));
+    fn compared(&self, check: Check, figure: fn(&[Entry]) -> Value, fact: impl Fn(&Object) -> Option<Entry>) -> Check {
+        let facts = |catalog: &Catalog| -> Vec<Entry> { catalog.objects().filter_map(&fact).collect() };
+        let (expected, found) = (facts(contract()), facts(self.found));
         check.figures(figure(&expected), figure(&found)).findings(self.findings(&catalog::diff(&expected, &found)))
     }
 
     fn findings(&self, differences: &[Difference]) -> Vec<Finding> {
         let finding = |difference: &Difference| {
             let entry = difference.entry();
-            Finding::new(subject(entry), difference.to_string()).mend(self.mends.of(entry))
+            Finding::new(subject(&entry.object), difference.to_string()).fix(self.fixes.of(entry))
         };
         differences.iter().map(finding).collect()
     }
 }
 
-fn primary_keys(contract: &[Entry], found: &[Entry]) -> Check {
-    let has = |table: &str, kind: Kind, is: fn(&Entry) -> bool| {
-        found.iter().any(|entry| entry.kind == kind && entry.table() == table && is(entry))
-    };
+fn primary_keys(found: &Catalog) -> Check {
     let is_keyed = |table: &str| {
-        has(table, Kind::Constraint, |entry| entry.definition == "PRIMARY KEY (id)")
-            && has(table, Kind::Column, |entry| {
-                entry.object.ends_with(".id") && entry.definition.starts_with("uuid NOT NULL")
-            })
+        let is_key = |rule: &Rule| matches!(rule, Rule::PrimaryKey(columns) if *columns == ["id"]);
+        found.constraints().any(|constraint| constraint.table == table && is_key(&constraint.rule))
+            && found.column(table, "id").is_some_and(|id| id.data_type == DataType::Uuid && id.not_null)
     };
-    let tables: Vec<&str> =
-        contract.iter().filter(|entry| entry.kind == Kind::Table).map(|entry| entry.object.as_str()).collect();
+    let tables: Vec<&str> = contract().tables().map(|table| table.name.as_str()).collect();
     let without: Vec<_> = tables.iter().filter(|table| !is_keyed(table)).collect();
     let findings = without
         .iter()
@@ -164,13 +158,13 @@ fn primary_keys(contract: &[Entry], found: &[Entry]) -> Check {
 }
 
 /// A time without its zone is read as another moment by every other session: samples go missing from their range.
-fn time_zones(found: &[Entry]) -> Check {
-    let naive: Vec<&Entry> = found
-        .iter()
-        .filter(|entry| entry.kind == Kind::Column && layer_of(entry).is_some())
-        .filter(|entry| entry.definition.starts_with("timestamp") && entry.definition.contains("without time zone"))
-        .collect();
-    let finding = |entry: &&Entry| Finding::new(subject(entry), "stores times without their zone");
+fn time_zones(found: &Catalog) -> Check {
+    let is_naive = |object: &&Object| match object {
+        Object::Column(column) => column.data_type == DataType::TimestampWithoutZone && layer_of(object).is_some(),
+        _ => false,
+    };
+    let naive: Vec<&Object> = found.objects().filter(is_naive).collect();
+    let finding = |object: &&Object| Finding::new(subject(object), "stores times without their zone");
     let title = "every time is stored with its zone, so that samples appear in their time range".to_owned();
     Check::new("time.zones".to_owned(), None, "0.2d part 2, troubleshooting 5", title)
         .figures(json!({"without_time_zone": 0}), json!({"without_time_zone": naive.len()}))
@@ -178,28 +172,25 @@ fn time_zones(found: &[Entry]) -> Check {
 }
 
 fn triggers(schemas: &Schemas<'_>) -> Check {
-    let is_ours = |entry: &Entry| match entry.kind {
-        Kind::Trigger => layer_of(entry).is_some(),
-        Kind::Function => schemas.contract.iter().any(|known| known.kind == entry.kind && known.object == entry.object),
+    let is_ours = |object: &Object| match object {
+        Object::Trigger(_) => layer_of(object).is_some(),
+        Object::Function(function) => contract().functions().any(|known| known.signature == function.signature),
         _ => false,
     };
     let title = "the server keeps updated_at, by one enabled trigger a table".to_owned();
-    let number = |facts: &[Entry]| json!(facts.iter().filter(|fact| fact.kind == Kind::Trigger).count());
+    let number = |facts: &[Entry]| json!(facts.iter().filter(|fact| fact.kind() == Kind::Trigger).count());
     let check = Check::new("schema.triggers".to_owned(), None, "0.2a", title);
-    schemas.compared(check, number, |entry| is_ours(entry).then(|| entry.clone()))
+    schemas.compared(check, number, |object| is_ours(object).then(|| Entry::of(object)))
 }
 
 /// Of a table, only whether it is under row security.
 fn policies(schemas: &Schemas<'_>) -> Check {
     let title = "a customer's rows are shown to that customer alone, by a policy a table".to_owned();
-    let secured = |facts: &[Entry]| json!(facts.iter().filter(|fact| fact.kind == Kind::Table).count());
+    let secured = |facts: &[Entry]| json!(facts.iter().filter(|fact| fact.kind() == Kind::Table).count());
     let check = Check::new("schema.policies".to_owned(), None, "docs/security.md", title);
-    schemas.compared(check, secured, |entry| match entry.kind {
-        Kind::Policy => Some(entry.clone()),
-        Kind::Table if entry.definition.contains("row security") => {
-            let security = entry.definition.split(", ").filter(|word| word.starts_with("row security"));
-            Some(redefined(entry, security.collect::<Vec<_>>().join(", ")))
-        }
+    schemas.compared(check, secured, |object| match object {
+        Object::Policy(policy) if !policy.is_of_roles() => Some(Entry::of(object)),
+        Object::Table(table) if !table.security().is_empty() => Some(part(object, table.security())),
         _ => None,
     })
 }
@@ -207,46 +198,42 @@ fn policies(schemas: &Schemas<'_>) -> Check {
 fn whole_contract(schemas: &Schemas<'_>, differences: &[Difference]) -> Check {
     let title = "the whole catalogue is that of a freshly migrated database".to_owned();
     Check::new("schema.contract".to_owned(), None, DEPLOYED, title)
-        .figures(schemas.contract.len(), schemas.found.len())
+        .figures(contract().entries().len(), schemas.found.entries().len())
         .findings(schemas.findings(differences))
 }
 
-fn subject(entry: &Entry) -> String {
-    format!("{} {}", entry.kind, entry.object)
+fn subject(object: &Object) -> String {
+    format!("{} {}", object.kind(), object.name())
 }
 
-fn layer_of(entry: &Entry) -> Option<Layer> {
-    match entry.kind {
-        Kind::Enum => enums::ALL.iter().find(|known| known.name == entry.object).map(|known| known.layer),
-        _ => Layer::of_table(entry.table()),
+fn layer_of(object: &Object) -> Option<Layer> {
+    match object {
+        Object::Enum(found) => enums::ALL.iter().find(|known| known.name == found.name).map(|known| known.layer),
+        _ => Layer::of_table(object.table()?),
     }
 }
 
-fn of_kind(entry: &Entry, kind: Kind) -> Option<Entry> {
-    (entry.kind == kind).then(|| entry.clone())
+fn of_kind(object: &Object, kind: Kind) -> Option<Entry> {
+    (object.kind() == kind).then(|| Entry::of(object))
 }
 
-fn redefined(entry: &Entry, definition: String) -> Entry {
-    Entry { definition, ..entry.clone() }
+/// An object of which only a part is compared.
+fn part(object: &Object, definition: String) -> Entry {
+    Entry { object: object.clone(), definition }
 }
 
 /// A foreign key in two parts, so that a wrong action is no wrong key.
-struct ForeignKey {
+struct KeyAndAction {
     without_action: String,
-    on_delete: String,
+    on_delete: OnDelete,
 }
 
 /// `None` for everything but a foreign key.
-fn foreign_key(entry: &Entry) -> Option<ForeignKey> {
-    const ACTIONS: [&str; 4] = ["CASCADE", "SET NULL", "SET DEFAULT", "RESTRICT"];
-    let definition = &entry.definition;
-    if entry.kind != Kind::Constraint || !definition.starts_with("FOREIGN KEY") {
-        return None;
-    }
-    let clause = |action: &str| format!(" ON DELETE {action}");
-    let found = ACTIONS.into_iter().find(|action| definition.contains(&clause(action)));
-    let without_action = found.map_or_else(|| definition.clone(), |action| definition.replace(&clause(action), ""));
-    Some(ForeignKey { without_action, on_delete: found.unwrap_or("NO ACTION").to_owned() })
+fn foreign_key(object: &Object) -> Option<KeyAndAction> {
+    let Object::Constraint(constraint) = object else { return None };
+    let on_delete = constraint.foreign_key()?.on_delete;
+    let without_action = constraint.to_string().replace(&format!(" ON DELETE {}", on_delete.as_str()), "");
+    Some(KeyAndAction { without_action, on_delete })
 }
 
 fn count(facts: &[Entry]) -> Value {

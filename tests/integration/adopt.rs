@@ -3,8 +3,8 @@
 use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
 use optiinfra_db::adopt::{self, REVISIONS};
+use optiinfra_db::catalog;
 use optiinfra_db::migrate::{self, EMBEDDED, StartupPolicy, TextState};
-use optiinfra_db::verify::catalog;
 use optiinfra_db::{Error, layer};
 
 use crate::support::{Dbctl, TestDb, number};
@@ -84,7 +84,7 @@ fn a_database_that_differs_is_listed_object_by_object_and_not_touched() {
         let mut conn = db.conn();
         conn.batch_execute(fault).unwrap();
         let report = adopt::run(&mut conn, false).unwrap();
-        let objects: Vec<_> = report.differences.iter().map(|difference| difference.entry().object.clone()).collect();
+        let objects: Vec<_> = report.differences.iter().map(|difference| difference.entry().name()).collect();
         assert!(objects.len() == 1 && objects[0].contains(object), "{fault}: {objects:?}");
         assert!(!report.adopted);
         assert_eq!(number(&mut conn, HISTORY), 0);

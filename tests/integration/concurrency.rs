@@ -14,10 +14,10 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use nix::sys::signal::{Signal, kill};
 use optiinfra_db::Error;
+use optiinfra_db::catalog::{self, Catalog, Kind};
 use optiinfra_db::connection::{self, Target};
 use optiinfra_db::local::Status;
 use optiinfra_db::migrate::{self, EMBEDDED, Goal, Migration, Migrator, StartupPolicy, TextState};
-use optiinfra_db::verify::catalog::{self, Entry, Kind};
 
 use crate::support::{
     Dbctl, OwnDatabase, Pooler, Run, Scratch, TestDb, figures, limit, migration_locks, number, rounds, signal, spread,
@@ -74,8 +74,8 @@ impl Moments {
 }
 
 /// The catalogue after each number of migrations, from none to all.
-fn catalogues() -> &'static [Vec<Entry>] {
-    static CATALOGUES: OnceLock<Vec<Vec<Entry>>> = OnceLock::new();
+fn catalogues() -> &'static [Catalog] {
+    static CATALOGUES: OnceLock<Vec<Catalog>> = OnceLock::new();
     CATALOGUES.get_or_init(|| {
         let db = TestDb::empty();
         let mut conn = db.conn();
@@ -99,10 +99,10 @@ fn whole_number(conn: &mut PgConnection) -> usize {
     let complete = |applied: &migrate::Applied| applied.seconds.is_some() && applied.text == TextState::Same;
     assert!(status.applied.iter().all(complete) && status.unknown.is_empty(), "{status:#?}");
     let found = catalog::read(conn).unwrap();
-    let differences = catalog::diff(&catalogues()[applied.len()], &found);
+    let differences = catalogues()[applied.len()].differences(&found);
     let is_begun = status.pending.first().is_some_and(|pending| pending.statements_done.is_some());
     let on_the_way = if is_begun { changes_of(applied.len()) } else { BTreeSet::new() };
-    let stray: Vec<_> = differences.iter().filter(|d| !on_the_way.contains(&d.entry().object)).collect();
+    let stray: Vec<_> = differences.iter().filter(|d| !on_the_way.contains(&d.entry().name())).collect();
     assert!(stray.is_empty(), "after {} migrations: {stray:#?}", applied.len());
     applied.len()
 }
@@ -110,9 +110,9 @@ fn whole_number(conn: &mut PgConnection) -> usize {
 /// The objects that the migration behind so many others changes: indexes, if it is no transaction.
 fn changes_of(applied: usize) -> BTreeSet<String> {
     assert!(!EMBEDDED[applied].in_transaction);
-    let changes = catalog::diff(&catalogues()[applied], &catalogues()[applied + 1]);
-    assert!(changes.iter().all(|change| change.entry().kind == Kind::Index), "{changes:#?}");
-    changes.iter().map(|change| change.entry().object.clone()).collect()
+    let changes = catalogues()[applied].differences(&catalogues()[applied + 1]);
+    assert!(changes.iter().all(|change| change.entry().kind() == Kind::Index), "{changes:#?}");
+    changes.iter().map(|change| change.entry().name()).collect()
 }
 
 /// How often which number of migrations was there.

@@ -4,6 +4,7 @@ use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::result::Error as DieselError;
+use optiinfra_db::catalog::{self, Kind};
 use optiinfra_db::connection::{self, Target};
 use optiinfra_db::layer;
 use optiinfra_db::migrate::{self, EMBEDDED, Goal, Migration, Migrator, StartupPolicy};
@@ -578,14 +579,14 @@ fn who_may_make_roles_and_owns_the_tables_needs_no_superuser() {
     let made = format!("SELECT count(*) FROM pg_roles WHERE rolname LIKE '{prefix}%'");
     assert_eq!(number(&mut conn, &made), 0, "all or nothing");
 
-    for entry in verify::catalog::read(&mut conn).unwrap() {
-        let kind = match entry.kind {
-            verify::catalog::Kind::Table => "TABLE",
-            verify::catalog::Kind::Enum => "TYPE",
-            verify::catalog::Kind::Function => "FUNCTION",
+    for object in catalog::read(&mut conn).unwrap().objects() {
+        let kind = match object.kind() {
+            Kind::Table => "TABLE",
+            Kind::Enum => "TYPE",
+            Kind::Function => "FUNCTION",
             _ => continue,
         };
-        conn.batch_execute(&format!("ALTER {kind} {} OWNER TO {}", entry.object, dba.name)).unwrap();
+        conn.batch_execute(&format!("ALTER {kind} {} OWNER TO {}", object.name(), dba.name)).unwrap();
     }
     for ledger in ["__diesel_schema_migrations", "__optiinfra_migrations"] {
         conn.batch_execute(&format!("ALTER TABLE {ledger} OWNER TO {}", dba.name)).unwrap();

@@ -75,13 +75,13 @@ fn assert_findings(check: &Check, table: &str, rows: usize, problem: &str) {
 
 /// No constraint can hold the rule.
 fn not_held(_: &TestDb, check: &Check, _: &str) {
-    assert!(check.findings.iter().all(|finding| finding.mend.is_none()), "{:#?}", check.findings);
+    assert!(check.findings.iter().all(|finding| finding.fix.is_none()), "{:#?}", check.findings);
 }
 
 /// The proposed constraint refuses what broke the rule, and is no finding itself.
 fn held(db: &TestDb, check: &Check, plant: &str) {
     let mut conn = db.conn();
-    conn.batch_execute(check.findings[0].mend.as_deref().unwrap()).unwrap();
+    conn.batch_execute(check.findings[0].fix.as_deref().unwrap()).unwrap();
     match conn.batch_execute(plant) {
         Err(Error::DatabaseError(DatabaseErrorKind::CheckViolation, _)) => {}
         other => panic!("{other:?}"),
@@ -257,7 +257,7 @@ fn steps_with_the_same_number_are_found_and_a_unique_constraint_is_proposed() {
     let check = broken(&report)[0];
     assert_eq!(check.id, "rules.step_duplicates");
     assert_findings(check, "workflow_executions", 1, "two of its steps have the same number");
-    let mend = check.findings[0].mend.as_deref().unwrap();
+    let mend = check.findings[0].fix.as_deref().unwrap();
     assert!(conn.batch_execute(mend).is_err(), "the rows have to go first");
     conn.batch_execute("DELETE FROM workflow_steps WHERE step_name = 'again'").unwrap();
     conn.batch_execute(mend).unwrap();

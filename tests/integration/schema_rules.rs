@@ -4,11 +4,11 @@ use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
+use optiinfra_db::catalog::{self, Catalog, DataType, Difference, Kind, Rule};
 use optiinfra_db::enums;
 use optiinfra_db::layer::{self, Layer};
 use optiinfra_db::migrate::{EMBEDDED, Goal, Migration, Migrator};
 use optiinfra_db::seed;
-use optiinfra_db::verify::catalog::{self, Difference, Entry, Kind};
 use serde_json::Value;
 
 use crate::support::{TestDb, number};
@@ -25,10 +25,6 @@ fn names(conn: &mut PgConnection, query: &str) -> Vec<String> {
     }
     let rows: Vec<Row> = diesel::sql_query(query).load(conn).unwrap_or_else(|error| panic!("{query}: {error}"));
     rows.into_iter().map(|row| row.name).collect()
-}
-
-fn of_kind(entries: &[Entry], kind: Kind) -> Vec<&Entry> {
-    entries.iter().filter(|entry| entry.kind == kind).collect()
 }
 
 fn sorted(mut names: Vec<String>) -> Vec<String> {
@@ -89,76 +85,64 @@ fn every_foreign_key_has_an_index_that_begins_with_its_columns() {
 
 #[test]
 fn every_table_has_a_uuid_primary_key_called_id_with_a_default() {
-    let db = TestDb::migrated();
-    let mut conn = db.conn();
-    let entries = catalog::read(&mut conn).unwrap();
+    let catalog = catalog::read(&mut TestDb::migrated().conn()).unwrap();
     for (_, table) in layer::tables() {
-        let id = entries.iter().find(|entry| entry.kind == Kind::Column && entry.object == format!("{table}.id"));
-        assert_eq!(id.unwrap().definition, "uuid NOT NULL DEFAULT gen_random_uuid()", "{table}");
-        let keys: Vec<_> = of_kind(&entries, Kind::Constraint)
-            .into_iter()
-            .filter(|entry| entry.table() == table && entry.definition.starts_with("PRIMARY KEY"))
-            .map(|entry| entry.definition.as_str())
-            .collect();
-        assert_eq!(keys, ["PRIMARY KEY (id)"], "{table}");
+        let id = catalog.column(table, "id").unwrap();
+        assert_eq!(id.to_string(), "uuid NOT NULL DEFAULT gen_random_uuid()", "{table}");
+        let of_table = catalog.constraints().filter(|constraint| constraint.table == table);
+        let keys: Vec<_> = of_table.filter(|key| matches!(key.rule, Rule::PrimaryKey(_))).collect();
+        assert_eq!(keys.len(), 1, "{table}");
+        assert_eq!(keys[0].rule, Rule::PrimaryKey(vec!["id".to_owned()]), "{table}");
     }
 }
 
 #[test]
 fn every_time_is_stored_with_its_zone() {
-    let entries = catalog::read(&mut TestDb::migrated().conn()).unwrap();
-    let times = |with: &str| {
-        of_kind(&entries, Kind::Column).into_iter().filter(|entry| entry.definition.contains(with)).count()
-    };
-    assert_eq!(times("without time zone"), 0);
+    let catalog = catalog::read(&mut TestDb::migrated().conn()).unwrap();
+    let times = |catalog: &Catalog, of: DataType| catalog.columns().filter(|column| column.data_type == of).count();
+    assert_eq!(times(&catalog, DataType::TimestampWithoutZone), 0);
     // Every timestamp of the deployed schema, naive or not.
-    let deployed = deployed_schema();
-    let expected = deployed.iter().filter(|entry| entry.definition.starts_with("timestamp")).count();
-    assert_eq!(times("timestamp with time zone"), expected);
+    let deployed = deployed_schema().columns().filter(|column| column.data_type.is_time()).count();
+    assert_eq!(times(&catalog, DataType::TimestampWithZone), deployed);
 }
 
 #[test]
 fn no_foreign_key_points_at_a_hot_table() {
-    let entries = catalog::read(&mut TestDb::migrated().conn()).unwrap();
-    for entry in of_kind(&entries, Kind::Constraint) {
-        for table in HOT {
-            assert!(!entry.definition.contains(&format!("REFERENCES {table}(")), "{}", entry.object);
-        }
+    let catalog = catalog::read(&mut TestDb::migrated().conn()).unwrap();
+    for (constraint, key) in catalog.foreign_keys() {
+        assert!(!HOT.contains(&key.references.as_str()), "{}", constraint.name);
     }
     assert!(HOT.iter().all(|table| layer::Layer::of_table(table).is_some()));
 }
 
 #[test]
 fn every_table_column_and_enum_type_is_described() {
-    let entries = catalog::read(&mut TestDb::migrated().conn()).unwrap();
-    let described = |object: &str| entries.iter().any(|entry| entry.kind == Kind::Comment && entry.object == object);
-    let undescribed: Vec<_> = entries
-        .iter()
-        .filter(|entry| matches!(entry.kind, Kind::Table | Kind::Column | Kind::Enum))
-        .filter(|entry| !described(&entry.object))
-        .map(|entry| entry.object.as_str())
-        .collect();
-    assert_eq!(undescribed, [""; 0]);
+    let catalog = catalog::read(&mut TestDb::migrated().conn()).unwrap();
+    let tables = catalog.tables().map(|table| (table.name.as_str(), None));
+    let columns = catalog.columns().map(|column| (column.table.as_str(), Some(column.name.as_str())));
+    let types = catalog.enums().map(|known| (known.name.as_str(), None));
+    let undescribed = tables.chain(columns).chain(types).filter(|(of, column)| catalog.comment(of, *column).is_none());
+    assert_eq!(undescribed.collect::<Vec<_>>(), []);
 }
 
 #[test]
 fn every_table_with_updated_at_has_the_trigger_that_keeps_it_and_no_other_table_has() {
-    let entries = catalog::read(&mut TestDb::migrated().conn()).unwrap();
-    let with = |kind: Kind, name: &str| -> Vec<&str> {
-        let suffix = format!(".{name}");
-        of_kind(&entries, kind).into_iter().filter(|e| e.object.ends_with(&suffix)).map(Entry::table).collect()
-    };
-    assert_eq!(with(Kind::Column, "updated_at"), with(Kind::Trigger, "set_updated_at"));
-    assert_eq!(with(Kind::Trigger, "set_updated_at").len(), 12);
-    assert_eq!(of_kind(&entries, Kind::Trigger).len(), 12);
+    let catalog = catalog::read(&mut TestDb::migrated().conn()).unwrap();
+    let with_column: Vec<_> =
+        catalog.columns().filter(|column| column.name == "updated_at").map(|column| &column.table).collect();
+    let with_trigger: Vec<_> = catalog.triggers().map(|trigger| &trigger.table).collect();
+    assert_eq!(with_column, with_trigger);
+    assert_eq!(with_trigger.len(), 12);
+    assert!(catalog.triggers().all(|trigger| trigger.name == "set_updated_at"));
 }
 
-/// `catalog-005.json`, what the platform's databases hold at Alembic revision 005, as the entries that describe it.
-fn deployed_schema() -> Vec<Entry> {
+/// `catalog-005.json`, what the platform's databases hold at Alembic revision 005.
+fn deployed_schema() -> Catalog {
     let json: Value = serde_json::from_str(include_str!("../data/catalog-005.json")).unwrap();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
-    let mut entries = Vec::new();
-    let mut add = |kind, object: String, definition: String| entries.push(Entry { kind, object, definition });
+    let mut lines = Vec::new();
+    let mut add =
+        |kind: Kind, object: String, definition: String| lines.push(format!("{kind}\t{object}\t{definition}"));
     for (name, labels) in json["enums"].as_object().unwrap() {
         let labels: Vec<_> = labels.as_array().unwrap().iter().map(text).collect();
         add(Kind::Enum, name.clone(), labels.join(", "));
@@ -181,8 +165,7 @@ fn deployed_schema() -> Vec<Entry> {
             add(Kind::Index, format!("{table}.{name}"), text(definition).replace(&format!("{table} USING "), ""));
         }
     }
-    entries.sort();
-    entries
+    Catalog::parse(&lines.join("\n")).unwrap()
 }
 
 #[test]
@@ -190,13 +173,11 @@ fn after_the_fifth_migration_the_catalogue_is_the_deployed_one() {
     let db = TestDb::empty();
     Migrator::default().set(&EMBEDDED[..5]).run(&mut db.conn(), &Goal::Head).unwrap();
     let (expected, found) = (deployed_schema(), catalog::read(&mut db.conn()).unwrap());
-    let differences = catalog::diff(&expected, &found);
+    let differences = expected.differences(&found);
     assert!(differences.is_empty(), "{differences:#?}");
     assert_eq!(expected, found);
-    let count = |kind| of_kind(&found, kind).len();
-    assert_eq!((count(Kind::Table), count(Kind::Enum), count(Kind::Index)), (18, 22, 143));
-    let foreign_keys = |entry: &&&Entry| entry.definition.starts_with("FOREIGN KEY");
-    assert_eq!(of_kind(&found, Kind::Constraint).iter().filter(foreign_keys).count(), 31);
+    assert_eq!((found.tables().count(), found.enums().count(), found.indexes().count()), (18, 22, 143));
+    assert_eq!(found.foreign_keys().count(), 31);
 }
 
 /// Applies the last migration of a set, reverts it and applies it again; what the way back did not restore.
@@ -208,7 +189,7 @@ fn not_restored(conn: &mut PgConnection, set: &[Migration]) -> Vec<Difference> {
     assert_ne!(before, after, "{name} does nothing that the catalogue shows");
 
     Migrator::default().set(set).run(conn, &Goal::Back(1)).unwrap();
-    let differences = catalog::diff(&before, &catalog::read(conn).unwrap());
+    let differences = before.differences(&catalog::read(conn).unwrap());
     if differences.is_empty() {
         Migrator::default().set(set).run(conn, &Goal::Head).unwrap();
         assert_eq!(catalog::read(conn).unwrap(), after, "up.sql of {name} a second time");
@@ -243,15 +224,14 @@ fn a_down_that_forgets_an_index_is_caught_by_name() {
     };
     Migrator::default().set(&[table]).run(&mut db.conn(), &Goal::Head).unwrap();
     let differences = not_restored(&mut db.conn(), &[table, forgetful]);
-    let names: Vec<_> = differences.iter().map(|difference| difference.entry().object.as_str()).collect();
+    let names: Vec<_> = differences.iter().map(|difference| difference.entry().name()).collect();
     assert_eq!(names, ["t.t_a"]);
 }
 
 /// A fingerprint of the rows of every table of ours that is there.
 fn fingerprints(conn: &mut PgConnection) -> Vec<(&'static str, i64)> {
     let there = catalog::read(conn).unwrap();
-    let is_there = |table: &str| there.iter().any(|entry| entry.kind == Kind::Table && entry.object == table);
-    let tables: Vec<_> = layer::tables().map(|(_, table)| table).filter(|table| is_there(table)).collect();
+    let tables: Vec<_> = layer::tables().map(|(_, table)| table).filter(|table| there.table(table).is_some()).collect();
     let hash = "SELECT coalesce(sum(hashtextextended(t::text, 0)::numeric % 1000000007), 0)::bigint FROM";
     tables.into_iter().map(|table| (table, number(conn, &format!("{hash} {table} t")))).collect()
 }
@@ -281,7 +261,7 @@ fn reverting_everything_leaves_nothing_of_ours() {
     let db = TestDb::migrated();
     let mut conn = db.conn();
     Migrator::default().run(&mut conn, &Goal::Nothing).unwrap();
-    assert_eq!(catalog::read(&mut conn).unwrap(), []);
+    assert_eq!(catalog::read(&mut conn).unwrap(), Catalog::default());
     conn.batch_execute("DROP TABLE __diesel_schema_migrations, __optiinfra_migrations").unwrap();
     for (catalogue, namespace) in [
         ("pg_class", "relnamespace"),

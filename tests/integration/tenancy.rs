@@ -9,12 +9,12 @@ use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::result::Error;
 use diesel::sql_types::Text;
+use optiinfra_db::catalog;
 use optiinfra_db::connection;
 use optiinfra_db::enums::ResourceType;
 use optiinfra_db::id::{AgentId, CustomerId};
 use optiinfra_db::migrate::{Goal, Migrator};
 use optiinfra_db::schema::resource_metrics;
-use optiinfra_db::verify::catalog::{self, Entry, Kind};
 use optiinfra_db::{Result, tenant};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -235,11 +235,10 @@ fn statements_without_a_condition_leave_foreign_rows_alone() {
 fn a_row_cannot_be_given_to_another_customer() {
     let world = World::new();
     let mut conn = world.own_session();
-    let entries = catalog::read(&mut world.db.conn()).unwrap();
+    let catalog = catalog::read(&mut world.db.conn()).unwrap();
     let to = world.foreign.customer.id;
     for table in tenant::TABLES {
-        let column = format!("{table}.customer_id");
-        if entries.iter().any(|entry| entry.kind == Kind::Column && entry.object == column) {
+        if catalog.column(table, "customer_id").is_some() {
             let refused = refusal(&mut conn, &format!("UPDATE {table} SET customer_id = '{to}'"));
             assert_eq!(refused, format!("new row violates row-level security policy for table \"{table}\""));
         }
@@ -292,10 +291,9 @@ fn references(conn: &mut PgConnection) -> Vec<(String, String, String)> {
 fn the_list_of_tenant_tables_and_their_policies_is_what_the_catalogue_says() {
     let db = TestDb::migrated();
     let mut conn = db.conn();
-    let entries = catalog::read(&mut conn).unwrap();
-    let defined = |kind: Kind, object: &str| -> Option<&Entry> {
-        entries.iter().find(|entry| entry.kind == kind && entry.object == object)
-    };
+    let catalog = catalog::read(&mut conn).unwrap();
+    let policy_of =
+        |table: &str| catalog.policies().find(|it| it.table == table && it.name == "tenant_isolation").unwrap();
     // What hangs on a tenant's row and cannot be without it is the tenant's too.
     let columns = "SELECT c.conrelid::regclass || ' ' || c.confrelid::regclass FROM pg_constraint c \
                    JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1] AND a.attnotnull \
@@ -313,26 +311,24 @@ fn the_list_of_tenant_tables_and_their_policies_is_what_the_catalogue_says() {
             break;
         }
     }
-    let with_customer = entries.iter().filter(|e| e.kind == Kind::Column && e.object.ends_with(".customer_id"));
-    found.extend(with_customer.map(|entry| entry.table().to_owned()));
+    found.extend(catalog.columns().filter(|column| column.name == "customer_id").map(|column| column.table.clone()));
     assert_eq!(found, tenant::TABLES.map(str::to_owned).into());
 
     let own = "(customer_id = ( SELECT (NULLIF(current_setting('app.customer_id'::text, true), ''::text))::uuid AS \
                \"nullif\"))";
-    let secured = entries.iter().filter(|entry| entry.kind == Kind::Table && entry.definition == "table, row security");
-    assert_eq!(secured.map(Entry::table).collect::<BTreeSet<_>>(), tenant::TABLES.into());
-    assert_eq!(entries.iter().filter(|entry| entry.kind == Kind::Policy).count(), tenant::TABLES.len());
+    let secured = catalog.tables().filter(|table| table.to_string() == "table, row security");
+    assert_eq!(secured.map(|table| table.name.as_str()).collect::<BTreeSet<_>>(), tenant::TABLES.into());
+    assert_eq!(catalog.policies().count(), tenant::TABLES.len());
     for table in tenant::TABLES {
-        let policy = &defined(Kind::Policy, &format!("{table}.tenant_isolation")).unwrap().definition;
-        assert!(policy.starts_with("AS PERMISSIVE FOR ALL TO PUBLIC USING ("), "{table}");
-        let (using, check) = policy.split_once(" WITH CHECK ").unwrap();
-        if defined(Kind::Column, &format!("{table}.customer_id")).is_some() {
+        let policy = policy_of(table);
+        assert!(policy.to_string().starts_with("AS PERMISSIVE FOR ALL TO PUBLIC USING ("), "{table}");
+        if catalog.column(table, "customer_id").is_some() {
+            let (using, check) = (policy.using.as_ref().unwrap(), policy.with_check.as_ref().unwrap());
             assert!(using.contains(own) && check.contains(own), "{table}: {policy}");
         }
     }
     for (table, column, parent) in references(&mut conn).iter().filter(|(_, _, parent)| parent != "customers") {
-        let policy = &defined(Kind::Policy, &format!("{table}.tenant_isolation")).unwrap().definition;
-        let check = policy.split_once(" WITH CHECK ").unwrap().1;
+        let check = policy_of(table).with_check.as_ref().unwrap();
         assert!(check.contains(&format!("FROM {parent} ")) && check.contains(column), "{table}: {check}");
     }
 }
@@ -343,9 +339,9 @@ fn the_policy_is_read_once_a_query_and_finds_an_index_that_begins_with_the_custo
     let mut conn = world.own_session();
     // The tables are too small for an index to be worth while.
     conn.batch_execute("SET enable_seqscan = off").unwrap();
-    let entries = catalog::read(&mut world.db.conn()).unwrap();
-    let with_customer = entries.iter().filter(|e| e.kind == Kind::Column && e.object.ends_with(".customer_id"));
-    for table in with_customer.map(Entry::table) {
+    let catalog = catalog::read(&mut world.db.conn()).unwrap();
+    let with_customer = catalog.columns().filter(|column| column.name == "customer_id");
+    for table in with_customer.map(|column| &column.table) {
         let plan = explain(&mut conn, "", &format!("SELECT * FROM {table}"));
         assert!(plan.contains("Index Cond: (customer_id = ") && plan.contains("InitPlan"), "{table}: {plan}");
         assert!(!plan.contains("current_setting"), "{table}: {plan}");

@@ -6,10 +6,10 @@ use chrono::Utc;
 use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
+use optiinfra_db::catalog;
 use optiinfra_db::layer::Layer;
 use optiinfra_db::migrate::{EMBEDDED, Goal, Migrator};
 use optiinfra_db::seed;
-use optiinfra_db::verify::catalog;
 use optiinfra_db::verify::{self, Check, Options, Outcome, Report, SeedExpectation};
 use serde_json::{Value, json};
 
@@ -52,13 +52,13 @@ fn catalog_txt_is_what_a_fresh_database_looks_like() {
         let head = format!(
             "# @generated: the schema at head, one object a line. After a new migration run\n# {HOW_TO_WRITE}\n"
         );
-        let lines: String = found.iter().map(|entry| entry.to_line() + "\n").collect();
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/verify/catalog.txt");
-        return std::fs::write(file, head + &lines).unwrap();
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/catalog/catalog.txt");
+        return std::fs::write(file, head + &found.to_lines()).unwrap();
     }
-    let differences = catalog::diff(catalog::contract(), &found);
+    let differences = catalog::contract().differences(&found);
     assert!(differences.is_empty(), "{differences:#?}\nif this is meant, run\n  {HOW_TO_WRITE}");
-    assert_eq!(catalog::contract(), found, "if this is meant, run\n  {HOW_TO_WRITE}");
+    // The parts too: what the parser of the file reads is what the server says.
+    assert_eq!(*catalog::contract(), found, "if this is meant, run\n  {HOW_TO_WRITE}");
 }
 
 #[test]
@@ -285,7 +285,7 @@ const UNMENDABLE: [&str; 12] = [
 ];
 
 fn mends(report: &Report) -> Vec<Option<&str>> {
-    check(report, "schema.contract").findings.iter().map(|finding| finding.mend.as_deref()).collect()
+    check(report, "schema.contract").findings.iter().map(|finding| finding.fix.as_deref()).collect()
 }
 
 /// Whether the statements of the findings leave a database without any.

@@ -17,7 +17,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Bool, Double, Nullable, Text};
 use serde_json::{Map, Value, json};
 
-use super::ask::{Answer, Asker, NoAnswer};
+use super::row_access::{Answer, RowAccess, Unavailable};
 use super::{Check, Finding, SeedExpectation};
 use crate::error::Result;
 use crate::layer::Layer;
@@ -105,10 +105,10 @@ struct Found {
 /// # Errors
 ///
 /// Only when the transaction cannot go on.
-pub(super) fn checks(conn: &mut PgConnection, asker: &Asker, expectation: SeedExpectation) -> Result<Vec<Check>> {
+pub(super) fn checks(conn: &mut PgConnection, access: &RowAccess, expectation: SeedExpectation) -> Result<Vec<Check>> {
     let mut answers = Vec::new();
     for seed in &LAYERS {
-        answers.push(gather(conn, seed, asker, expectation)?);
+        answers.push(gather(conn, seed, access, expectation)?);
     }
     let total = total(&answers);
     Ok(judge_all(&answers, &total))
@@ -116,7 +116,7 @@ pub(super) fn checks(conn: &mut PgConnection, asker: &Asker, expectation: SeedEx
 
 /// The same checks where none can be made.
 pub(super) fn skipped(reason: &str) -> Vec<Check> {
-    let answers: Vec<_> = LAYERS.iter().map(|_| Err(NoAnswer::NotAsked(reason.to_owned()))).collect();
+    let answers: Vec<_> = LAYERS.iter().map(|_| Err(Unavailable::Skipped(reason.to_owned()))).collect();
     let total = total(&answers);
     judge_all(&answers, &total)
 }
@@ -135,8 +135,8 @@ fn judge(id: String, layer: Option<Layer>, expectation: &Expectation, answer: &A
     let check = Check::new(id, layer, expectation.source, expectation.title.to_owned()).figures(expected, Value::Null);
     let rows = match answer {
         Ok(rows) => rows,
-        Err(NoAnswer::NotAsked(reason)) => return check.skipped(reason),
-        Err(NoAnswer::Refused(message)) => return check.findings(vec![Finding::new("query", message)]),
+        Err(Unavailable::Skipped(reason)) => return check.skipped(reason),
+        Err(Unavailable::Refused(message)) => return check.findings(vec![Finding::new("query", message)]),
     };
     let mut shown = Map::new();
     let mut findings = Vec::new();
@@ -157,25 +157,25 @@ fn judge(id: String, layer: Option<Layer>, expectation: &Expectation, answer: &A
 fn gather(
     conn: &mut PgConnection,
     seed: &LayerSeed,
-    asker: &Asker,
+    access: &RowAccess,
     expectation: SeedExpectation,
 ) -> Result<Answer<Vec<Found>>> {
     let reads = seed.layer.tables().iter().chain(seed.also_reads);
-    if let Some(reason) = asker.obstacle(reads.copied()) {
-        return Ok(Err(NoAnswer::NotAsked(reason.to_owned())));
+    if let Some(reason) = access.obstacle(reads.copied()) {
+        return Ok(Err(Unavailable::Skipped(reason.to_owned())));
     }
     if expectation == SeedExpectation::IfPresent {
-        let present = asker.ask(conn, |conn| diesel::select(sql::<Bool>(seed.present)).get_result(conn))?;
+        let present = access.query(conn, |conn| diesel::select(sql::<Bool>(seed.present)).get_result(conn))?;
         match present {
             Ok(true) => {}
             Ok(false) => {
-                return Ok(Err(NoAnswer::NotAsked(format!("there is no seed data of layer {}", seed.layer))));
+                return Ok(Err(Unavailable::Skipped(format!("there is no seed data of layer {}", seed.layer))));
             }
-            Err(no_answer) => return Ok(Err(no_answer)),
+            Err(unavailable) => return Ok(Err(unavailable)),
         }
     }
     let question = raw!("({sql}) {counts}", sql = seed.sql, counts = counts(seed.layer));
-    asker.ask(conn, |conn| sql_query(question).load(conn))
+    access.query(conn, |conn| sql_query(question).load(conn))
 }
 
 /// Adds the number of rows of each table to a layer's query, as far as it matters here.
@@ -198,7 +198,7 @@ fn total(answers: &[Answer<Vec<Found>>]) -> Answer<Vec<Found>> {
     let mut rows = Vec::new();
     let mut sum = 0.0;
     for (seed, answer) in LAYERS.iter().zip(answers) {
-        let found = answer.as_ref().map_err(NoAnswer::clone)?;
+        let found = answer.as_ref().map_err(Unavailable::clone)?;
         let number = found.iter().filter(|row| row.check == COUNTS).filter_map(|row| row.number).sum();
         rows.push(row(seed.layer.as_str(), number));
         sum += number;

@@ -1,6 +1,6 @@
-//! Questions about rows, which a broken schema, a missing privilege or a huge table may leave without an answer.
+//! Queries about rows, which a broken schema, a missing privilege or a huge table may make impossible.
 //!
-//! No answer is a result too: it is told apart from a right one, and never loses the transaction.
+//! That is a result too: it is told apart from an answer, and never loses the transaction.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -10,20 +10,20 @@ use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel::sql_types::Text;
 
-use super::catalog::{Entry, Kind};
+use crate::catalog::Catalog;
 use crate::error::{Doing, Result};
 use crate::layer;
 use crate::raw::{RunSql, raw, sql_query};
 use crate::tenant;
 
-/// An answer, or why there is none.
-pub(super) type Answer<T> = std::result::Result<T, NoAnswer>;
+/// What a query found, or why it found nothing.
+pub(super) type Answer<T> = std::result::Result<T, Unavailable>;
 
-/// Why a question about the rows has no answer.
+/// Why a query about rows has no result.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum NoAnswer {
-    /// It could not be asked, or not waited for.
-    NotAsked(String),
+pub(super) enum Unavailable {
+    /// It could not be made, or not waited for.
+    Skipped(String),
     /// The server refused it, and said this.
     Refused(String),
 }
@@ -34,16 +34,16 @@ pub(super) fn limit_statements(conn: &mut PgConnection, limit: Duration) -> Resu
     conn.batch(timeout).doing("limit the time of a statement")
 }
 
-/// What may be asked, and how long the server may take for one answer.
-pub(super) struct Asker {
+/// Which tables can be read, and how long one query may take.
+pub(super) struct RowAccess {
     /// Tables of ours that cannot be read, each with the reason.
     obstacles: BTreeMap<&'static str, String>,
     limit: Duration,
 }
 
-impl Asker {
+impl RowAccess {
     /// Finds out what can be read. `limit` is what [`limit_statements`] has set.
-    pub(super) fn new(conn: &mut PgConnection, catalog: &[Entry], limit: Duration) -> Result<Self> {
+    pub(super) fn new(conn: &mut PgConnection, catalog: &Catalog, limit: Duration) -> Result<Self> {
         Ok(Self { obstacles: obstacles(conn, catalog)?, limit })
     }
 
@@ -52,32 +52,36 @@ impl Asker {
         tables.into_iter().find_map(|table| self.obstacles.get(table)).map(String::as_str)
     }
 
-    /// Asks in a savepoint, so that the transaction goes on without an answer.
-    pub(super) fn ask<T>(
+    /// Queries in a savepoint, so that the transaction goes on without a result.
+    pub(super) fn query<T>(
         &self,
         conn: &mut PgConnection,
-        question: impl FnOnce(&mut PgConnection) -> QueryResult<T>,
+        query: impl FnOnce(&mut PgConnection) -> QueryResult<T>,
     ) -> Result<Answer<T>> {
         let begin = Instant::now();
-        match conn.transaction(question) {
+        match conn.transaction(query) {
             Ok(answer) => Ok(Ok(answer)),
             Err(DieselError::DatabaseError(kind, info)) if !matches!(kind, DatabaseErrorKind::ClosedConnection) => {
-                Ok(Err(self.no_answer(info.message(), begin.elapsed())))
+                Ok(Err(self.unavailable(info.message(), begin.elapsed())))
             }
-            Err(error) => Err(error).doing("ask about the rows"),
+            // A database in SQL_ASCII takes any bytes.
+            Err(DieselError::DeserializationError(error)) if error.is::<std::str::Utf8Error>() => {
+                Ok(Err(Unavailable::Skipped("the rows hold bytes that are no UTF-8".to_owned())))
+            }
+            Err(error) => Err(error).doing("query the rows"),
         }
     }
 
     /// The server's words may be in any language, so the clock tells whether the limit was the cause.
-    fn no_answer(&self, message: &str, took: Duration) -> NoAnswer {
+    fn unavailable(&self, message: &str, took: Duration) -> Unavailable {
         if !self.limit.is_zero() && took >= self.limit {
-            return NoAnswer::NotAsked(format!("the answer took longer than {} s", self.limit.as_secs_f64()));
+            return Unavailable::Skipped(format!("the answer took longer than {} s", self.limit.as_secs_f64()));
         }
-        NoAnswer::Refused(message.to_owned())
+        Unavailable::Refused(message.to_owned())
     }
 }
 
-fn obstacles(conn: &mut PgConnection, catalog: &[Entry]) -> Result<BTreeMap<&'static str, String>> {
+fn obstacles(conn: &mut PgConnection, catalog: &Catalog) -> Result<BTreeMap<&'static str, String>> {
     #[derive(QueryableByName)]
     struct Forbidden {
         #[diesel(sql_type = Text)]
@@ -86,12 +90,11 @@ fn obstacles(conn: &mut PgConnection, catalog: &[Entry]) -> Result<BTreeMap<&'st
     let query = "SELECT relname::text AS name FROM pg_class
         WHERE relnamespace = quote_ident(current_schema())::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 'f')
           AND NOT has_any_column_privilege(oid, 'SELECT')";
-    let forbidden: Vec<Forbidden> = sql_query(query).load(conn).doing("ask which tables may be read")?;
+    let forbidden: Vec<Forbidden> = sql_query(query).load(conn).doing("read which tables may be read")?;
     let forbidden: BTreeSet<_> = forbidden.into_iter().map(|forbidden| forbidden.name).collect();
-    let hidden = tenant::hidden_tables(conn).doing("ask which rows this role is shown")?;
-    let is_there = |table: &str| catalog.iter().any(|entry| entry.kind == Kind::Table && entry.object == table);
+    let hidden = tenant::hidden_tables(conn).doing("read which rows this role is shown")?;
     let obstacle = |(_, table)| {
-        if !is_there(table) {
+        if catalog.table(table).is_none() {
             return Some((table, format!("there is no table {table}")));
         }
         if forbidden.contains(table) {

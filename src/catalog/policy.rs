@@ -1,0 +1,70 @@
+//! Row security policies.
+
+use std::fmt;
+
+use serde::Deserialize;
+
+/// The names of the policies for roles that work across customers: reading and writing, and reading alone. `roles`
+/// makes them.
+pub const CROSS_CUSTOMER_POLICIES: [&str; 2] = ["cross_customer", "cross_customer_read"];
+
+/// A row security policy of a table.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Policy {
+    /// The table.
+    pub table: String,
+    /// Its name.
+    pub name: String,
+    /// Whether it shows rows; one that is not takes some away again.
+    pub permissive: bool,
+    /// `ALL`, or the one command that it is about.
+    pub command: String,
+    /// Whom it is about, quoted as SQL needs it.
+    pub roles: Vec<String>,
+    /// Which rows are seen.
+    pub using: Option<String>,
+    /// Which rows may be written.
+    pub with_check: Option<String>,
+}
+
+const EVERYBODY: &str = "PUBLIC";
+
+impl Policy {
+    pub(super) fn parse((table, name): (&str, &str), definition: &str) -> Option<Self> {
+        let (permissive, rest) = definition.strip_prefix("AS ")?.split_once(" FOR ")?;
+        let (command, rest) = rest.split_once(" TO ")?;
+        let (roles, rest) = rest.split_once(" USING (")?;
+        let (using, with_check) = match rest.split_once(") WITH CHECK (") {
+            Some((using, with_check)) => (using, Some(with_check.strip_suffix(')')?.to_owned())),
+            None => (rest.strip_suffix(')')?, None),
+        };
+        Some(Self {
+            table: table.to_owned(),
+            name: name.to_owned(),
+            permissive: permissive == "PERMISSIVE",
+            command: command.to_owned(),
+            roles: roles.split(", ").map(str::to_owned).collect(),
+            using: Some(using.to_owned()),
+            with_check,
+        })
+    }
+
+    /// Whether it is one for roles that work across customers, and not open to everybody.
+    pub fn is_of_roles(&self) -> bool {
+        CROSS_CUSTOMER_POLICIES.contains(&self.name.as_str()) && !self.roles.iter().any(|role| role == EVERYBODY)
+    }
+}
+
+impl fmt::Display for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let permissive = if self.permissive { "PERMISSIVE" } else { "RESTRICTIVE" };
+        write!(f, "AS {permissive} FOR {} TO {}", self.command, self.roles.join(", "))?;
+        if let Some(using) = &self.using {
+            write!(f, " USING ({using})")?;
+        }
+        match &self.with_check {
+            Some(with_check) => write!(f, " WITH CHECK ({with_check})"),
+            None => Ok(()),
+        }
+    }
+}

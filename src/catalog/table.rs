@@ -1,0 +1,126 @@
+//! Tables and what else has columns or numbers.
+
+use std::fmt;
+
+use serde::Deserialize;
+
+/// A table, view or sequence.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Table {
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    pub relation: Relation,
+    /// Whether a crash empties it.
+    pub unlogged: bool,
+    /// Whether row security is on.
+    pub row_security: bool,
+    /// Whether row security applies to the owner too.
+    pub row_security_for_owner: bool,
+}
+
+/// What stands under the name of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "each is named as PostgreSQL calls it")]
+pub enum Relation {
+    Table,
+    #[serde(rename = "partitioned table")]
+    PartitionedTable,
+    #[serde(rename = "foreign table")]
+    ForeignTable,
+    View,
+    #[serde(rename = "materialized view")]
+    MaterializedView,
+    Sequence,
+}
+
+impl Relation {
+    const ALL: [Self; 6] =
+        [Self::Table, Self::PartitionedTable, Self::ForeignTable, Self::View, Self::MaterializedView, Self::Sequence];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Table => "table",
+            Self::PartitionedTable => "partitioned table",
+            Self::ForeignTable => "foreign table",
+            Self::View => "view",
+            Self::MaterializedView => "materialized view",
+            Self::Sequence => "sequence",
+        }
+    }
+
+    /// Whether it is a table of some sort.
+    pub const fn is_table(self) -> bool {
+        matches!(self, Self::Table | Self::PartitionedTable | Self::ForeignTable)
+    }
+}
+
+const ROW_SECURITY: &str = "row security";
+const ROW_SECURITY_FOR_OWNER: &str = "row security also for the owner";
+
+impl Table {
+    pub(super) fn parse(name: &str, definition: &str) -> Option<Self> {
+        let mut words = definition.split(", ");
+        let relation = words.next()?;
+        let logged = relation.strip_prefix("unlogged ");
+        let mut table = Self {
+            name: name.to_owned(),
+            relation: Relation::ALL.into_iter().find(|known| known.as_str() == logged.unwrap_or(relation))?,
+            unlogged: logged.is_some(),
+            row_security: false,
+            row_security_for_owner: false,
+        };
+        for word in words {
+            match word {
+                ROW_SECURITY => table.row_security = true,
+                ROW_SECURITY_FOR_OWNER => table.row_security_for_owner = true,
+                _ => return None,
+            }
+        }
+        Some(table)
+    }
+
+    /// What it says of row security, in words; empty where there is none.
+    pub fn security(&self) -> String {
+        let words = [(self.row_security, ROW_SECURITY), (self.row_security_for_owner, ROW_SECURITY_FOR_OWNER)];
+        words.into_iter().filter(|(is_on, _)| *is_on).map(|(_, word)| word).collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (unlogged, security) = (if self.unlogged { "unlogged " } else { "" }, self.security());
+        let comma = if security.is_empty() { "" } else { ", " };
+        write!(f, "{unlogged}{}{comma}{security}", self.relation.as_str())
+    }
+}
+
+/// The order of a table's columns.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct ColumnOrder {
+    /// The table.
+    pub table: String,
+    /// The names of its columns.
+    pub columns: Vec<String>,
+}
+
+impl ColumnOrder {
+    pub(super) fn parse(table: &str, definition: &str) -> Self {
+        Self { table: table.to_owned(), columns: definition.split(", ").map(str::to_owned).collect() }
+    }
+
+    /// Whether the columns that both tables have come in the same order.
+    pub fn agrees_with(&self, other: &Self) -> bool {
+        let common = |of: &Self, other: &Self| -> Vec<String> {
+            of.columns.iter().filter(|name| other.columns.contains(name)).cloned().collect()
+        };
+        common(self, other) == common(other, self)
+    }
+}
+
+impl fmt::Display for ColumnOrder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.columns.join(", "))
+    }
+}
