@@ -114,7 +114,7 @@ fn a_server_that_is_down_is_exit_3() {
 #[test]
 fn a_missing_database_and_a_missing_role_are_told_apart() {
     let db = TestDb::empty();
-    let run = on(&db.url().replace("///optiinfra", "///nowhere")).run("verify");
+    let run = on(&db.url().replace(db.database(), "nowhere")).run("verify");
     assert_fails(&run, 3, "database \"nowhere\" does not exist", "createdb");
     let run = on(&db.url_as("nobody_here")).run("verify");
     assert_fails(&run, 3, "role \"nobody_here\" does not exist", "createuser");
@@ -284,8 +284,7 @@ fn verify_is_clean_on_a_seeded_database_and_exit_1_with_findings() {
 
 #[test]
 fn a_section_is_shown_alone_as_a_table_too() {
-    let db = TestDb::migrated();
-    assert_eq!(Dbctl::on(&db).run("seed --all --at 2025-10-20T12:00:00Z").code, Some(0));
+    let db = TestDb::seeded("2025-10-20T12:00:00Z".parse().unwrap());
     let of = |section: &str| {
         let run = Dbctl::on(&db).run(&format!("stats --section {section}"));
         assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""), "{run:#?}");
@@ -329,8 +328,7 @@ fn series(text: &str, name: &str) -> Option<f64> {
 
 #[test]
 fn every_format_of_stats_tells_the_same_figures() {
-    let db = TestDb::migrated();
-    assert_eq!(Dbctl::on(&db).run("seed --all --at 2025-10-20T12:00:00Z").code, Some(0));
+    let db = TestDb::seeded("2025-10-20T12:00:00Z".parse().unwrap());
     let json = Dbctl::on(&db).run("stats --exact --format json").json();
     let prometheus = Dbctl::on(&db).run("stats --exact --format prometheus");
     assert_eq!(prometheus.code, Some(0), "{prometheus:#?}");
@@ -375,8 +373,7 @@ fn every_format_of_stats_tells_the_same_figures() {
 
 #[test]
 fn prometheus_text_keeps_the_rules_of_its_format() {
-    let db = TestDb::migrated();
-    assert_eq!(Dbctl::on(&db).run("seed --all").code, Some(0));
+    let db = TestDb::seeded_now();
     let text = Dbctl::on(&db).run("stats --format prometheus").stdout;
     assert!(text.ends_with('\n') && series(&text, "optiinfra_db_up") == Some(1.0));
     let series_count = text.lines().filter(|line| !line.starts_with('#')).count();
@@ -464,8 +461,7 @@ fn whatever_keeps_the_figures_away_no_file_says_that_all_is_well() {
 
 #[test]
 fn no_format_of_stats_holds_an_escape_or_minds_a_reader_that_goes_away() {
-    let db = TestDb::migrated();
-    assert_eq!(Dbctl::on(&db).run("seed --all").code, Some(0));
+    let db = TestDb::seeded_now();
     for format in ["table", "json", "csv", "prometheus", "html"] {
         let run = Dbctl::on(&db).run(&format!("stats --format {format}"));
         assert!(run.code == Some(0) && !run.stdout.contains('\u{1b}'), "{format}");
@@ -520,8 +516,7 @@ fn watching_appends_to_a_pipe_until_a_signal_ends_it() {
 
 #[test]
 fn sparklines_are_ascii_where_the_locale_is_not_utf_8() {
-    let db = TestDb::migrated();
-    assert_eq!(Dbctl::on(&db).run("seed --all").code, Some(0));
+    let db = TestDb::seeded_now();
     let of = |locale: &str| {
         let run = Dbctl::on(&db).env("LC_ALL", locale).run("stats");
         run.stdout.lines().find(|line| line.starts_with("i-0abc123def456")).unwrap().to_owned()
@@ -532,8 +527,7 @@ fn sparklines_are_ascii_where_the_locale_is_not_utf_8() {
 
 #[test]
 fn stats_shows_the_database_and_never_a_key() {
-    let db = TestDb::migrated();
-    assert_eq!(Dbctl::on(&db).run("seed --all").code, Some(0));
+    let db = TestDb::seeded_now();
     let table = Dbctl::on(&db).run("stats");
     assert_eq!(table.code, Some(0), "{table:#?}");
     assert!(table.stdout.contains("i-0abc123def456") && table.stdout.contains("64.25 %"), "{table:#?}");

@@ -20,7 +20,7 @@ use optiinfra_db::local::Status;
 use optiinfra_db::migrate::{self, EMBEDDED, Goal, Migration, Migrator, StartupPolicy, TextState};
 
 use crate::support::{
-    Dbctl, OwnDatabase, Pooler, Run, Scratch, TestDb, figures, limit, migration_locks, number, rounds, signal, spread,
+    Dbctl, Pooler, Run, Scratch, TestDb, figures, limit, migration_locks, number, rounds, signal, spread,
     take_migration_lock, until,
 };
 
@@ -206,7 +206,7 @@ impl Blocker {
 
 /// A database whose next migration has to wait for a reader.
 fn blocked() -> (TestDb, Blocker) {
-    let db = TestDb::alone();
+    let db = TestDb::empty();
     Migrator::default().run(&mut db.conn(), &Goal::Version(BEFORE_ALTERING.to_owned())).unwrap();
     let reader = Blocker::new(&db, READ_QUALITY);
     (db, reader)
@@ -295,8 +295,8 @@ fn through_a_transaction_pooler_migrate_is_refused_and_changes_nothing() {
         let Some(pooler) = Pooler::start("transaction", size) else {
             return figures("no PgBouncer on this machine: nothing was tried through one");
         };
-        let db = OwnDatabase::empty();
-        let url = pooler.url(db.name());
+        let db = TestDb::bare();
+        let url = pooler.url(db.database());
         beside_traffic(&url, threads, || {
             for _ in 0..tries {
                 let run = Dbctl::new().env("DATABASE_URL", &url).run("migrate");
@@ -317,8 +317,8 @@ fn through_a_session_pooler_everything_works() {
     let Some(pooler) = Pooler::start("session", 20) else {
         return figures("no PgBouncer on this machine: nothing was tried through one");
     };
-    let db = OwnDatabase::empty();
-    let url = pooler.url(db.name());
+    let db = TestDb::bare();
+    let url = pooler.url(db.database());
     for command in ["migrate status", "migrate", "migrate status --check", "seed --all", "verify --seed", "stats"] {
         let run = Dbctl::new().env("DATABASE_URL", &url).run(command);
         assert_eq!(run.code, Some(0), "{command}: {run:#?}");
@@ -382,7 +382,7 @@ fn runs_that_wait_beside_a_concurrent_index_build_do_not_stand_in_its_way() {
     let mut times = Vec::new();
     for _ in 0..rounds(3, 20) {
         // Of its own, because a build waits for every older snapshot in the database.
-        let db = OwnDatabase::empty();
+        let db = TestDb::bare();
         let barrier = std::sync::Barrier::new(9);
         let begin = Instant::now();
         let applied: usize = std::thread::scope(|scope| {
@@ -482,7 +482,7 @@ fn a_signal_ends_a_run_at_any_moment_with_a_whole_number_of_migrations() {
 
 #[test]
 fn a_signal_ends_a_run_that_waits_for_another_one() {
-    let db = TestDb::alone();
+    let db = TestDb::empty();
     let mut holder = db.conn();
     take_migration_lock(&mut holder);
     let child = Dbctl::on(&db).spawn("migrate");
@@ -502,7 +502,7 @@ fn a_signal_ends_a_run_that_waits_for_another_one() {
 
 #[test]
 fn a_signal_ends_seed_and_verify_in_their_statement() {
-    let db = TestDb::alone().migrate();
+    let db = TestDb::migrated();
     // stats waits for nobody.
     for command in ["seed --all", "verify"] {
         let mut holder = Blocker::new(&db, "BEGIN; LOCK TABLE customers IN ACCESS EXCLUSIVE MODE");
@@ -517,8 +517,7 @@ fn a_signal_ends_seed_and_verify_in_their_statement() {
 
 #[test]
 fn a_question_that_a_signal_cancelled_is_no_skipped_check() {
-    let db = TestDb::alone().migrate();
-    assert_eq!(Dbctl::on(&db).run("seed --all").code, Some(0));
+    let db = TestDb::seeded_now();
     // The schema's name makes a lock of its own.
     let lock = format!("hashtext('{}')", db.schema());
     db.conn()

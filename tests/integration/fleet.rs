@@ -229,7 +229,7 @@ fn two_runs_at_once_write_every_row_once() {
 
 #[test]
 fn a_long_run_leaves_no_session_idle_in_a_transaction() {
-    let db = TestDb::alone().migrate();
+    let db = TestDb::migrated();
     let mut conn = db.conn();
     seed::run(&mut conn, &[Layer::Core], small(0).at).unwrap();
     let locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = \

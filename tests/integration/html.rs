@@ -15,9 +15,7 @@ fn page(db: &TestDb, arguments: &str) -> String {
 }
 
 fn seeded() -> TestDb {
-    let db = TestDb::migrated();
-    assert_eq!(Dbctl::on(&db).run("seed --all --at 2025-10-20T12:00:00Z").code, Some(0));
-    db
+    TestDb::seeded("2025-10-20T12:00:00Z".parse().unwrap())
 }
 
 #[test]

@@ -12,6 +12,7 @@ use optiinfra_db::Error;
 use optiinfra_db::connection::{self, Pool};
 use optiinfra_db::enums::{AgentType, EventSeverity, MetricType, ResourceType};
 use optiinfra_db::ingest::{self, BulkWriter, Ingest, OnConflict, Through};
+use optiinfra_db::migrate::{Goal, Migrator};
 use optiinfra_db::models::{
     Agent, AgentMetric, Customer, Event, NewAgentMetric, NewEvent, NewQualityMetric, NewResourceMetric, QualityMetric,
     ResourceMetric,
@@ -22,8 +23,8 @@ use serde_json::json;
 use uuid::{Uuid, Version};
 
 use crate::support::{
-    Insert, Stored, TestDb, at, ground, new_agent_metric, new_event, new_quality_metric, new_resource_metric, number,
-    thorny_json, to_json,
+    Insert, Stored, TestDb, agent, at, customer, ground, new_agent_metric, new_event, new_quality_metric,
+    new_resource_metric, number, thorny_json, to_json,
 };
 
 fn pool(db: &TestDb, size: u32) -> Pool {
@@ -420,18 +421,21 @@ fn what_the_caller_rolls_back_is_gone_with_its_temporary_table() {
 
 #[test]
 fn one_connection_writes_into_two_schemas() {
-    let (one, mut conn, agent, customer) = ground(AgentType::Resource);
-    let (other, _, other_agent, other_customer) = ground(AgentType::Resource);
+    let (one, mut conn, one_agent, one_customer) = ground(AgentType::Resource);
+    conn.batch_execute("CREATE SCHEMA other").unwrap();
+    let other = &mut connection::connect(&one.target().with("options", "-csearch_path=other"), "test").unwrap();
+    Migrator::default().run(other, &Goal::Head).unwrap();
+    let (other_agent, other_customer) = (agent(other, AgentType::Resource), customer(other));
     for (round, written) in [(0, [5, 6]), (1, [0, 0])] {
-        let sides = [(&one, &agent, &customer, 5), (&other, &other_agent, &other_customer, 6)];
-        for ((db, agent, customer, rows), expected) in sides.into_iter().zip(written) {
-            conn.batch_execute(&format!("SET search_path = {}", db.schema())).unwrap();
+        let sides = [(one.schema(), &one_agent, &one_customer, 5), ("other", &other_agent, &other_customer, 6)];
+        for ((schema, agent, customer, rows), expected) in sides.into_iter().zip(written) {
+            conn.batch_execute(&format!("SET search_path = {schema}")).unwrap();
             let found = ingest::insert_missing(&mut conn, &samples(agent, customer, rows)).unwrap();
             assert_eq!(found, expected, "round {round}");
         }
     }
     assert_eq!(count(&mut one.conn(), "resource_metrics"), 5);
-    assert_eq!(count(&mut other.conn(), "resource_metrics"), 6);
+    assert_eq!(count(other, "resource_metrics"), 6);
 }
 
 // --- Rows that are refused ---

@@ -112,13 +112,11 @@ fn after_many_kills_and_a_run_to_the_end_exactly_the_inputs_rows_are_there() {
         whole.batch_execute(&format!("ALTER TABLE {table} DISABLE TRIGGER ALL")).unwrap();
         let pool = connection::pool(&whole_db.target(), 2, "test").unwrap();
         example::load(&pool, &owners, &order(table)).unwrap();
-        let different = format!(
-            "SELECT count(*) FROM ((TABLE {0}.{table} EXCEPT TABLE {1}.{table}) UNION ALL (TABLE {1}.{table} EXCEPT TABLE {0}.{table})) d",
-            db.schema(),
-            whole_db.schema()
-        )
-        .replace("TABLE ", "SELECT id, agent_id, customer_id, timestamp, created_at FROM ");
-        assert_eq!(number(&mut conn, &different), 0);
+        let digest = format!(
+            "SELECT hashtextextended(string_agg((id, agent_id, customer_id, timestamp, created_at)::text, ',' ORDER BY id), 0)
+             FROM {table}"
+        );
+        assert_eq!(number(&mut conn, &digest), number(&mut whole, &digest));
         figures(&format!("kill -9 in bulk writing: {table}: rows left by {} runs: {left:?}, then {rows}", left.len()));
     }
 }

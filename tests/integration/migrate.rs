@@ -63,7 +63,7 @@ fn a_run_applies_everything_in_order_and_a_second_one_does_nothing() {
 
 #[test]
 fn nothing_pending_takes_no_lock_and_works_for_a_reader_on_a_read_only_session() {
-    let db = TestDb::migrated();
+    let db = TestDb::empty().migrate();
     let reader = db.reader();
     let mut conn = PgConnection::establish(&db.url_as(&reader.name)).unwrap();
     conn.batch_execute("SET default_transaction_read_only = on").unwrap();
@@ -160,7 +160,7 @@ fn tables_of_our_names_without_a_history_are_left_alone() {
 
 #[test]
 fn reverting_goes_so_many_steps_or_to_a_version_or_to_nothing() {
-    let db = TestDb::migrated();
+    let db = TestDb::empty().migrate();
     let mut conn = db.conn();
     let mut migrator = Migrator::default();
     let newest_first: Vec<_> = embedded_names().into_iter().rev().collect();
@@ -182,7 +182,7 @@ fn reverting_goes_so_many_steps_or_to_a_version_or_to_nothing() {
 
 #[test]
 fn a_version_that_does_not_exist_is_no_goal() {
-    let db = TestDb::migrated();
+    let db = TestDb::empty().migrate();
     let mut conn = db.conn();
     Migrator::default().run(&mut conn, &Goal::Back(1)).unwrap();
     for text in ["1999", "core_schema"] {
@@ -194,7 +194,7 @@ fn a_version_that_does_not_exist_is_no_goal() {
 
 #[test]
 fn what_a_revert_would_lose_is_counted_and_nothing_is_lost() {
-    let db = TestDb::migrated();
+    let db = TestDb::empty().migrate();
     let mut conn = db.conn();
     crate::support::customer(&mut conn);
     let to = Goal::Version("20251019160000".to_owned());

@@ -306,7 +306,7 @@ fn a_start_can_wait_for_a_peer_or_refuse_what_is_pending() {
 
 #[test]
 fn an_old_replica_stays_ready_while_a_newer_one_migrates() {
-    let db = TestDb::migrated();
+    let db = TestDb::empty().migrate();
     let newer = Migration { version: "99999999999999", name: "9_newer", up: "CREATE TABLE newer (a int)", ..TABLE };
     let mut set = EMBEDDED.to_vec();
     set.push(newer);
@@ -323,7 +323,7 @@ fn an_old_replica_stays_ready_while_a_newer_one_migrates() {
 
 #[test]
 fn a_plan_is_the_sql_that_would_run_and_writes_nothing_even_for_a_reader() {
-    let db = TestDb::migrated();
+    let db = TestDb::empty().migrate();
     let reader = db.reader();
     Migrator::default().run(&mut db.conn(), &Goal::Version(EMBEDDED[5].version.to_owned())).unwrap();
     let mut conn = PgConnection::establish(&db.url_as(&reader.name)).unwrap();
@@ -458,7 +458,7 @@ fn the_planned_locks_are_those_that_the_server_takes() {
 
 #[test]
 fn looking_at_a_current_database_is_two_queries() {
-    let db = TestDb::migrated();
+    let db = TestDb::empty().migrate();
     let mut conn = db.conn();
     let statements = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let counter = statements.clone();

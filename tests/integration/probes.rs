@@ -4,8 +4,7 @@ use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
-use optiinfra_db::layer::{self, Layer};
-use optiinfra_db::seed;
+use optiinfra_db::layer;
 use optiinfra_db::verify::{self, Options, Outcome, Report};
 
 use crate::support::{Dbctl, TestDb};
@@ -64,8 +63,7 @@ struct Row {
 
 #[test]
 fn nothing_remains_of_them() {
-    let db = TestDb::migrated();
-    seed::run(&mut db.conn(), &Layer::ALL, chrono::Utc::now()).unwrap();
+    let db = TestDb::seeded_now();
     let before = rows(&mut db.conn());
     assert!(before.len() > 400);
     let mut conn = db.conn();

@@ -12,7 +12,7 @@ use optiinfra_db::roles::{self, Direction, Options, Prefix, Report};
 use optiinfra_db::{seed, stats, tenant, verify};
 use uuid::Uuid;
 
-use crate::support::{Dbctl, Family, OwnDatabase, TestDb, number};
+use crate::support::{Dbctl, Family, TestDb, number};
 
 /// A migrated schema with roles of its own, which go with it.
 struct World {
@@ -169,7 +169,7 @@ const FAULTS: [(&str, &str, Option<&str>); 42] = [
     ("REVOKE USAGE ON SCHEMA {s} FROM {p}monitor", "- the schema: monitor lacks USAGE", None),
     ("REVOKE {p}owner FROM {p}migrator", "- role migrator: is no member of owner", None),
     (
-        "ALTER ROLE {p}migrator IN DATABASE optiinfra RESET role",
+        "ALTER ROLE {p}migrator IN DATABASE {d} RESET role",
         "- role migrator: does not become owner when it logs in",
         None,
     ),
@@ -229,7 +229,7 @@ const FAULTS: [(&str, &str, Option<&str>); 42] = [
         "+ tables that owner will create in any schema: PUBLIC has SELECT",
         None,
     ),
-    ("GRANT CREATE ON DATABASE optiinfra TO {p}app", "+ the database: app has CREATE", None),
+    ("GRANT CREATE ON DATABASE {d} TO {p}app", "+ the database: app has CREATE", None),
     (
         "GRANT SELECT ON customers TO pg_monitor",
         "+ table customers: pg_monitor has SELECT",
@@ -291,7 +291,8 @@ const FAULTS: [(&str, &str, Option<&str>); 42] = [
 fn what_is_missing_and_what_is_extra_is_found_and_fixed() {
     let world = World::new();
     let prefix = format!("{}_", world.options.prefix);
-    let named = |sql: &str| sql.replace("{p}", &prefix).replace("{s}", world.db.schema());
+    let named =
+        |sql: &str| sql.replace("{p}", &prefix).replace("{s}", world.db.schema()).replace("{d}", world.db.database());
     for (fault, finding, undo) in FAULTS {
         let mut conn = world.db.conn();
         conn.batch_execute(&named(fault)).unwrap();
@@ -313,7 +314,7 @@ fn what_is_missing_and_what_is_extra_is_found_and_fixed() {
 #[test]
 fn what_an_extension_owns_is_not_a_finding() {
     let prefix: Prefix = format!("t{}", Uuid::new_v4().simple()).parse().unwrap();
-    let db = OwnDatabase::empty();
+    let db = TestDb::bare();
     let mut conn = db.conn();
     Migrator::default().run(&mut conn, &Goal::Head).unwrap();
     // Readable views, trigger functions, and a view and a function of ours that an update of an extension made its own.
@@ -717,7 +718,7 @@ fn an_owner_that_is_one_of_ours_is_not_told_to_become_the_owner() {
 
 #[test]
 fn a_schema_may_have_a_name_that_needs_quotes() {
-    let database = OwnDatabase::empty();
+    let database = TestDb::bare();
     let prefix: Prefix = format!("t{}", Uuid::new_v4().simple()).parse().unwrap();
     // A twin that is found where case is folded.
     let reader = format!("{prefix}_reader");

@@ -6,21 +6,13 @@ use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error};
-use optiinfra_db::layer::Layer;
-use optiinfra_db::seed;
 use optiinfra_db::verify::{self, Check, Options, Outcome, Report};
 use serde_json::json;
 
-use crate::support::{Dbctl, TestDb};
+use crate::support::{Dbctl, TestDb, verified};
 
 fn seeded() -> TestDb {
-    let db = TestDb::migrated();
-    seed::run(&mut db.conn(), &Layer::ALL, chrono::Utc::now()).unwrap();
-    db
-}
-
-fn verified(db: &TestDb) -> Report {
-    verify::run(&mut db.conn(), &Options::default()).unwrap()
+    TestDb::seeded_now()
 }
 
 fn broken(report: &Report) -> Vec<&Check> {

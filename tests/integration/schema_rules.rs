@@ -34,7 +34,7 @@ fn sorted(mut names: Vec<String>) -> Vec<String> {
 
 #[test]
 fn the_layers_list_every_table_and_no_other() {
-    let db = TestDb::migrated();
+    let db = TestDb::empty().migrate();
     let mut conn = db.conn();
     let listed = sorted(layer::tables().map(|(_, table)| table.to_owned()).collect());
     let found = names(
@@ -48,7 +48,7 @@ fn the_layers_list_every_table_and_no_other() {
 
 #[test]
 fn the_enums_list_every_type_with_its_labels_in_order_and_no_other() {
-    let db = TestDb::migrated();
+    let db = TestDb::empty().migrate();
     let mut conn = db.conn();
     let listed =
         sorted(enums::ALL.iter().map(|known| format!("{}: {}", known.name, known.labels.join(", "))).collect());
@@ -65,7 +65,7 @@ fn the_enums_list_every_type_with_its_labels_in_order_and_no_other() {
 
 #[test]
 fn every_foreign_key_has_an_index_that_begins_with_its_columns() {
-    let db = TestDb::migrated();
+    let db = TestDb::empty().migrate();
     let mut conn = db.conn();
     let total = number(
         &mut conn,
@@ -85,7 +85,7 @@ fn every_foreign_key_has_an_index_that_begins_with_its_columns() {
 
 #[test]
 fn every_table_has_a_uuid_primary_key_called_id_with_a_default() {
-    let catalog = catalog::read(&mut TestDb::migrated().conn()).unwrap();
+    let catalog = catalog::read(&mut TestDb::empty().migrate().conn()).unwrap();
     for (_, table) in layer::tables() {
         let id = catalog.column(table, "id").unwrap();
         assert_eq!(id.to_string(), "uuid NOT NULL DEFAULT gen_random_uuid()", "{table}");
@@ -98,7 +98,7 @@ fn every_table_has_a_uuid_primary_key_called_id_with_a_default() {
 
 #[test]
 fn every_time_is_stored_with_its_zone() {
-    let catalog = catalog::read(&mut TestDb::migrated().conn()).unwrap();
+    let catalog = catalog::read(&mut TestDb::empty().migrate().conn()).unwrap();
     let times = |catalog: &Catalog, of: DataType| catalog.columns().filter(|column| column.data_type == of).count();
     assert_eq!(times(&catalog, DataType::TimestampWithoutZone), 0);
     // Every timestamp of the deployed schema, naive or not.
@@ -108,7 +108,7 @@ fn every_time_is_stored_with_its_zone() {
 
 #[test]
 fn no_foreign_key_points_at_a_hot_table() {
-    let catalog = catalog::read(&mut TestDb::migrated().conn()).unwrap();
+    let catalog = catalog::read(&mut TestDb::empty().migrate().conn()).unwrap();
     for (constraint, key) in catalog.foreign_keys() {
         assert!(!HOT.contains(&key.references.as_str()), "{}", constraint.name);
     }
@@ -117,7 +117,7 @@ fn no_foreign_key_points_at_a_hot_table() {
 
 #[test]
 fn every_table_column_and_enum_type_is_described() {
-    let catalog = catalog::read(&mut TestDb::migrated().conn()).unwrap();
+    let catalog = catalog::read(&mut TestDb::empty().migrate().conn()).unwrap();
     let tables = catalog.tables().map(|table| (table.name.as_str(), None));
     let columns = catalog.columns().map(|column| (column.table.as_str(), Some(column.name.as_str())));
     let types = catalog.enums().map(|known| (known.name.as_str(), None));
@@ -127,7 +127,7 @@ fn every_table_column_and_enum_type_is_described() {
 
 #[test]
 fn every_table_with_updated_at_has_the_trigger_that_keeps_it_and_no_other_table_has() {
-    let catalog = catalog::read(&mut TestDb::migrated().conn()).unwrap();
+    let catalog = catalog::read(&mut TestDb::empty().migrate().conn()).unwrap();
     let with_column: Vec<_> =
         catalog.columns().filter(|column| column.name == "updated_at").map(|column| &column.table).collect();
     let with_trigger: Vec<_> = catalog.triggers().map(|trigger| &trigger.table).collect();
@@ -238,7 +238,7 @@ fn fingerprints(conn: &mut PgConnection) -> Vec<(&'static str, i64)> {
 
 #[test]
 fn no_row_changes_when_a_migration_goes_and_comes_back() {
-    let db = TestDb::migrated();
+    let db = TestDb::empty().migrate();
     let mut conn = db.conn();
     // Times without a zone are shown as they are, and those with one in the session's.
     conn.batch_execute("SET TimeZone = 'UTC'").unwrap();
@@ -258,7 +258,7 @@ fn no_row_changes_when_a_migration_goes_and_comes_back() {
 
 #[test]
 fn reverting_everything_leaves_nothing_of_ours() {
-    let db = TestDb::migrated();
+    let db = TestDb::empty().migrate();
     let mut conn = db.conn();
     Migrator::default().run(&mut conn, &Goal::Nothing).unwrap();
     assert_eq!(catalog::read(&mut conn).unwrap(), Catalog::default());

@@ -9,7 +9,7 @@ use optiinfra_db::connection::{self, Target};
 use optiinfra_db::migrate::EMBEDDED;
 use serde_json::Value;
 
-use crate::support::{Dbctl, OwnDatabase, Pooler, number};
+use crate::support::{Dbctl, Pooler, TestDb, number};
 
 /// Each alone makes a command of before go wrong, or could.
 const HOSTILE: [&str; 21] = [
@@ -44,7 +44,7 @@ const FAULTS: &str = "ALTER TABLE events ALTER severity DROP NOT NULL; DROP INDE
 /// All that the commands say on a database with these settings, where it does not depend on the clock.
 fn everything(settings: &[&str]) -> String {
     let mut said = String::new();
-    let db = OwnDatabase::empty();
+    let db = TestDb::bare();
     set(&db, settings);
     let url = db.url_as("optiinfra");
     let run = |arguments: &str| Dbctl::new().env("DATABASE_URL", &url).run(arguments);
@@ -70,14 +70,14 @@ fn everything(settings: &[&str]) -> String {
     let faulty = run("verify --format json");
     assert_eq!(faulty.code, Some(1), "{settings:?} {faulty:#?}");
     said += &faulty.stdout;
-    said.replace(db.name(), "DB") + &adoption(settings)
+    said.replace(db.database(), "DB") + &adoption(settings)
 }
 
 /// What adoption says of a database that lacks something, and of one that lacks nothing.
 fn adoption(settings: &[&str]) -> String {
     let mut said = String::new();
     for (faults, code) in [("DROP TABLE quality_regressions; ALTER TABLE agents DROP COLUMN endpoint", 2), ("", 0)] {
-        let db = OwnDatabase::empty();
+        let db = TestDb::bare();
         for migration in &EMBEDDED[..REVISIONS.len()] {
             db.conn().batch_execute(migration.up).unwrap();
         }
@@ -91,14 +91,14 @@ fn adoption(settings: &[&str]) -> String {
         let adopted = Dbctl::new().env("DATABASE_URL", &db.url_as("optiinfra")).run("migrate adopt");
         assert!(adopted.code == Some(code) || code != 0 && adopted.code != Some(0), "{settings:?} {adopted:#?}");
         writeln!(said, "{:?} {} {}", adopted.code, adopted.stdout, adopted.stderr).unwrap();
-        said = said.replace(db.name(), "DB");
+        said = said.replace(db.database(), "DB");
     }
     said
 }
 
-fn set(db: &OwnDatabase, settings: &[&str]) {
+fn set(db: &TestDb, settings: &[&str]) {
     for setting in settings {
-        db.conn().batch_execute(&format!("ALTER DATABASE {} SET {setting}", db.name())).unwrap();
+        db.conn().batch_execute(&format!("ALTER DATABASE {} SET {setting}", db.database())).unwrap();
     }
 }
 
@@ -132,12 +132,12 @@ fn every_command_says_the_same_under_each_hostile_setting() {
 
 #[test]
 fn a_role_s_settings_and_those_of_a_connection_string_change_nothing() {
-    let db = OwnDatabase::empty();
-    let role = format!("role_{}", db.name());
+    let db = TestDb::bare();
+    let role = format!("role_{}", db.database());
     let begin = format!(
         "CREATE ROLE {role} LOGIN; ALTER DATABASE {} OWNER TO {role}; ALTER SCHEMA public OWNER TO {role};
          ALTER ROLE {role} SET standard_conforming_strings = off; ALTER ROLE {role} SET quote_all_identifiers = on",
-        db.name()
+        db.database()
     );
     db.conn().batch_execute(&begin).unwrap();
     let url = format!("{}&options=-cDateStyle%3DGerman%20-cextra_float_digits%3D-15", db.url_as(&role));
@@ -155,9 +155,9 @@ fn a_role_s_settings_and_those_of_a_connection_string_change_nothing() {
 #[test]
 fn a_pooler_that_passes_no_options_on_changes_nothing() {
     let Some(pooler) = Pooler::start("session", 5) else { return };
-    let db = OwnDatabase::empty();
+    let db = TestDb::bare();
     set(&db, &HOSTILE[..20]);
-    let target = Target::parse(&pooler.url(db.name())).unwrap();
+    let target = Target::parse(&pooler.url(db.database())).unwrap();
     let differing = "SELECT count(*) FROM pg_settings WHERE (name, setting) IN
         (('standard_conforming_strings', 'off'), ('quote_all_identifiers', 'on'), ('row_security', 'off'),
          ('DateStyle', 'German, DMY'), ('default_transaction_isolation', 'serializable'))";
@@ -168,7 +168,7 @@ fn a_pooler_that_passes_no_options_on_changes_nothing() {
 
 #[test]
 fn what_the_role_may_decide_stays_as_it_is() {
-    let db = OwnDatabase::empty();
+    let db = TestDb::bare();
     let own = ["search_path = pg_catalog", "statement_timeout = '7s'", "default_transaction_read_only = on"];
     set(&db, &own);
     let mut conn = connection::connect(&Target::parse(&db.url_as("optiinfra")).unwrap(), "test").unwrap();
@@ -179,7 +179,7 @@ fn what_the_role_may_decide_stays_as_it_is() {
 
 #[test]
 fn a_search_path_without_a_schema_that_exists_is_named() {
-    let db = OwnDatabase::empty();
+    let db = TestDb::bare();
     let url = format!("{}&options=-csearch_path%3Dtypo", db.url_as("optiinfra"));
     for command in ["migrate", "migrate status", "stats", "verify", "seed --all", "roles check"] {
         let run = Dbctl::new().env("DATABASE_URL", &url).run(command);

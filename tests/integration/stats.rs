@@ -16,7 +16,7 @@ use optiinfra_db::layer::{self, Layer};
 use optiinfra_db::migrate::{EMBEDDED, Goal, Migrator};
 use optiinfra_db::models::{QualityMetric, ResourceMetric};
 use optiinfra_db::schema::{customers, quality_metrics, scaling_events};
-use optiinfra_db::seed::{self, ids};
+use optiinfra_db::seed::ids;
 use optiinfra_db::stats::operations::{Probe, Redundancy, RowsAre};
 use optiinfra_db::stats::{self, Options, Report};
 
@@ -27,9 +27,7 @@ fn at() -> DateTime<Utc> {
 }
 
 fn seeded() -> TestDb {
-    let db = TestDb::migrated();
-    seed::run(&mut db.conn(), &Layer::ALL, at()).unwrap();
-    db
+    TestDb::seeded(at())
 }
 
 fn of_all(db: &TestDb) -> Report {
@@ -834,9 +832,8 @@ fn since_holds_where_it_is_later_than_the_newest_rows_begin() {
 
 #[test]
 fn what_stats_reads_does_not_grow_with_the_tables() {
-    let db = TestDb::migrated();
+    let db = seeded();
     let mut conn = db.conn();
-    seed::run(&mut conn, &Layer::ALL, at()).unwrap();
     let fill = |conn: &mut PgConnection, from: i64, to: i64| {
         conn.batch_execute(&format!(
             "INSERT INTO resource_metrics (agent_id, customer_id, instance_id, resource_type, metric_name, metric_value,

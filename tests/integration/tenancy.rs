@@ -19,7 +19,7 @@ use optiinfra_db::{Result, tenant};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::{Family, OwnDatabase, Role, TestDb, explain, figures, number, rounds, unique};
+use crate::support::{Family, Role, TestDb, explain, figures, number, rounds, unique};
 
 /// A migrated schema with one row of every table for each of two customers, and a role that may do anything with rows
 /// and nothing else.
@@ -500,12 +500,12 @@ fn deleting_takes_along_what_hangs_on_the_row_and_nothing_of_another_customer() 
 /// How the Python services come in: as the owner of the tables, who is no superuser, without a word of a customer.
 #[test]
 fn the_owner_sees_and_writes_everything_without_the_setting_with_copy_and_pg_dump_too() {
-    let database = OwnDatabase::empty();
+    let database = TestDb::bare();
     let owner = format!("owner_{}", Uuid::new_v4().simple());
     let create = format!(
         "CREATE ROLE {owner} LOGIN; GRANT CREATE ON DATABASE {0} TO {owner}; CREATE SCHEMA platform AUTHORIZATION {owner};
          ALTER ROLE {owner} IN DATABASE {0} SET search_path = platform",
-        database.name()
+        database.database()
     );
     database.conn().batch_execute(&create).unwrap();
     let url = database.url_as(&owner);
@@ -841,7 +841,8 @@ fn eight_threads_on_two_connections_never_see_each_others_customer() {
 
 #[test]
 fn ids_are_their_uuids_in_every_form() {
-    let mut conn = TestDb::empty().conn();
+    let db = TestDb::empty();
+    let mut conn = db.conn();
     let uuid = Uuid::new_v4();
     let id = CustomerId::from(uuid);
     assert_eq!((id.to_string(), id.to_string().parse()), (uuid.to_string(), Ok(id)));

@@ -28,7 +28,7 @@ use optiinfra_db::verify::{self, Outcome};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::{Dbctl, Run, TestDb, customer, figures, ground, ground_in, limit, number, rounds, signal, until};
+use crate::support::{Dbctl, Run, TestDb, customer, figures, ground, limit, number, rounds, signal, until};
 
 /// A folder of the test's own, for the files of a run.
 struct Folder(tempfile::TempDir);
@@ -1262,7 +1262,7 @@ fn a_bad_row_too_many_ends_a_retryable_import_and_the_mended_file_completes_it()
 
 #[test]
 fn a_signal_leaves_nothing_of_an_import_and_whole_chunks_of_a_retryable_one() {
-    let (db, mut conn, agent, customer) = ground_in(TestDb::alone().migrate(), AgentType::Resource);
+    let (db, mut conn, agent, customer) = ground(AgentType::Resource);
     let folder = Folder::new();
     let rejects = folder.path("rejects.csv");
     for (arguments, state) in [("", "nothing is half done"), ("--on-conflict skip", "the same command again")] {

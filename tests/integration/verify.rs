@@ -13,13 +13,9 @@ use optiinfra_db::seed;
 use optiinfra_db::verify::{self, Check, Options, Outcome, Report, SeedExpectation};
 use serde_json::{Value, json};
 
-use crate::support::{TestDb, number};
+use crate::support::{TestDb, number, verified};
 
 const HOW_TO_WRITE: &str = "OPTIINFRA_BLESS=1 cargo test --test integration catalog";
-
-fn verified(db: &TestDb) -> Report {
-    verify::run(&mut db.conn(), &Options::default()).unwrap()
-}
 
 fn check<'a>(report: &'a Report, id: &str) -> &'a Check {
     report.check(id).unwrap_or_else(|| panic!("no check {id}"))
@@ -680,7 +676,7 @@ fn seeded(layers: &[Layer]) -> TestDb {
 
 #[test]
 fn a_seeded_database_passes_every_check() {
-    let db = seeded(&Layer::ALL);
+    let db = TestDb::seeded_now();
     for seed in [SeedExpectation::IfPresent, SeedExpectation::Required] {
         let report = verify::run(&mut db.conn(), &Options { seed, ..Options::default() }).unwrap();
         let not_passed: Vec<_> = report.checks.iter().filter(|check| check.outcome != Outcome::Passed).collect();
@@ -691,7 +687,7 @@ fn a_seeded_database_passes_every_check() {
 
 #[test]
 fn the_figures_of_the_seed_are_those_of_the_documents() {
-    let report = verified(&seeded(&Layer::ALL));
+    let report = verified(&TestDb::seeded_now());
     let found = |id: &str| check(&report, id).found.clone();
     assert_eq!(found("core.seed.customers")["Acme Corp"], "admin@acme.com, enterprise");
     assert_eq!(found("resource.seed.types"), json!({"gpu": 78, "cpu": 12, "memory": 12, "disk": 12, "network": 12}));
@@ -733,14 +729,13 @@ fn the_seed_of_one_layer_is_checked_without_the_others() {
 
 #[test]
 fn a_seed_with_another_anchor_is_as_good() {
-    let db = TestDb::migrated();
-    seed::run(&mut db.conn(), &Layer::ALL, "2020-02-29T23:30:00Z".parse().unwrap()).unwrap();
+    let db = TestDb::seeded("2020-02-29T23:30:00Z".parse().unwrap());
     assert_eq!(failed(&verified(&db)), [""; 0]);
 }
 
 #[test]
 fn rows_of_users_are_no_finding() {
-    let db = seeded(&Layer::ALL);
+    let db = TestDb::seeded_now();
     db.conn()
         .batch_execute(
             "INSERT INTO customers (name, email, api_key, plan) VALUES ('Acme Corp', 'other@acme.com', 'k1', 'free');
@@ -776,7 +771,7 @@ fn rows_of_users_are_no_finding() {
 
 #[test]
 fn a_broken_schema_fails_the_checks_that_need_it_and_no_others() {
-    let db = seeded(&Layer::ALL);
+    let db = TestDb::seeded_now();
     db.conn().batch_execute("ALTER TABLE resource_metrics DROP COLUMN metric_name").unwrap();
     let report = verified(&db);
     assert_eq!(check(&report, "resource.columns").outcome, Outcome::Failed);
@@ -790,7 +785,7 @@ fn a_broken_schema_fails_the_checks_that_need_it_and_no_others() {
 
 #[test]
 fn the_seed_in_a_dropped_table_is_skipped() {
-    let db = seeded(&Layer::ALL);
+    let db = TestDb::seeded_now();
     db.conn().batch_execute("DROP TABLE scaling_events").unwrap();
     let report = verified(&db);
     assert_eq!(check(&report, "resource.tables").outcome, Outcome::Failed);
@@ -803,7 +798,7 @@ macro_rules! seed_faults {
     ($($name:ident: $sql:literal => {$($check:literal: [$($finding:literal),+],)+};)+) => {$(
         #[test]
         fn $name() {
-            let db = seeded(&Layer::ALL);
+            let db = TestDb::seeded_now();
             db.conn().batch_execute($sql).unwrap();
             let report = verified(&db);
             $(assert_eq!(findings(check(&report, $check)), [$($finding),+], "{}", $check);)+

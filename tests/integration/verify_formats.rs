@@ -8,8 +8,7 @@ use crate::support::{Dbctl, TestDb};
 
 /// Reports of a clean database, of one full of findings, and of an empty one; and the arguments that they come from.
 fn databases() -> Vec<(TestDb, &'static str)> {
-    let broken = TestDb::migrated();
-    assert_eq!(Dbctl::on(&broken).run("seed --all").code, Some(0));
+    let broken = TestDb::seeded_now();
     broken
         .conn()
         .batch_execute(
@@ -86,9 +85,7 @@ fn junit_is_xml_and_says_the_same_as_json() {
 }
 
 fn seeded() -> TestDb {
-    let db = TestDb::migrated();
-    assert_eq!(Dbctl::on(&db).run("seed --all").code, Some(0));
-    db
+    TestDb::seeded_now()
 }
 
 /// The suggested SQL of a report.

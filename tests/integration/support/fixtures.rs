@@ -50,11 +50,7 @@ pub fn agent(conn: &mut PgConnection, kind: AgentType) -> Agent {
 
 /// A migrated database, a connection to it, and what nearly every row hangs on.
 pub fn ground(kind: AgentType) -> (TestDb, PgConnection, Agent, Customer) {
-    ground_in(TestDb::migrated(), kind)
-}
-
-/// The same in a schema that is there.
-pub fn ground_in(db: TestDb, kind: AgentType) -> (TestDb, PgConnection, Agent, Customer) {
+    let db = TestDb::migrated();
     let mut conn = db.conn();
     let agent = agent(&mut conn, kind);
     let customer = customer(&mut conn);

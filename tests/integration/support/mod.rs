@@ -1,6 +1,7 @@
 //! What every test needs: a private database, rows to start from, and the binary.
 
 mod certificates;
+mod cluster;
 mod command;
 mod fixtures;
 mod pooler;
@@ -18,4 +19,4 @@ pub use rows::*;
 pub use scratch::Scratch;
 pub use soak::{figures, limit, rounds, spread, until};
 pub use tcp_server::TcpServer;
-pub use test_db::{OwnDatabase, Role, TestDb, explain, migration_locks, number, take_migration_lock};
+pub use test_db::{Role, TestDb, explain, migration_locks, number, take_migration_lock, verified};

@@ -11,7 +11,7 @@ use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use nix::unistd::{Uid, User, chown};
 
-use super::test_db::cluster;
+use super::cluster::cluster;
 
 /// A PgBouncer that ends with its owner.
 pub struct Pooler {

@@ -1,52 +1,52 @@
-//! A private schema on the suite's cluster, dropped with its test.
-//!
-//! The cluster is started by the first test and ends with the process, however that ends.
+//! A private database on the suite's cluster, dropped with its test.
 
-use std::sync::OnceLock;
+use std::sync::LazyLock;
 
+use chrono::{DateTime, Utc};
 use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use optiinfra_db::connection::{self, Target};
-use optiinfra_db::local::Ephemeral;
 use optiinfra_db::migrate::{Goal, Migrator};
+use optiinfra_db::verify::{self, Report};
 use uuid::Uuid;
 
-/// The suite's cluster.
-pub(super) fn cluster() -> &'static Ephemeral {
-    static CLUSTER: OnceLock<Ephemeral> = OnceLock::new();
-    CLUSTER.get_or_init(|| Ephemeral::start().expect("a cluster from this machine's server binaries"))
-}
+use super::cluster::{self, Template, cluster};
 
-/// A schema that belongs to one test.
+/// The schema that a test works in: not `public`, so that nothing gets by with a name that it should have looked up.
+pub(super) const SCHEMA: &str = "optiinfra_test";
+
+/// A database that belongs to one test.
 pub struct TestDb {
-    schema: String,
-    /// Where the schema is, if not among those of the other tests.
-    database: Option<OwnDatabase>,
+    database: String,
+    schema: &'static str,
 }
 
 impl TestDb {
     /// An empty schema.
     pub fn empty() -> Self {
-        Self::of(None)
+        Self { database: Template::Empty.copy(), schema: SCHEMA }
     }
 
-    /// An empty schema in a database where nothing else is. For a test that looks at sessions, or holds a transaction
-    /// open: whoever builds an index CONCURRENTLY waits for every transaction of the database.
-    pub fn alone() -> Self {
-        Self::of(Some(OwnDatabase::empty()))
-    }
-
-    fn of(database: Option<OwnDatabase>) -> Self {
-        let db = Self { schema: format!("test_{}", Uuid::new_v4().simple()), database };
-        let create = format!("CREATE SCHEMA {}", db.schema);
-        db.conn_outside().batch_execute(&create).expect("a schema for the test");
-        db
-    }
-
-    /// A schema with every migration applied.
+    /// Every migration applied. What a test of the migrations themselves needs is `empty().migrate()`.
     pub fn migrated() -> Self {
-        Self::empty().migrate()
+        Self { database: Template::Migrated.copy(), schema: SCHEMA }
+    }
+
+    /// Every migration applied and every layer seeded.
+    pub fn seeded(at: DateTime<Utc>) -> Self {
+        Self { database: Template::Seeded(at).copy(), schema: SCHEMA }
+    }
+
+    /// Every migration applied and every layer seeded just now, which is the same time for all tests.
+    pub fn seeded_now() -> Self {
+        static NOW: LazyLock<DateTime<Utc>> = LazyLock::new(Utc::now);
+        Self::seeded(*NOW)
+    }
+
+    /// A database without the schema, and whose URL does not say where to look: for what cannot be told.
+    pub fn bare() -> Self {
+        Self { database: Template::Empty.copy(), schema: "public" }
     }
 
     /// Applies every migration.
@@ -60,14 +60,6 @@ impl TestDb {
         connection::connect(&self.target(), "test").expect("a connection to the suite's cluster")
     }
 
-    /// A fresh connection to the schema's database that does not look into the schema.
-    pub fn conn_outside(&self) -> PgConnection {
-        match &self.database {
-            Some(database) => database.conn(),
-            None => connection::connect(&cluster().target(), "test").expect("a connection to the suite's cluster"),
-        }
-    }
-
     /// Where the schema is.
     pub fn target(&self) -> Target {
         Target::parse(&self.url()).expect("our own URL")
@@ -75,8 +67,8 @@ impl TestDb {
 
     /// The same as a URL.
     pub fn url(&self) -> String {
-        let database = self.database.as_ref().map_or_else(|| cluster().url(), OwnDatabase::url);
-        format!("{database}&options=-csearch_path%3D{}", self.schema)
+        let url = cluster().url().replace("/optiinfra?", &format!("/{}?", self.database));
+        if self.schema == SCHEMA { format!("{url}&options=-csearch_path%3D{SCHEMA}") } else { url }
     }
 
     /// The same as a URL, as another role.
@@ -85,15 +77,20 @@ impl TestDb {
     }
 
     /// The schema's name.
-    pub fn schema(&self) -> &str {
-        &self.schema
+    pub fn schema(&self) -> &'static str {
+        self.schema
+    }
+
+    /// The database's name.
+    pub fn database(&self) -> &str {
+        &self.database
     }
 
     /// Makes a role that may log in and nothing else; roles are the cluster's, so its name is unique.
     pub fn role(&self) -> Role {
         let name = format!("role_{}", Uuid::new_v4().simple());
         self.conn().batch_execute(&format!("CREATE ROLE {name} LOGIN")).expect("a role for the test");
-        Role { name, db_url: self.url() }
+        Role { name, database: self.database.clone() }
     }
 
     /// Makes a role that may SELECT every row in the schema and nothing else.
@@ -122,11 +119,7 @@ impl TestDb {
 
 impl Drop for TestDb {
     fn drop(&mut self) {
-        let dropped = self.conn_outside().batch_execute(&format!("DROP SCHEMA {} CASCADE", self.schema));
-        // The schema goes with the cluster anyway; a panic here would hide the test's own.
-        if let Err(error) = dropped {
-            eprintln!("the schema of a test stays: {error}");
-        }
+        cluster::drop_database(&self.database);
     }
 }
 
@@ -134,63 +127,28 @@ impl Drop for TestDb {
 pub struct Role {
     /// Name to log in with.
     pub name: String,
-    db_url: String,
+    database: String,
 }
 
 impl Drop for Role {
     fn drop(&mut self) {
-        let target = Target::parse(&self.db_url).expect("our own URL");
-        let mut conn = connection::connect(&target, "test").expect("a connection to the suite's cluster");
-        let dropped = conn.batch_execute(&format!("DROP OWNED BY {0}; DROP ROLE {0}", self.name));
+        let exists = format!("SELECT count(*) FROM pg_database WHERE datname = '{}'", self.database);
+        // A database that was dropped first has taken along what the role owned.
+        let dropped = if number(&mut cluster::connect("postgres"), &exists) == 1 {
+            let drop = format!("DROP OWNED BY {0}; DROP ROLE {0}", self.name);
+            cluster::connect(&self.database).batch_execute(&drop)
+        } else {
+            cluster::connect("postgres").batch_execute(&format!("DROP ROLE {}", self.name))
+        };
         if let Err(error) = dropped {
             eprintln!("the role of a test stays: {error}");
         }
     }
 }
 
-/// A whole database on the suite's cluster, for what cannot be told to look into a schema.
-pub struct OwnDatabase {
-    name: String,
-}
-
-impl OwnDatabase {
-    /// An empty database.
-    pub fn empty() -> Self {
-        let name = format!("test_{}", Uuid::new_v4().simple());
-        let mut conn = connection::connect(&cluster().target(), "test").expect("a connection to the suite's cluster");
-        conn.batch_execute(&format!("CREATE DATABASE {name}")).expect("a database for the test");
-        Self { name }
-    }
-
-    /// A URL of it.
-    fn url(&self) -> String {
-        cluster().url().replace("/optiinfra?", &format!("/{}?", self.name))
-    }
-
-    /// A URL of it, as another role.
-    pub fn url_as(&self, role: &str) -> String {
-        self.url().replace("user=optiinfra", &format!("user={role}"))
-    }
-
-    /// The database's name.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// A fresh connection to it.
-    pub fn conn(&self) -> PgConnection {
-        let target = cluster().target().with("dbname", &self.name);
-        connection::connect(&target, "test").expect("a connection to the test's database")
-    }
-}
-
-impl Drop for OwnDatabase {
-    fn drop(&mut self) {
-        let mut conn = connection::connect(&cluster().target(), "test").expect("a connection to the suite's cluster");
-        if let Err(error) = conn.batch_execute(&format!("DROP DATABASE {} WITH (FORCE)", self.name)) {
-            eprintln!("the database of a test stays: {error}");
-        }
-    }
+/// What `verify` finds with its default options.
+pub fn verified(db: &TestDb) -> Report {
+    verify::run(&mut db.conn(), &verify::Options::default()).expect("verify runs")
 }
 
 /// Runs a query for one number.

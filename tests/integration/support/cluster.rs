@@ -1,0 +1,116 @@
+//! The suite's PostgreSQL: started by the first test, ended with the process, however that ends.
+//!
+//! `OPTIINFRA_TEST_SETTINGS` holds server settings that every session begins with, as `name=value` separated by spaces;
+//! the items of a list are separated by commas: `lc_messages=de_DE.UTF-8 DateStyle=SQL,DMY bytea_output=escape`. So the
+//! tests show that the product depends on none of them; `script/hostile` runs them so. Clusters that a test makes for
+//! itself are left as they are.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, OnceLock};
+
+use chrono::{DateTime, Utc};
+use diesel::connection::SimpleConnection;
+use diesel::pg::PgConnection;
+use optiinfra_db::connection;
+use optiinfra_db::layer::Layer;
+use optiinfra_db::local::Ephemeral;
+use optiinfra_db::migrate::{Goal, Migrator};
+use optiinfra_db::seed;
+use uuid::Uuid;
+
+use super::test_db::{SCHEMA, number};
+
+pub fn cluster() -> &'static Ephemeral {
+    static CLUSTER: OnceLock<Ephemeral> = OnceLock::new();
+    CLUSTER.get_or_init(|| {
+        let cluster = Ephemeral::start().expect("a cluster from this machine's server binaries");
+        let settings = std::env::var("OPTIINFRA_TEST_SETTINGS").unwrap_or_default();
+        settings.split_whitespace().for_each(|setting| set(&cluster, setting));
+        cluster
+    })
+}
+
+fn set(cluster: &Ephemeral, setting: &str) {
+    let (name, value) = setting.split_once('=').expect("a setting is name=value");
+    let items: Vec<_> = value.split(',').map(|item| format!("'{item}'")).collect();
+    let mut conn = connection::connect(&cluster.target(), "test").expect("a connection to the suite's cluster");
+    let mut run = |statement: String| {
+        conn.batch_execute(&statement).unwrap_or_else(|error| panic!("{statement}: {error}"));
+    };
+    run(format!("ALTER ROLE ALL SET {name} = {}", items.join(", ")));
+    if name == "lc_messages" {
+        // What the server says to somebody whom it does not let in is said before the role's settings count.
+        run(format!("ALTER SYSTEM SET {name} = '{value}'"));
+        run("SELECT pg_reload_conf()".to_owned());
+    }
+}
+
+/// A fresh connection to one of the cluster's databases.
+pub fn connect(database: &str) -> PgConnection {
+    let target = cluster().target().with("dbname", database);
+    connection::connect(&target, "test").expect("a connection to the suite's cluster")
+}
+
+/// What a database of a test is a copy of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Template {
+    /// An empty schema.
+    Empty,
+    /// Every migration applied.
+    Migrated,
+    /// The rows of every layer's seed as well, at an anchor.
+    Seeded(DateTime<Utc>),
+}
+
+impl Template {
+    /// Makes a database that is a copy.
+    pub fn copy(self) -> String {
+        copy(&self.database())
+    }
+
+    /// The template's own database, which the first test that needs it makes.
+    fn database(self) -> String {
+        static DATABASES: Mutex<Option<HashMap<Template, String>>> = Mutex::new(None);
+        let mut databases = DATABASES.lock().expect("no test failed to make a template");
+        databases.get_or_insert_default().entry(self).or_insert_with(|| self.make()).clone()
+    }
+
+    fn make(self) -> String {
+        let making = copy("template1");
+        let mut conn = connect(&making);
+        conn.batch_execute(&format!("CREATE SCHEMA {SCHEMA}; SET search_path = {SCHEMA}")).expect("a schema");
+        if self != Self::Empty {
+            Migrator::default().run(&mut conn, &Goal::Head).expect("every migration applies");
+        }
+        if let Self::Seeded(at) = self {
+            seed::run(&mut conn, &Layer::ALL, at).expect("every layer is seeded");
+        }
+        drop(conn);
+        // A copy of it that nobody was ever connected to, so that autovacuum does not change it between two tests.
+        let template = copy(&making);
+        drop_database(&making);
+        template
+    }
+}
+
+/// Copies the files, which takes half as long as the default of PostgreSQL 15, copying the blocks by way of its log.
+fn copy(template: &str) -> String {
+    let name = format!("test_{}", Uuid::new_v4().simple());
+    let mut conn = connect("postgres");
+    let strategy = if number(&mut conn, "current_setting('server_version_num')::bigint") < 150_000 {
+        ""
+    } else {
+        " STRATEGY file_copy"
+    };
+    let create = format!("CREATE DATABASE {name} TEMPLATE {template}{strategy}");
+    conn.batch_execute(&create).unwrap_or_else(|error| panic!("{create}: {error}"));
+    name
+}
+
+/// Drops a database of a test, whoever is still connected to it.
+pub fn drop_database(name: &str) {
+    // It goes with the cluster anyway; a panic here would hide the test's own.
+    if let Err(error) = connect("postgres").batch_execute(&format!("DROP DATABASE {name} WITH (FORCE)")) {
+        eprintln!("the database of a test stays: {error}");
+    }
+}
