@@ -4,7 +4,7 @@
 use std::fmt::{self, Display};
 
 use diesel::result::Error as DieselError;
-use optiinfra_db::Error;
+use optiinfra_db::{Error, stats};
 
 /// An error of the binary's own with the next thing to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub fn of(error: &anyhow::Error) -> Option<String> {
 
 /// The next thing to do about an error of the library.
 pub fn of_library(error: &Error) -> Option<String> {
-    let modules = [connection, local, migrate, seed, fleet, tenant, transfer, ingest, verify, query];
+    let modules = [connection, local, migrate, seed, fleet, stats, transfer, ingest, verify, query];
     modules.into_iter().find_map(|hint| hint(error))
 }
 
@@ -131,17 +131,13 @@ fn fleet(error: &Error) -> Option<String> {
     Some(hint.to_owned())
 }
 
-fn tenant(error: &Error) -> Option<String> {
-    match error {
-        Error::NoSuchCustomer { found, .. } if found.is_empty() => {
-            Some("`optiinfra-dbctl stats` lists the customers".to_owned())
-        }
-        Error::NoSuchCustomer { found, .. } => {
-            let ids: Vec<_> = found.iter().map(ToString::to_string).collect();
-            Some(format!("name one by its id: {}", ids.join(", ")))
-        }
-        _ => None,
+fn stats(error: &Error) -> Option<String> {
+    let Error::Stats(stats::Error::NoSuchCustomer { found, .. }) = error else { return None };
+    if found.is_empty() {
+        return Some("`optiinfra-dbctl stats` lists the customers".to_owned());
     }
+    let ids: Vec<_> = found.iter().map(ToString::to_string).collect();
+    Some(format!("name one by its id: {}", ids.join(", ")))
 }
 
 fn transfer(error: &Error) -> Option<String> {
@@ -333,7 +329,7 @@ mod tests {
     #[test]
     fn the_customers_of_one_name_are_told_apart_by_their_ids() {
         let ids = [uuid::Uuid::from_u128(1), uuid::Uuid::from_u128(2)];
-        let error = Error::NoSuchCustomer { wanted: "x".to_owned(), found: ids.to_vec() };
+        let error = Error::Stats(stats::Error::NoSuchCustomer { wanted: "x".to_owned(), found: ids.to_vec() });
         let hint = of_library(&error).unwrap();
         assert!(ids.iter().all(|id| hint.contains(&id.to_string())), "{hint}");
     }

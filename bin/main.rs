@@ -1,14 +1,11 @@
 //! The binary: parses, calls the library, prints, and chooses the exit code.
 
 mod args;
-mod charts;
 mod cli;
-mod csv;
 mod exit;
 mod export;
 mod fleet;
 mod hints;
-mod html;
 mod import;
 mod interrupt;
 mod junit;
@@ -16,8 +13,6 @@ mod local;
 mod migrate;
 mod output;
 mod parse;
-mod prometheus;
-mod prometheus_label;
 mod roles;
 mod seed;
 mod stats;

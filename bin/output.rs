@@ -556,6 +556,11 @@ impl Table {
         self.rows.push(Row { style, cells: cells.into_iter().map(Into::into).collect() });
     }
 
+    /// Adds a row of as many cells as there are headings.
+    pub fn cells(&mut self, cells: Vec<String>) {
+        self.rows.push(Row { style: Style::new(), cells });
+    }
+
     /// Whether it has nothing to show under its title.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty() && self.text.is_empty()

@@ -192,14 +192,9 @@ pub enum Error {
     #[error("the fleet would be empty: {0}")]
     EmptyFleet(&'static str),
 
-    /// No customer, or more than one, fits what was asked for.
-    #[error("{} '{wanted}'", if .found.is_empty() { "no customer has the name or id" } else { "more than one customer is called" })]
-    NoSuchCustomer {
-        /// The name or id.
-        wanted: String,
-        /// Those that fit.
-        found: Vec<uuid::Uuid>,
-    },
+    /// Statistics could not be had.
+    #[error(transparent)]
+    Stats(#[from] crate::stats::Error),
 
     /// The work for one customer was not begun.
     #[error(transparent)]

@@ -1,9 +1,10 @@
--- The indexes of our tables. $1: names of tables. $2: whether to look at their sizes, which waits for whoever holds one.
+-- The indexes of our tables. $1: names of tables. $2: whether to measure them, which waits for whoever has locked one.
+-- The scans are null where the server does not count.
 SELECT
     t.relname::text AS table,
     c.relname::text AS name,
     CASE WHEN $2 THEN pg_relation_size(c.oid) END AS bytes,
-    coalesce(s.idx_scan, 0) AS scans,
+    s.idx_scan AS scans,
     i.indisunique AS is_unique,
     i.indisvalid AS is_valid,
     EXISTS (SELECT FROM pg_constraint AS k WHERE k.conindid = c.oid AND k.contype IN ('p', 'u', 'x')) AS is_constraint,
@@ -23,6 +24,6 @@ FROM pg_index AS i
 JOIN pg_class AS c ON c.oid = i.indexrelid
 JOIN pg_class AS t ON t.oid = i.indrelid
 JOIN pg_am AS a ON a.oid = c.relam
-LEFT JOIN pg_stat_all_indexes AS s ON s.indexrelid = c.oid
+LEFT JOIN pg_stat_all_indexes AS s ON s.indexrelid = c.oid AND current_setting('track_counts')::boolean
 WHERE t.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema()) AND t.relname = ANY ($1)
 ORDER BY t.relname COLLATE "C", c.relname COLLATE "C"

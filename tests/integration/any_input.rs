@@ -50,11 +50,6 @@ proptest! {
     }
 
     #[test]
-    fn a_label_stays_in_its_quotes(value in text()) {
-        properties::label(&value);
-    }
-
-    #[test]
     fn a_file_of_any_bytes_is_rows_and_rejects(bytes in file()) {
         properties::file(&bytes);
     }

@@ -293,32 +293,26 @@ fn a_section_is_shown_alone_as_a_table_too() {
     let titles =
         |text: &str| text.split("\n\n").map(|table| table.lines().next().unwrap().to_owned()).collect::<Vec<_>>();
     assert_eq!(titles(&of("quality")), ["quality by model"]);
-    assert_eq!(titles(&of("utilization")), ["resource metrics by instance"]);
+    assert_eq!(titles(&of("utilization")), ["utilisation over time"]);
+    assert_eq!(titles(&of("scaling_timeline")), ["newest scaling events"]);
     assert_eq!(titles(&of("tables"))[1..], ["upkeep"]);
     assert!(of("indexes").contains("idx_event_type"), "which the whole report leaves out");
     assert_eq!(of("invalid_indexes"), "invalid_indexes: nothing to show\n");
     let young = of("unused_indexes");
-    assert!(young.starts_with("unused_indexes: skipped: the statistics are 0.0 days old"), "{young}");
+    assert!(young.starts_with("unused_indexes: skipped: needs 7 days of statistics, has "), "{young}");
 
     let sections = Dbctl::on(&db).run("stats --section nothing").stderr;
     let sections = sections.split("[possible values: ").nth(1).unwrap().split(']').next().unwrap();
-    let refused: Vec<_> = sections.split(", ").filter(|section| has_no_table(&db, section)).collect();
-    assert_eq!(refused, ["database", "scaling_timeline", "quality_over_time", "regression_timeline"]);
+    assert!(sections.split(", ").count() > 30, "{sections}");
+    for section in sections.split(", ") {
+        assert!(of(section).starts_with(|first: char| first.is_alphanumeric()), "{section}");
+    }
     let run = Dbctl::on(&db).run("stats --section tables --format json");
     assert_fails(&run, 2, "--section is for tables and csv", "pass --format table or csv");
 
     let mut holder = db.conn();
     holder.batch_execute("BEGIN; LOCK TABLE quality_metrics IN ACCESS EXCLUSIVE MODE").unwrap();
-    let locked = of("quality");
-    assert!(locked.contains("application   skipped   locked by another session"), "{locked}");
-}
-
-/// Whether a section of the statistics has no table, and says so.
-fn has_no_table(db: &TestDb, section: &str) -> bool {
-    let run = Dbctl::on(db).run(&format!("stats --section {section}"));
-    let is_refused = run.stderr.contains(&format!("no table shows {section}"));
-    assert_eq!(run.code, Some(if is_refused { 2 } else { 0 }), "{run:#?}");
-    is_refused
+    assert_eq!(of("quality"), "quality: skipped: locked by another session\n");
 }
 
 /// The value of a line of Prometheus' text format, by the whole name with its labels.
@@ -508,7 +502,7 @@ fn watching_appends_to_a_pipe_until_a_signal_ends_it() {
     assert!(hasty.code == Some(2) && hasty.stderr.contains("must be at least 0.1 seconds"), "{hasty:#?}");
     let mut child = Dbctl::on(&db).spawn("stats --watch");
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    assert_eq!(lines.next().unwrap().unwrap(), "how it is doing", "what changes is shown first");
+    assert_eq!(lines.next().unwrap().unwrap(), "health", "what changes is shown first");
     kill(nix::unistd::Pid::from_raw(child.id().try_into().unwrap()), Signal::SIGINT).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130));
     assert!(Dbctl::on(&db).run("stats --watch --format html").stderr.contains("pass --output FILE"));
@@ -519,7 +513,7 @@ fn sparklines_are_ascii_where_the_locale_is_not_utf_8() {
     let db = TestDb::seeded_now();
     let of = |locale: &str| {
         let run = Dbctl::on(&db).env("LC_ALL", locale).run("stats");
-        run.stdout.lines().find(|line| line.starts_with("i-0abc123def456")).unwrap().to_owned()
+        run.stdout.lines().find(|line| line.starts_with("i-0abc123def456") && line.contains("gpu")).unwrap().to_owned()
     };
     assert!(of("C.UTF-8").contains("▄"), "{}", of("C.UTF-8"));
     assert!(of("C").is_ascii() && of("C").contains("=="), "{}", of("C"));

@@ -45,6 +45,7 @@ mod seed;
 mod service;
 mod settings;
 mod stats;
+mod stats_formats;
 mod tenancy;
 mod tls;
 mod transfer;

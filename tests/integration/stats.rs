@@ -17,8 +17,7 @@ use optiinfra_db::migrate::{EMBEDDED, Goal, Migrator};
 use optiinfra_db::models::{QualityMetric, ResourceMetric};
 use optiinfra_db::schema::{customers, quality_metrics, scaling_events};
 use optiinfra_db::seed::ids;
-use optiinfra_db::stats::operations::{Probe, Redundancy, RowsAre};
-use optiinfra_db::stats::{self, Options, Report};
+use optiinfra_db::stats::{self, Observation, Options, Redundancy, Report, RowsAre, Unavailable};
 
 use crate::support::{Dbctl, TestDb, customer, explain, limit, number};
 
@@ -224,7 +223,7 @@ fn regressions_are_counted_by_severity_and_the_open_ones_told() {
             (RegressionSeverity::Critical, 0, 1),
         ]
     );
-    assert_eq!(application.unresolved_regressions, 1);
+    assert_eq!(application.unresolved_regressions, Some(1));
     let open = &application.open_regressions[..];
     assert_eq!(open.len(), 1);
     assert_eq!((open[0].customer.as_str(), open[0].model_name.as_str()), ("Acme Corp", "claude-3-opus"));
@@ -260,7 +259,7 @@ fn one_customers_statistics_are_those_of_its_rows() {
     let event = report.resource.latest_scaling_event.unwrap();
     assert_eq!((event.event_type, event.duration_seconds), (ScalingEventType::ManualScale, Some(600.0)));
     assert_eq!(report.application.quality.iter().map(|q| q.answers).collect::<Vec<_>>(), [10]);
-    assert_eq!(report.application.unresolved_regressions, 0);
+    assert_eq!(report.application.unresolved_regressions, Some(0));
     assert!(report.workflow_history.workflows.is_empty());
 }
 
@@ -286,7 +285,7 @@ fn a_migrated_database_without_rows_has_empty_statistics() {
     assert!(report.core.customers.is_empty() && report.core.agents.is_empty());
     assert!(report.resource.instances.is_empty() && report.resource.latest_gpu_utilization.is_none());
     assert!(report.resource.scaling_outcomes.is_empty() && report.resource.latest_scaling_event.is_none());
-    assert_eq!(report.application.unresolved_regressions, 0);
+    assert_eq!(report.application.unresolved_regressions, Some(0));
 }
 
 #[test]
@@ -332,18 +331,20 @@ fn what_a_role_may_not_read_is_skipped_and_named() {
     let mut conn = PgConnection::establish(&db.url_as(&reader.name)).unwrap();
     let report = stats::run(&mut conn, &Options { exact: true, ..Options::default() }).unwrap();
     let denied = "permission denied for table scaling_events";
-    let skipped: Vec<_> = report.skipped.iter().map(|skipped| (skipped.part, skipped.reason.as_str())).collect();
-    assert_eq!(skipped, [("resource", denied)]);
+    let skipped: Vec<_> = report.skipped.iter().map(|skipped| (skipped.part, &skipped.reason)).collect();
+    let refused = Unavailable::Refused(denied.to_owned());
+    assert_eq!(skipped, [("resource", &refused)]);
     for table in &report.tables {
         let is_denied = table.table == "scaling_events";
-        assert_eq!(table.skipped.as_deref(), is_denied.then_some(denied), "{}", table.table);
+        assert_eq!(table.skipped.as_ref(), is_denied.then_some(&refused), "{}", table.table);
         assert_eq!(table.rows_are == RowsAre::Exact, !is_denied, "{}", table.table);
         assert!(table.total_bytes.is_some(), "sizes need no right");
     }
     assert_eq!(report.core.customers.len(), 4, "the rest is there");
     // Other roles' sessions are hidden from this one, so it must not say that all is calm.
     let calm = report.operations.blocked_session_count;
-    assert_eq!(calm.reason(), Some("needs the role pg_monitor or pg_read_all_stats"));
+    assert_eq!(calm.reason(), Some(&Unavailable::SessionsHidden));
+    assert_eq!(Unavailable::SessionsHidden.to_string(), "needs the role pg_monitor or pg_read_all_stats");
 }
 
 #[test]
@@ -435,7 +436,7 @@ fn lines_over_time_are_those_of_the_samples() {
 #[test]
 fn of_many_instances_twelve_have_a_line_and_the_report_says_of_how_many() {
     let db = seeded();
-    assert_eq!(of_all(&db).resource.utilization_instances, 5);
+    assert_eq!(of_all(&db).resource.utilization_instances, Some(5));
     // Twenty with one sample each, named so that a dictionary's order is not that of the bytes.
     db.conn()
         .batch_execute(
@@ -447,7 +448,7 @@ fn of_many_instances_twelve_have_a_line_and_the_report_says_of_how_many() {
         )
         .unwrap();
     let resource = of_all(&db).resource;
-    assert_eq!(resource.utilization_instances, 25);
+    assert_eq!(resource.utilization_instances, Some(25));
     let drawn: Vec<_> = resource.utilization.iter().map(|line| line.instance_id.as_str()).collect();
     assert_eq!(
         drawn,
@@ -476,15 +477,15 @@ fn of_many_instances_twelve_have_a_line_and_the_report_says_of_how_many() {
 #[test]
 fn rows_are_the_planners_estimate_unless_counting_is_cheap_or_asked_for() {
     let db = seeded();
-    db.conn().batch_execute("ANALYZE agents; DELETE FROM agents WHERE type = 'cost'").unwrap();
+    db.conn().batch_execute("ANALYZE events; DELETE FROM events WHERE id IN (SELECT id FROM events LIMIT 1)").unwrap();
     let of = |exact: bool, table: &str| {
         let report = stats::run(&mut db.conn(), &Options { exact, ..Options::default() }).unwrap();
         let table = report.tables.into_iter().find(|found| found.table == table).unwrap();
         (table.rows, table.rows_are)
     };
-    assert_eq!(of(false, "agents"), (Some(5), RowsAre::Estimated), "as of the last analyze");
-    assert_eq!(of(true, "agents"), (Some(4), RowsAre::Exact));
-    assert_eq!(of(false, "customers"), (Some(4), RowsAre::Exact), "without statistics, and small");
+    assert_eq!(of(false, "events"), (Some(3), RowsAre::Estimated), "as of the last analyze");
+    assert_eq!(of(true, "events"), (Some(2), RowsAre::Exact));
+    assert_eq!(of(false, "agent_capabilities"), (Some(6), RowsAre::Exact), "without statistics, and small");
     // 2 MiB without statistics: nobody knows, and counting is left to --exact.
     db.conn()
         .batch_execute(
@@ -497,6 +498,52 @@ fn rows_are_the_planners_estimate_unless_counting_is_cheap_or_asked_for() {
         .unwrap();
     assert_eq!(of(false, "agent_configs"), (None, RowsAre::Unknown));
     assert_eq!(of(true, "agent_configs").1, RowsAre::Exact);
+}
+
+#[test]
+fn the_rows_of_a_table_never_contradict_what_the_report_has_read_of_it() {
+    let db = seeded();
+    // All of these are read for other parts of the report, and all of their estimates are out of date.
+    db.conn()
+        .batch_execute(
+            "ANALYZE;
+             INSERT INTO agents (type, name, version) VALUES ('cost', 'second', '1');
+             DELETE FROM quality_regressions WHERE severity = 'low';
+             DELETE FROM scaling_events WHERE NOT success;
+             DELETE FROM resource_metrics WHERE resource_type = 'gpu'",
+        )
+        .unwrap();
+    let of = |options: Options| stats::run(&mut db.conn(), &options).unwrap();
+    let rows = |report: &Report, table: &str| {
+        let found = report.tables.iter().find(|found| found.table == table).unwrap();
+        (found.rows, found.rows_are)
+    };
+    let report = of(Options::default());
+    for (table, expected) in [
+        ("customers", 4),
+        ("agents", 6),
+        ("workflow_executions", 7),
+        ("quality_regressions", 5),
+        ("scaling_events", 7),
+        ("resource_metrics", 48),
+        ("quality_metrics", 308),
+    ] {
+        assert_eq!(rows(&report, table), (Some(expected), RowsAre::Exact), "{table}");
+    }
+    // A part of the rows is at least as many.
+    let fill = "INSERT INTO agents (type, name, version) SELECT 'cost', 'a' || n, '1' FROM generate_series(1, 9) AS n;
+        INSERT INTO quality_metrics SELECT (q).* FROM (SELECT jsonb_populate_record(q, jsonb_build_object(
+            'id', gen_random_uuid(), 'request_id', gen_random_uuid())) AS q FROM quality_metrics AS q,
+            generate_series(1, 3)) AS more";
+    db.conn().batch_execute(fill).unwrap();
+    db.conn().batch_execute("UPDATE pg_class SET reltuples = 10 WHERE oid = 'quality_metrics'::regclass").unwrap();
+    let part = of(Options { newest: 900, ..Options::default() });
+    let answers = part.application.quality.iter().map(|quality| quality.answers).sum();
+    assert!(part.answers_since.is_some() && answers >= 900, "{answers}");
+    assert_eq!(rows(&part, "quality_metrics"), (Some(answers), RowsAre::Estimated));
+    let one = of(Options { customer: Some(ids::techstart()), ..Options::default() });
+    assert_eq!(rows(&one, "agents"), (Some(15), RowsAre::Exact), "agents are everybody's");
+    assert_ne!(rows(&one, "customers").0, Some(1));
 }
 
 /// The rows that the server's plan for reading a table expects.
@@ -540,7 +587,7 @@ fn behind_an_exclusive_lock_the_rest_is_told_in_time_and_the_table_skipped() {
     assert_eq!(held.iter().map(|table| table.table).collect::<Vec<_>>(), ["scaling_events", "quality_metrics"]);
     for table in held {
         assert_eq!((table.rows, table.total_bytes), (None, None));
-        assert_eq!(table.skipped.as_deref(), Some("locked by another session"));
+        assert_eq!(table.skipped, Some(Unavailable::Locked));
     }
     let skipped: Vec<_> = report.skipped.iter().map(|skipped| skipped.part).collect();
     assert_eq!(skipped, ["resource", "application"]);
@@ -557,7 +604,7 @@ fn a_locked_migration_history_is_skipped_too() {
     let mut holder = db.conn();
     holder.batch_execute("BEGIN; LOCK TABLE __diesel_schema_migrations IN ACCESS EXCLUSIVE MODE").unwrap();
     let report = of_all(&db);
-    assert_eq!(report.operations.migrations, Probe::Skipped { reason: "locked by another session".to_owned() });
+    assert_eq!(report.operations.migrations, Observation::Skipped { reason: Unavailable::Locked });
     assert_eq!(report.head, None);
     assert_eq!(report.core.customers.len(), 4);
 }
@@ -630,7 +677,7 @@ fn the_deployed_schema_reports_its_redundant_indexes() {
     assert_eq!((migrations.applied, migrations.pending.len()), (5, EMBEDDED.len() - 5));
     let skipped: Vec<_> = report.skipped.iter().map(|skipped| skipped.part).collect();
     assert_eq!(skipped, ["core", "workflow_history", "resource", "application"]);
-    assert!(report.skipped[0].reason.starts_with("migrations pending: "), "{:?}", report.skipped[0]);
+    assert!(report.skipped[0].reason.to_string().starts_with("migrations pending: "), "{:?}", report.skipped[0]);
     assert_eq!(report.head.as_deref(), Some(EMBEDDED[4].name));
 }
 
@@ -698,8 +745,8 @@ fn an_index_is_redundant_only_where_nothing_would_miss_it() {
 #[test]
 fn invalid_indexes_and_foreign_keys_without_one_are_found() {
     let db = TestDb::migrated();
-    assert_eq!(of_all(&db).operations.unindexed_foreign_keys, Probe::Done { found: vec![] });
-    assert_eq!(of_all(&db).operations.invalid_indexes, Probe::Done { found: vec![] });
+    assert_eq!(of_all(&db).operations.unindexed_foreign_keys, Observation::Done { found: vec![] });
+    assert_eq!(of_all(&db).operations.invalid_indexes, Observation::Done { found: vec![] });
     db.conn()
         .batch_execute(
             "DROP INDEX idx_event_agent;
@@ -718,7 +765,7 @@ fn invalid_indexes_and_foreign_keys_without_one_are_found() {
 fn unused_indexes_are_judged_only_after_seven_days() {
     let db = TestDb::migrated();
     let young = of_all(&db).operations.unused_indexes;
-    assert!(young.reason().unwrap().ends_with("days old: no verdict before 7"), "{young:?}");
+    assert!(matches!(young.reason(), Some(Unavailable::TooYoung { .. })), "{young:?}");
     db.conn().batch_execute("UPDATE __diesel_schema_migrations SET run_on = run_on - interval '8 days'").unwrap();
     let operations = of_all(&db).operations;
     assert!(operations.statistics.found().unwrap().age_seconds > 7.0 * 86_400.0);
@@ -768,7 +815,9 @@ fn a_customer_is_found_by_id_and_by_name_if_there_is_only_one() {
     conn.batch_execute("UPDATE customers SET name = 'TechStart Inc' WHERE name = 'StartupCo'").unwrap();
     let several = stats::find_customer(&mut conn, "TechStart Inc").unwrap_err();
     assert_eq!(several.to_string(), "more than one customer is called 'TechStart Inc'");
-    assert!(matches!(several, Error::NoSuchCustomer { found, .. } if found.contains(&ids::techstart())));
+    assert!(
+        matches!(several, Error::Stats(stats::Error::NoSuchCustomer { found, .. }) if found.contains(&ids::techstart()))
+    );
 }
 
 /// The newest samples and answers, `newest` of each.

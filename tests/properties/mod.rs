@@ -7,9 +7,6 @@ use optiinfra_db::raw::Sql;
 use optiinfra_db::transfer::read::{FromFile, Options, Reader};
 use optiinfra_db::transfer::{Format, Names};
 
-#[path = "../../bin/prometheus_label.rs"]
-mod prometheus_label;
-
 /// A connection string is understood or refused, and a refusal repeats nothing of it. No message of ours has four
 /// digits in a row, so they stand for everything that might be repeated.
 pub fn connection_string(text: &str) {
@@ -66,25 +63,6 @@ pub fn identifier(name: &str) {
         read.push(character);
     }
     assert_eq!(read, name);
-}
-
-/// An escaped label stays in its quotes and on its line, and the text can be read from it.
-pub fn label(text: &str) {
-    let escaped = prometheus_label::escaped(text);
-    let mut characters = escaped.chars();
-    let mut read = String::new();
-    while let Some(character) = characters.next() {
-        assert!(character != '"' && character != '\n', "{escaped:?} ends");
-        read.push(match (character, character == '\\') {
-            (_, true) => match characters.next() {
-                Some('n') => '\n',
-                Some(character @ ('\\' | '"')) => character,
-                other => panic!("{other:?} behind a backslash in {escaped:?}"),
-            },
-            (character, false) => character,
-        });
-    }
-    assert_eq!(read, text);
 }
 
 /// A file of any bytes is rows and rejects, in the order of its lines, for every table and format.

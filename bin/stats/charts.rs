@@ -8,14 +8,14 @@ use std::ops::Range;
 
 use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 use optiinfra_db::enums::ScalingEventType;
-use optiinfra_db::stats::operations::Table;
-use optiinfra_db::stats::{Point, QualityOverTime, RegressionMark, ScalingEvent, Utilization};
+use optiinfra_db::stats::{Point, QualityOverTime, RegressionMark, Report, ScalingEvent, Table, Utilization};
 use plotters::coord::Shift;
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, ValueFormatter};
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
+use super::sections;
 use crate::output::bytes;
 
 /// A picture with what has to be said around it.
@@ -24,10 +24,29 @@ pub struct Chart {
     pub title: &'static str,
     pub subtitle: String,
     /// What to say where there is nothing to draw.
-    pub empty: &'static str,
+    pub empty: String,
     pub legend: Vec<Entry>,
     pub wide: String,
     pub narrow: String,
+}
+
+/// The charts of the page.
+pub fn all(report: &Report) -> anyhow::Result<Vec<Chart>> {
+    let (resource, application) = (&report.resource, &report.application);
+    let drawn = sections::drawn(resource);
+    let of_layers = [
+        ("resource", utilization(&resource.utilization, drawn.as_deref())?),
+        ("resource", scaling(&resource.scaling_timeline)?),
+        ("application", quality(&application.quality_over_time, &application.regression_timeline)?),
+        ("tables", sizes(&report.tables)?),
+    ];
+    let with_reason = |(layer, mut chart): (&str, Chart)| {
+        if let Some(reason) = sections::skipped(report, layer) {
+            chart.empty = format!("skipped: {reason}");
+        }
+        chart
+    };
+    Ok(of_layers.map(with_reason).into())
 }
 
 /// An entry of a legend.
@@ -235,10 +254,10 @@ fn draw_line(chart: &mut Plot<'_, '_>, points: &[Point], time: &Time, color: RGB
 }
 
 /// Utilisation per instance; `drawn` says of which, if not all.
-pub fn utilization(lines: &[Utilization], drawn: Option<&str>) -> anyhow::Result<Chart> {
+fn utilization(lines: &[Utilization], drawn: Option<&str>) -> anyhow::Result<Chart> {
     let times = lines.iter().flat_map(|line| line.points.iter().map(|point| point.at));
     let mut chart =
-        Chart { title: "Utilisation per instance", empty: "No samples of utilisation.", ..Chart::default() };
+        Chart { title: "Utilisation per instance", empty: "No samples of utilisation.".to_owned(), ..Chart::default() };
     if lines.is_empty() {
         return Ok(chart);
     }
@@ -291,10 +310,10 @@ fn both(sizes: [Size; 2], paint: impl Fn(&Area<'_>, Size) -> Painted) -> anyhow:
 }
 
 /// Scaling events along time, a lane a type.
-pub fn scaling(events: &[ScalingEvent]) -> anyhow::Result<Chart> {
+fn scaling(events: &[ScalingEvent]) -> anyhow::Result<Chart> {
     let times = events.iter().map(|event| event.executed_at);
     let failed = events.iter().filter(|event| !event.success && event.duration_seconds.is_some()).count();
-    let mut chart = Chart { title: "Scaling events", empty: "No scaling events.", ..Chart::default() };
+    let mut chart = Chart { title: "Scaling events", empty: "No scaling events.".to_owned(), ..Chart::default() };
     if events.is_empty() {
         return Ok(chart);
     }
@@ -366,9 +385,9 @@ pub fn scaling(events: &[ScalingEvent]) -> anyhow::Result<Chart> {
 }
 
 /// Quality per model against its baseline, with the regressions.
-pub fn quality(lines: &[QualityOverTime], regressions: &[RegressionMark]) -> anyhow::Result<Chart> {
+fn quality(lines: &[QualityOverTime], regressions: &[RegressionMark]) -> anyhow::Result<Chart> {
     let times = lines.iter().flat_map(|line| line.points.iter().map(|point| point.at));
-    let mut chart = Chart { title: "Quality per model", empty: "No judged answers.", ..Chart::default() };
+    let mut chart = Chart { title: "Quality per model", empty: "No judged answers.".to_owned(), ..Chart::default() };
     if lines.is_empty() {
         return Ok(chart);
     }
@@ -444,11 +463,12 @@ fn value_at(lines: &[QualityOverTime], mark: &RegressionMark) -> Option<f64> {
 }
 
 /// Bytes of each table, a bar a table.
-pub fn sizes(tables: &[Table]) -> anyhow::Result<Chart> {
+fn sizes(tables: &[Table]) -> anyhow::Result<Chart> {
     let mut measured: Vec<&Table> = tables.iter().filter(|table| table.total_bytes.is_some()).collect();
     measured.sort_by_key(|table| table.total_bytes);
     let total = measured.iter().filter_map(|table| table.total_bytes).sum();
-    let mut chart = Chart { title: "Size of the tables", empty: "No table could be measured.", ..Chart::default() };
+    let mut chart =
+        Chart { title: "Size of the tables", empty: "No table could be measured.".to_owned(), ..Chart::default() };
     let Some(greatest) = measured.last().and_then(|table| table.total_bytes).filter(|bytes| *bytes > 0) else {
         return Ok(chart);
     };

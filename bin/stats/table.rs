@@ -1,0 +1,112 @@
+//! The sections as tables.
+
+use optiinfra_db::stats::Report;
+
+use super::section::{Column, Layout, Section, Shown, Unit, Value};
+use super::sections;
+use super::text::{self, Medium};
+use crate::output::{Table, sparkline};
+
+/// Sections that change while somebody looks, the first of a screen.
+const LIVELY: [&str; 5] = ["skipped", "health", "blocked_sessions", "long_transactions", "latest_gpu_utilization"];
+
+/// The tables that have something to show.
+pub fn all(report: &Report, is_watched: bool) -> Vec<Table> {
+    let mut sections = sections::of(report, None);
+    sections.retain(|section| section.shown != Shown::InData && !section.rows.is_empty());
+    if is_watched {
+        sections.sort_by_key(|section| !LIVELY.contains(&section.name));
+    }
+    // The upkeep of the tables comes behind what is in them.
+    let (first, more): (Vec<_>, Vec<_>) = sections.iter().map(of_section).map(|mut of| (of.remove(0), of)).unzip();
+    first.into_iter().chain(more.into_iter().flatten()).collect()
+}
+
+/// The tables of one section; a line where it has no row.
+pub fn one(report: &Report, name: &str) -> Vec<Table> {
+    let shown = |section: &Section| match &section.skipped {
+        Some(reason) => vec![line(&format!("{}: skipped: {reason}", section.name))],
+        None if section.rows.is_empty() => vec![line(&format!("{}: nothing to show", section.name))],
+        None => of_section(section),
+    };
+    sections::of(report, Some(name)).iter().flat_map(shown).collect()
+}
+
+fn line(text: &str) -> Table {
+    Table::new(&[]).titled(text)
+}
+
+fn of_section(section: &Section) -> Vec<Table> {
+    match section.layout {
+        Layout::Rows => (0..=section.more_titles.len()).map(|table| rows(section, table)).collect(),
+        Layout::Record => vec![record(section)],
+        Layout::Lines => vec![lines(section)],
+    }
+}
+
+/// The columns of a table that people see, each with its place.
+fn columns(section: &Section, table: usize) -> Vec<(usize, &Column)> {
+    let columns = section.columns.iter().enumerate();
+    columns.filter(|(_, c)| !c.heading.is_empty() && (c.is_key || c.table == table)).collect()
+}
+
+fn cells(row: &[Value], columns: &[(usize, &Column)]) -> Vec<String> {
+    let cell = |(at, column): &(usize, &Column)| {
+        row.get(*at).map(|value| text::cell(value, column.unit, column.null, Medium::Terminal)).unwrap_or_default()
+    };
+    columns.iter().map(cell).collect()
+}
+
+fn headed(title: &str, columns: &[(usize, &Column)]) -> Table {
+    Table::new(&columns.iter().map(|(_, column)| column.heading).collect::<Vec<_>>()).titled(title)
+}
+
+fn rows(section: &Section, table: usize) -> Table {
+    let columns = columns(section, table);
+    let title = if table == 0 { section.title.as_str() } else { section.more_titles[table - 1] };
+    let mut drawn = headed(title, &columns);
+    section.rows.iter().for_each(|row| drawn.cells(cells(row, &columns)));
+    drawn
+}
+
+fn record(section: &Section) -> Table {
+    let columns = columns(section, 0);
+    let mut drawn = Table::new(&["field", "value"]).titled(&section.title);
+    for row in &section.rows {
+        for ((_, column), cell) in columns.iter().zip(cells(row, &columns)) {
+            drawn.cells(vec![column.heading.to_owned(), cell]);
+        }
+    }
+    drawn
+}
+
+/// A row for each line, with its values drawn in characters.
+fn lines(section: &Section) -> Table {
+    let columns: Vec<_> = columns(section, 0).into_iter().filter(|(_, column)| column.name != "at").collect();
+    let mut drawn = headed(&section.title, &columns);
+    let whose: Vec<_> = columns.iter().copied().filter(|(_, column)| column.name != "value").collect();
+    let values = section.at("value").unwrap_or_default();
+    let (low, high) = range(section, values);
+    for line in section.rows.chunk_by(|one, next| cells(one, &whose) == cells(next, &whose)) {
+        let points: Vec<_> = line.iter().map(|row| real(&row[values])).collect();
+        let cells = columns.iter().map(|(at, column)| match *at {
+            at if at == values => sparkline(&points, low, high),
+            at => text::cell(&line[0][at], column.unit, column.null, Medium::Terminal),
+        });
+        drawn.cells(cells.collect());
+    }
+    drawn
+}
+
+fn real(value: &Value) -> f64 {
+    if let Value::Real(number) = value { *number } else { f64::NAN }
+}
+
+/// Percent have a range of their own; others that of the values.
+fn range(section: &Section, values: usize) -> (f64, f64) {
+    if section.columns[values].unit == Unit::Percent {
+        return (0.0, 100.0);
+    }
+    let values = || section.rows.iter().map(|row| real(&row[values])).filter(|value| value.is_finite());
+    (values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max))
+}

@@ -1,6 +1,0 @@
-#![no_main]
-
-use libfuzzer_sys::fuzz_target;
-use optiinfra_db_fuzz::properties;
-
-fuzz_target!(|text: &str| properties::label(text));

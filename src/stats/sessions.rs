@@ -1,0 +1,133 @@
+//! Other sessions: long transactions, and who waits for whom.
+
+use diesel::pg::PgConnection;
+use diesel::prelude::*;
+use diesel::sql_types::{Array, Bool, Double, Integer, Nullable, Text};
+use serde::Serialize;
+
+use super::observation::{Observation, Unavailable, observe};
+use crate::error::{Doing, Result};
+use crate::raw::{sql, sql_query};
+
+/// A transaction is long when it has been open for more than this, in seconds.
+pub const LONG_TRANSACTION_SECONDS: f64 = 60.0;
+
+/// Most sessions that a list names.
+const MOST_SESSIONS: usize = 20;
+
+/// A transaction that has been open for long.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LongTransaction {
+    /// The session's process on the server.
+    pub pid: i32,
+    /// Who.
+    pub role: String,
+    /// With which program.
+    pub application: String,
+    /// What the session does: `active`, `idle in transaction`.
+    pub state: String,
+    /// For how long, in seconds.
+    pub seconds: f64,
+}
+
+/// A session that waits for another one's lock.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct BlockedSession {
+    /// Its process on the server.
+    pub pid: i32,
+    /// Who.
+    pub role: String,
+    /// With which program.
+    pub application: String,
+    /// The processes that it waits for.
+    pub blocked_by: Vec<i32>,
+    /// For how long its statement has run, in seconds.
+    pub seconds: f64,
+}
+
+#[derive(Debug, Clone, PartialEq, QueryableByName)]
+pub(super) struct Session {
+    #[diesel(sql_type = Integer)]
+    pid: i32,
+    #[diesel(sql_type = Text)]
+    role: String,
+    #[diesel(sql_type = Text)]
+    application: String,
+    #[diesel(sql_type = Text)]
+    state: String,
+    #[diesel(sql_type = Double)]
+    seconds: f64,
+    #[diesel(sql_type = Array<Integer>)]
+    blocked_by: Vec<i32>,
+    #[diesel(sql_type = Nullable<Double>)]
+    blocked_seconds: Option<f64>,
+}
+
+impl Session {
+    fn is_long(&self) -> bool {
+        self.seconds > LONG_TRANSACTION_SECONDS
+    }
+
+    fn is_blocked(&self) -> bool {
+        !self.blocked_by.is_empty()
+    }
+
+    fn to_long(&self) -> LongTransaction {
+        LongTransaction {
+            pid: self.pid,
+            role: self.role.clone(),
+            application: self.application.clone(),
+            state: self.state.clone(),
+            seconds: self.seconds,
+        }
+    }
+
+    fn to_blocked(&self) -> BlockedSession {
+        BlockedSession {
+            pid: self.pid,
+            role: self.role.clone(),
+            application: self.application.clone(),
+            blocked_by: self.blocked_by.clone(),
+            seconds: self.blocked_seconds.unwrap_or_default(),
+        }
+    }
+}
+
+/// The age of the oldest transaction; 0 without any.
+pub(super) fn oldest_seconds(sessions: &[Session]) -> f64 {
+    sessions.iter().map(|session| session.seconds).fold(0.0, f64::max)
+}
+
+/// How many transactions are long.
+pub(super) fn long_count(sessions: &[Session]) -> usize {
+    sessions.iter().filter(|session| session.is_long()).count()
+}
+
+/// The oldest of them.
+pub(super) fn long(sessions: &[Session]) -> Vec<LongTransaction> {
+    sessions.iter().filter(|session| session.is_long()).take(MOST_SESSIONS).map(Session::to_long).collect()
+}
+
+/// How many sessions wait for another one's lock.
+pub(super) fn blocked_count(sessions: &[Session]) -> usize {
+    sessions.iter().filter(|session| session.is_blocked()).count()
+}
+
+/// Some of them.
+pub(super) fn blocked(sessions: &[Session]) -> Vec<BlockedSession> {
+    sessions.iter().filter(|session| session.is_blocked()).take(MOST_SESSIONS).map(Session::to_blocked).collect()
+}
+
+/// Reads the other sessions. Without the right the server shows those of other roles as if they did nothing.
+pub(super) fn read(conn: &mut PgConnection) -> Result<Observation<Vec<Session>>> {
+    let may: bool = diesel::select(sql::<Bool>("pg_has_role('pg_read_all_stats', 'USAGE')"))
+        .get_result(conn)
+        .doing("ask for the rights of the role")?;
+    if !may {
+        return Ok(Observation::Skipped { reason: Unavailable::SessionsHidden });
+    }
+    let load = |conn: &mut PgConnection| {
+        sql_query(include_str!("activity.sql")).load(conn).doing("look at the other sessions")
+    };
+    observe(conn, load)
+}
