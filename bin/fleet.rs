@@ -6,8 +6,8 @@ use anyhow::bail;
 use chrono::{DateTime, SubsecRound, Utc};
 use diesel::pg::PgConnection;
 use optiinfra_db::Error;
+use optiinfra_db::fleet::{self, Error as FleetError, Writing};
 use optiinfra_db::seed::Report;
-use optiinfra_db::seed::fleet::{self, Writing};
 
 use crate::args::{Confirm, Global};
 use crate::exit::Exit;
@@ -59,7 +59,7 @@ pub struct Args {
     pub confirm: Confirm,
 }
 
-/// Steps of the bar: a share is told in thousandths.
+/// Steps of the bar: a share is shown in thousandths.
 const STEPS: u32 = 1000;
 /// From one sample to the next, where the arguments do not say it.
 const FIVE_MINUTES: NonZeroU16 = match NonZeroU16::new(300) {
@@ -73,7 +73,7 @@ pub fn run(args: &Args, global: &Global, out: &mut Output) -> anyhow::Result<Exi
         remove(args, &mut target::connect(global, out, "seed")?, out)?
     } else if args.plan {
         let mut conn = target::connect_read_only(global, out, "seed")?;
-        let fleet = wanted(args, &mut conn)?;
+        let fleet = wanted(args, fleet::find(&mut conn, args.rng_seed)?.as_ref());
         fleet::plan(&mut conn, &fleet)?
     } else {
         write(args, global, out)?
@@ -85,7 +85,17 @@ pub fn run(args: &Args, global: &Global, out: &mut Output) -> anyhow::Result<Exi
 fn write(args: &Args, global: &Global, out: &mut Output) -> anyhow::Result<Report> {
     // One more, which holds the lock.
     let pool = target::pool(global, out, "seed", args.connections + 1)?;
-    let fleet = wanted(args, &mut *pool.get()?)?;
+    let mut conn = pool.get()?;
+    let found = fleet::find(&mut conn, args.rng_seed)?;
+    let fleet = wanted(args, found.as_ref());
+    if !args.confirm.yes
+        && found.is_none()
+        && let Some(customers) = seed::real_customers(&mut conn)?
+    {
+        let what = format!("insert the made-up rows of fleet {} beside these customers", args.rng_seed);
+        out.confirm(&[customers], &what)?;
+    }
+    drop(conn);
     let meter = std::cell::RefCell::new(out.meter(Some(STEPS.into())));
     let writing = Writing {
         connections: usize::try_from(args.connections)?,
@@ -99,9 +109,8 @@ fn write(args: &Args, global: &Global, out: &mut Output) -> anyhow::Result<Repor
 
 /// The fleet of the arguments. Without a time it is that of the fleet that is there, so that the same command goes on
 /// with it.
-fn wanted(args: &Args, conn: &mut PgConnection) -> anyhow::Result<fleet::Fleet> {
-    let found = fleet::find(conn, args.rng_seed)?;
-    Ok(fleet_of(args, &fleet::Fleet { at: found.map_or_else(Utc::now, |found| found.at), ..usual(args) }))
+fn wanted(args: &Args, found: Option<&fleet::Fleet>) -> fleet::Fleet {
+    fleet_of(args, &fleet::Fleet { at: found.map_or_else(Utc::now, |found| found.at), ..usual(args) })
 }
 
 /// The fleet of the arguments, which has the numbers of another one where they say nothing.
@@ -144,8 +153,10 @@ fn remove(args: &Args, conn: &mut PgConnection, out: &mut Output) -> anyhow::Res
 fn to_remove(args: &Args, conn: &mut PgConnection) -> anyhow::Result<fleet::Fleet> {
     match fleet::find(conn, args.rng_seed) {
         Ok(Some(found)) if fleet_of(args, &found) == found => Ok(found),
-        Ok(Some(_)) => Err(Error::OtherFleet { rng_seed: args.rng_seed }.into()),
-        Ok(None) | Err(Error::FleetOfUnknownNumbers { .. }) if args.at.is_some() => Ok(fleet_of(args, &usual(args))),
+        Ok(Some(_)) => Err(Error::from(FleetError::OtherNumbers { rng_seed: args.rng_seed }).into()),
+        Ok(None) | Err(Error::Fleet(FleetError::UnknownNumbers { .. })) if args.at.is_some() => {
+            Ok(fleet_of(args, &usual(args)))
+        }
         Ok(None) => bail!(no_fleet(args.rng_seed, &fleet::seeds(conn)?)),
         Err(error) => Err(error.into()),
     }

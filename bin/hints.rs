@@ -4,7 +4,7 @@
 use std::fmt::{self, Display};
 
 use diesel::result::Error as DieselError;
-use optiinfra_db::{Error, stats};
+use optiinfra_db::{Error, fleet, seed, stats};
 
 /// An error of the binary's own with the next thing to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,12 +98,13 @@ fn migrate(error: &Error) -> Option<String> {
 }
 
 fn seed(error: &Error) -> Option<String> {
+    let Error::Seed(error) = error else { return None };
     match error {
-        Error::MissingPrerequisite { provided_by, .. } => {
+        seed::Error::MissingPrerequisite { provided_by, .. } => {
             let layers: Vec<_> = provided_by.iter().map(|layer| layer.as_str()).collect();
             Some(format!("run `optiinfra-dbctl seed {}` first, or `optiinfra-dbctl seed --all`", layers.join(" ")))
         }
-        Error::SeedInUse(_) => {
+        seed::Error::InUse(_) => {
             Some("name the layers that hold these rows too, use --all, or remove the rows first".to_owned())
         }
         _ => None,
@@ -111,21 +112,26 @@ fn seed(error: &Error) -> Option<String> {
 }
 
 fn fleet(error: &Error) -> Option<String> {
+    let Error::Fleet(error) = error else { return None };
     let hint = match error {
-        Error::OtherFleet { rng_seed } => {
+        fleet::Error::OtherNumbers { rng_seed } => {
             return Some(format!(
                 "give it the same numbers to complete it, remove it with `optiinfra-dbctl seed fleet --rng-seed \
                  {rng_seed} --remove`, or choose another --rng-seed"
             ));
         }
-        Error::FleetOfUnknownNumbers { rng_seed, .. } => {
+        fleet::Error::UnknownNumbers { rng_seed, .. } => {
             return Some(format!(
                 "somebody edited their metadata: `seed fleet --rng-seed {rng_seed} --remove` takes these numbers too \
                  (--customers, --instances, --hours, --interval, --at); or choose another --rng-seed"
             ));
         }
-        Error::FleetInUse(_) => "remove these rows first, then the fleet",
-        Error::EmptyFleet(_) => "give it more customers, instances or hours, or a shorter interval",
+        fleet::Error::InUse(_) => "remove these rows first, then the fleet",
+        fleet::Error::Empty(_) => "give it more customers, instances or hours, or a shorter interval",
+        fleet::Error::TooLarge { .. } => "give it fewer --customers or --instances",
+        fleet::Error::OneConnection(_) => {
+            "raise the limit (ALTER ROLE, ALTER DATABASE ... CONNECTION LIMIT), or connect as another role"
+        }
         _ => return None,
     };
     Some(hint.to_owned())
@@ -315,13 +321,13 @@ mod tests {
 
     #[test]
     fn a_missing_prerequisite_names_the_command_that_provides_it() {
-        let error = Error::MissingPrerequisite {
+        let error = seed::Error::MissingPrerequisite {
             layer: Layer::Application,
             what: "customers".to_owned(),
             provided_by: vec![Layer::Core, Layer::Resource],
         };
         assert_eq!(
-            of_library(&error).unwrap(),
+            of_library(&error.into()).unwrap(),
             "run `optiinfra-dbctl seed core resource` first, or `optiinfra-dbctl seed --all`"
         );
     }

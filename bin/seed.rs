@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use clap::Subcommand;
 use diesel::pg::PgConnection;
 use optiinfra_db::layer::Layer;
+use optiinfra_db::migrate;
 use optiinfra_db::seed::{self, Report};
 
 use crate::args::{Confirm, Global, TableOutput};
@@ -98,6 +99,7 @@ fn seed_layers(args: &Layers, layers: &[Layer], conn: &mut PgConnection, out: &m
         confirm(args, conn, layers, out)?;
         seed::reset(conn, layers, at)?
     } else {
+        confirm_beside_customers(args, conn, layers, out)?;
         seed::run(conn, layers, at)?
     };
     if args.at.is_some() && !args.plan && report.inserted() == 0 && report.unchanged() > 0 {
@@ -118,6 +120,38 @@ fn confirm(args: &Layers, conn: &mut PgConnection, layers: &[Layer], out: &mut O
         table.row([report.layer.to_string(), report.table.to_owned(), report.removed.to_string()]);
     }
     out.confirm(&[table], &format!("remove {} rows of the seed", removal.removed()))
+}
+
+/// Asks before rows of the seed are written into a database with customers that nobody made up.
+fn confirm_beside_customers(
+    args: &Layers,
+    conn: &mut PgConnection,
+    layers: &[Layer],
+    out: &mut Output,
+) -> anyhow::Result<()> {
+    if args.confirm.yes {
+        return Ok(());
+    }
+    let Some(customers) = real_customers(conn)? else { return Ok(()) };
+    match seed::plan(conn, layers, Utc::now())?.inserted() {
+        0 => Ok(()),
+        rows => out.confirm(&[customers], &format!("insert {rows} made-up rows beside these customers")),
+    }
+}
+
+/// The customers that nobody made up, if there are any.
+pub fn real_customers(conn: &mut PgConnection) -> anyhow::Result<Option<Table>> {
+    migrate::status(conn)?.require_current()?;
+    let real = optiinfra_db::fleet::real_customers(conn)?;
+    let mut table = Table::new(&["customer that no seed made"]);
+    for name in &real.names {
+        table.row([name]);
+    }
+    let more = real.count.saturating_sub(real.names.len() as u64);
+    if more > 0 {
+        table.row([format!("and {more} more")]);
+    }
+    Ok((real.count > 0).then_some(table))
 }
 
 /// Prints what was done to the rows of each table.

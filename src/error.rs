@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use crate::layer::Layer;
 use crate::tls::Weakness;
 
 /// The result of the library's operations.
@@ -150,47 +149,13 @@ pub enum Error {
     #[error("the database cannot be adopted: {0}")]
     NotAdoptable(String),
 
-    /// The rows that a layer's seed builds on are not there.
-    #[error("seed {layer} needs {what}")]
-    MissingPrerequisite {
-        /// The layer that was to be seeded.
-        layer: Layer,
-        /// What is missing, in words.
-        what: String,
-        /// The layers that provide it.
-        provided_by: Vec<Layer>,
-    },
+    /// Seed data is not written or removed.
+    #[error(transparent)]
+    Seed(#[from] crate::seed::Error),
 
-    /// Rows that the seed does not own stand on rows that it would remove.
-    #[error("rows that the seed does not own depend on rows that would be removed: {}", .0.join(", "))]
-    SeedInUse(Vec<String>),
-
-    /// A fleet of the same seed is there, made with other numbers.
-    #[error("fleet {rng_seed} is there already, with other numbers")]
-    OtherFleet {
-        /// The seed of its random numbers.
-        rng_seed: u64,
-    },
-
-    /// A fleet of the seed is there, and with which numbers it was made is not known any more.
-    #[error(
-        "fleet {rng_seed} is there, and its {} with which numbers it was made",
-        if *.customers == 1 { "customer does not say".to_owned() } else { format!("{customers} customers do not say") }
-    )]
-    FleetOfUnknownNumbers {
-        /// The seed of its random numbers.
-        rng_seed: u64,
-        /// How many of its customers are there.
-        customers: usize,
-    },
-
-    /// Rows that a fleet does not own stand on rows that would be removed with it.
-    #[error("rows that the fleet does not own depend on rows that would be removed: {}", .0.join(", "))]
-    FleetInUse(Vec<String>),
-
-    /// The numbers of a fleet make no sample.
-    #[error("the fleet would be empty: {0}")]
-    EmptyFleet(&'static str),
+    /// A fleet is not written or removed.
+    #[error(transparent)]
+    Fleet(#[from] crate::fleet::Error),
 
     /// Statistics could not be had.
     #[error(transparent)]

@@ -9,6 +9,7 @@
 //! - [`catalog`]: the objects of the schema, live and as they should be.
 //! - [`ingest`]: the bulk write path into the tables that a fleet fills.
 //! - [`seed`]: the platform's example data, inserted once and recognised ever after.
+//! - [`fleet`]: a made-up fleet of any size, simulated.
 //! - [`verify`]: whether the database is the one that the code expects.
 //! - [`stats`]: what is in it.
 //! - [`roles`]: the database roles and what they may do.
@@ -30,6 +31,7 @@ pub mod catalog;
 pub mod connection;
 pub mod enums;
 mod error;
+pub mod fleet;
 pub mod id;
 pub mod ingest;
 pub mod layer;

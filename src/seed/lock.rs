@@ -25,7 +25,7 @@ pub(super) fn take(conn: &mut PgConnection) -> Result<()> {
 }
 
 /// Takes the lock for as long as the value lives, unless the flag is set while another seeder has it.
-pub(super) fn hold<'a>(conn: &'a mut PgConnection, cancel: &AtomicBool) -> Result<Held<'a>> {
+pub(crate) fn hold<'a>(conn: &'a mut PgConnection, cancel: &AtomicBool) -> Result<Held<'a>> {
     while !try_take(conn).doing(DOING)? {
         if cancel.load(Ordering::Relaxed) {
             return Err(Error::Cancelled { table: "customers", written: 0, in_doubt: 0 });
@@ -43,7 +43,7 @@ fn try_take(conn: &mut PgConnection) -> QueryResult<bool> {
 }
 
 /// A connection that holds the lock. Dropping it gives the lock back, on every path.
-pub(super) struct Held<'a> {
+pub(crate) struct Held<'a> {
     conn: &'a mut PgConnection,
 }
 

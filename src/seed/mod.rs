@@ -20,11 +20,11 @@
 mod agent_state;
 mod application;
 mod core;
-pub mod fleet;
+mod error;
 pub mod ids;
-mod lock;
-mod random;
-mod removal;
+pub(crate) mod lock;
+pub(crate) mod random;
+pub(crate) mod removal;
 mod resource;
 mod rows;
 mod workflow_history;
@@ -36,8 +36,10 @@ use diesel::prelude::*;
 use serde::Serialize;
 use uuid::Uuid;
 
-use self::rows::Rows;
-use crate::error::{Doing, Error, Result};
+pub(crate) use self::error::list;
+pub use self::error::{Dependants, Error};
+pub(crate) use self::rows::Rows;
+use crate::error::{Doing, Result};
 use crate::layer::Layer;
 
 /// What a seed did to the rows of one layer in one table.
@@ -88,7 +90,7 @@ impl Report {
 ///
 /// # Errors
 ///
-/// [`Error::Behind`] or [`Error::Ahead`] when the schema is not the one that the rows are for,
+/// [`Behind`](crate::Error::Behind) or [`Ahead`](crate::Error::Ahead) when the schema is not the one that the rows are for,
 /// [`Error::MissingPrerequisite`] when rows are missing that belong to a layer that is not named, and otherwise when a
 /// statement fails, for instance because a user's row holds the e-mail address of a seed row. Whatever the error,
 /// nothing has changed. A connection that is in a transaction already is refused: its isolation level might hide what
@@ -125,7 +127,7 @@ pub fn plan(conn: &mut PgConnection, layers: &[Layer], at: DateTime<Utc>) -> Res
 ///
 /// # Errors
 ///
-/// [`Error::SeedInUse`] when another row refers to one of them, be it the row of a user or of the seed in a layer that
+/// [`Error::InUse`] when another row refers to one of them, be it the row of a user or of the seed in a layer that
 /// is not named: to remove the one would take the other with it or change it. Else as [`run`].
 pub fn remove(conn: &mut PgConnection, layers: &[Layer]) -> Result<Report> {
     let at = anchor(Utc::now());
@@ -200,6 +202,11 @@ fn batches(layers: &[Layer], at: DateTime<Utc>) -> Vec<Batch> {
     wanted.flat_map(|layer| rows_of(layer, at).into_iter().map(move |rows| Batch { layer, rows })).collect()
 }
 
+/// The ids of the rows that the seed owns in a layer, by table.
+pub fn row_ids(layer: Layer) -> Vec<(&'static str, Vec<Uuid>)> {
+    rows_of(layer, DateTime::UNIX_EPOCH).iter().map(|rows| (rows.table(), rows.ids())).collect()
+}
+
 fn rows_of(layer: Layer, at: DateTime<Utc>) -> Vec<Box<dyn Rows>> {
     match layer {
         Layer::Core => core::rows(at),
@@ -216,7 +223,7 @@ fn anchor(at: DateTime<Utc>) -> DateTime<Utc> {
 }
 
 /// A time before the anchor. Where the calendar ends it stays at the end, and PostgreSQL refuses the value.
-fn ago(at: DateTime<Utc>, time: TimeDelta) -> DateTime<Utc> {
+pub(crate) fn ago(at: DateTime<Utc>, time: TimeDelta) -> DateTime<Utc> {
     at.checked_sub_signed(time).unwrap_or(DateTime::<Utc>::MIN_UTC)
 }
 
@@ -225,14 +232,14 @@ fn minutes_ago(at: DateTime<Utc>, minutes: i64) -> DateTime<Utc> {
 }
 
 /// Two decimals are what a meter shows.
-fn two_decimals(value: f64) -> f64 {
+pub(crate) fn two_decimals(value: f64) -> f64 {
     (value * 100.0).round() / 100.0
 }
 
 /// Runs the work in a transaction of its own and under the lock of the seeders.
 ///
 /// READ COMMITTED whatever the role's default: a seeder that waited for another must see that one's rows.
-fn write<T>(conn: &mut PgConnection, work: impl FnOnce(&mut PgConnection) -> Result<T>) -> Result<T> {
+pub(crate) fn write<T>(conn: &mut PgConnection, work: impl FnOnce(&mut PgConnection) -> Result<T>) -> Result<T> {
     check_migrated(conn)?;
     conn.build_transaction().read_committed().run(|conn| {
         lock::take(conn)?;
@@ -241,7 +248,7 @@ fn write<T>(conn: &mut PgConnection, work: impl FnOnce(&mut PgConnection) -> Res
 }
 
 /// Runs the work in a transaction that cannot write, on one state of the database.
-fn read<T>(conn: &mut PgConnection, work: impl FnOnce(&mut PgConnection) -> Result<T>) -> Result<T> {
+pub(crate) fn read<T>(conn: &mut PgConnection, work: impl FnOnce(&mut PgConnection) -> Result<T>) -> Result<T> {
     check_migrated(conn)?;
     conn.build_transaction().repeatable_read().read_only().run(work)
 }
@@ -311,7 +318,7 @@ fn missing_prerequisite(missing: Vec<Need>) -> Result<()> {
         }
     }
     let what: Vec<_> = tables.iter().map(|(table, names)| format!("{} ({table})", names.join(", "))).collect();
-    Err(Error::MissingPrerequisite { layer, what: what.join(" and "), provided_by })
+    Err(Error::MissingPrerequisite { layer, what: what.join(" and "), provided_by }.into())
 }
 
 #[cfg(test)]

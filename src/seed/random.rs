@@ -13,16 +13,16 @@ const SEED: u64 = 0x0471_1F4A_5EED;
 const STREAM: u64 = 54;
 
 /// A stream of random numbers.
-pub(super) struct Random(Pcg32);
+pub(crate) struct Random(Pcg32);
 
 impl Random {
     /// The stream of the platform's example data, from its beginning.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Pcg32::new(SEED, STREAM))
     }
 
     /// A stream of its own for every seed and number.
-    pub(super) fn stream(seed: u64, number: u64) -> Self {
+    pub(crate) fn stream(seed: u64, number: u64) -> Self {
         Self(Pcg32::new(seed, number))
     }
 
@@ -32,24 +32,24 @@ impl Random {
     }
 
     /// A number from `low` up to but not including `high`.
-    pub(super) fn between(&mut self, low: f64, high: f64) -> f64 {
+    pub(crate) fn between(&mut self, low: f64, high: f64) -> f64 {
         low + (high - low) * self.unit()
     }
 
     /// A whole number from `low` to `high`, both included; the ranges are so small that the bias does not matter.
-    pub(super) fn whole(&mut self, low: u32, high: u32) -> u32 {
+    pub(crate) fn whole(&mut self, low: u32, high: u32) -> u32 {
         let span = u64::from(high - low) + 1;
         low + ((u64::from(self.0.next_u32()) * span) >> 32) as u32
     }
 
     /// A number around zero, mostly within `spread` and never beyond three times as much: the sum of three uniform
     /// ones, because a true normal distribution takes functions that differ in the last bit between machines.
-    pub(super) fn around_zero(&mut self, spread: f64) -> f64 {
+    pub(crate) fn around_zero(&mut self, spread: f64) -> f64 {
         (self.unit() + self.unit() + self.unit() - 1.5) * 2.0 * spread
     }
 
     /// True with this probability.
-    pub(super) fn chance(&mut self, probability: f64) -> bool {
+    pub(crate) fn chance(&mut self, probability: f64) -> bool {
         self.unit() < probability
     }
 }

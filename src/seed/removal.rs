@@ -11,9 +11,10 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Text, Uuid as SqlUuid};
 use uuid::Uuid;
 
+use super::error::{Dependants, Error};
 use super::rows::Rows;
 use super::{Batch, TableReport};
-use crate::error::{Doing, Error, Result, plural};
+use crate::error::{Doing, Result};
 use crate::raw::{Sql, raw, sql_query};
 
 /// A foreign key that points at a table with rows to be removed.
@@ -38,7 +39,7 @@ struct ForeignKey {
 /// How many rows refer by a foreign key to rows to be removed, and are not to be removed themselves.
 #[derive(QueryableByName)]
 #[diesel(check_for_backend(Pg))]
-struct Dependants {
+struct Count {
     /// Place of the key in the list.
     #[diesel(sql_type = BigInt)]
     key: i64,
@@ -63,11 +64,11 @@ pub(super) fn remove(conn: &mut PgConnection, batches: &[Batch]) -> Result<Vec<T
     Ok(reports)
 }
 
-/// Fails when any row but these refers to one of these.
-pub(super) fn check_only_used_by(conn: &mut PgConnection, rows: &[&dyn Rows]) -> Result<()> {
+/// The rows that refer to one of these rows and are none of them.
+pub(crate) fn dependants_of(conn: &mut PgConnection, rows: &[&dyn Rows]) -> Result<Vec<Dependants>> {
     let owned: Owned = rows.iter().map(|rows| (rows.table(), rows.ids())).collect();
     let keys = foreign_keys(conn, &owned)?;
-    check_unused(conn, &keys, &owned)
+    dependants(conn, &keys, &owned)
 }
 
 /// What [`remove`] would report.
@@ -98,13 +99,8 @@ fn foreign_keys(conn: &mut PgConnection, owned: &Owned) -> Result<Vec<ForeignKey
 }
 
 fn check_unused(conn: &mut PgConnection, keys: &[ForeignKey], owned: &Owned) -> Result<()> {
-    let mut in_use = Vec::new();
-    for dependants in dependants(conn, keys, owned)? {
-        if let Some(key) = usize::try_from(dependants.key).ok().and_then(|place| keys.get(place)) {
-            in_use.push(describe(key, dependants.count));
-        }
-    }
-    if in_use.is_empty() { Ok(()) } else { Err(Error::SeedInUse(in_use)) }
+    let dependants = dependants(conn, keys, owned)?;
+    if dependants.is_empty() { Ok(()) } else { Err(Error::InUse(dependants).into()) }
 }
 
 /// Counts all dependants in one statement, with the ids of the n-th table as parameter n.
@@ -119,7 +115,13 @@ fn dependants(conn: &mut PgConnection, keys: &[ForeignKey], owned: &Owned) -> Re
     for ids in owned.values() {
         query = query.bind::<Array<SqlUuid>, _>(ids.clone());
     }
-    query.load(conn).doing("count the rows that depend on the seed")
+    let counts: Vec<Count> = query.load(conn).doing("count the rows that depend on the seed")?;
+    let dependants = counts.into_iter().filter_map(|Count { key, count }| {
+        let key = keys.get(usize::try_from(key).ok()?)?;
+        let rows = usize::try_from(count).unwrap_or(usize::MAX);
+        Some(Dependants { table: key.child.clone(), refers_to: key.parent.clone(), rows })
+    });
+    Ok(dependants.collect())
 }
 
 fn count_sql(place: usize, key: &ForeignKey, parameter: impl Fn(&str) -> Option<usize>) -> Sql {
@@ -139,10 +141,4 @@ fn count_sql(place: usize, key: &ForeignKey, parameter: impl Fn(&str) -> Option<
         removed = among("p", &key.parent),
         removed_too = among("c", &key.child),
     )
-}
-
-fn describe(key: &ForeignKey, count: i64) -> String {
-    let rows = plural(usize::try_from(count).unwrap_or(usize::MAX), "row");
-    let refer = if count == 1 { "refers" } else { "refer" };
-    format!("{rows} of {} {refer} to {}", key.child, key.parent)
 }

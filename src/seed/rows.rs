@@ -19,7 +19,7 @@ use crate::schema;
 const ROWS_PER_INSERT: usize = 65_535 / 32;
 
 /// The seed's rows of one table.
-pub(super) trait Rows: Debug {
+pub(crate) trait Rows: Debug {
     /// Name of the table.
     fn table(&self) -> &'static str;
 

@@ -535,7 +535,7 @@ fn what_the_server_says_of_a_refused_customer_shows_no_key() {
     let db = TestDb::migrated();
     let taken = "INSERT INTO customers (name, email, api_key) VALUES ('x', 'x@example.com', 'acme_test_key_123456789')";
     db.conn().batch_execute(taken).unwrap();
-    let run = Dbctl::on(&db).run("seed core");
+    let run = Dbctl::on(&db).run("seed core --yes");
     assert_fails(&run, 2, "customers_api_key_key", "another row holds this value");
     assert!(!run.stderr.contains("acme_test_key"), "{run:#?}");
 }

@@ -15,9 +15,9 @@ use diesel::prelude::*;
 use diesel::sql_types::Text;
 use optiinfra_db::Error;
 use optiinfra_db::connection::{self, Pool};
+use optiinfra_db::fleet::{self, Error as FleetError, Fleet, Writing};
 use optiinfra_db::layer::{self, Layer};
 use optiinfra_db::seed::Report;
-use optiinfra_db::seed::fleet::{self, Fleet, Writing};
 use optiinfra_db::{seed, verify};
 
 use crate::support::{Dbctl, TestDb, number};
@@ -135,7 +135,7 @@ fn a_removal_goes_nowhere_when_somebody_added_a_row() {
     .unwrap();
     let before = contents(&mut conn);
     let error = fleet::remove(&mut conn, &small(7)).unwrap_err();
-    assert!(matches!(&error, Error::FleetInUse(rows) if rows[0].contains("events")), "{error}");
+    assert!(matches!(&error, Error::Fleet(FleetError::InUse(rows)) if rows[0].table == "events"), "{error}");
     assert_eq!(contents(&mut conn), before);
     conn.batch_execute("DELETE FROM events WHERE event_type = 'seen'").unwrap();
     assert!(fleet::remove(&mut conn, &small(7)).unwrap().removed() > 0);
@@ -185,7 +185,10 @@ fn a_fleet_without_a_sample_is_refused() {
     ];
     for (fleet, words) in empty {
         for error in [write(&pool, &fleet).unwrap_err(), fleet::plan(&mut conn, &fleet).unwrap_err()] {
-            assert!(matches!(error, Error::EmptyFleet(_)) && error.to_string().contains(words), "{error}");
+            assert!(
+                matches!(error, Error::Fleet(FleetError::Empty(_))) && error.to_string().contains(words),
+                "{error}"
+            );
         }
     }
     let run = Dbctl::on(&db).run("seed fleet --hours 1 --interval 7200");
@@ -201,7 +204,7 @@ fn another_fleet_of_the_same_seed_is_refused() {
     write(&pool, &small(7)).unwrap();
     let before = contents(&mut conn);
     let error = write(&pool, &Fleet { customers: 4, ..small(7) }).unwrap_err();
-    assert!(matches!(error, Error::OtherFleet { rng_seed: 7 }), "{error}");
+    assert!(matches!(error, Error::Fleet(FleetError::OtherNumbers { rng_seed: 7 })), "{error}");
     assert_eq!(contents(&mut conn), before);
 }
 
@@ -210,7 +213,7 @@ fn a_fleet_needs_its_agents() {
     let db = TestDb::migrated();
     let pool = connection::pool(&db.target(), 2, "test").unwrap();
     let error = write(&pool, &small(7)).unwrap_err();
-    assert!(matches!(&error, Error::MissingPrerequisite { .. }), "{error}");
+    assert!(matches!(&error, Error::Seed(seed::Error::MissingPrerequisite { .. })), "{error}");
     assert_eq!(number(&mut db.conn(), "SELECT count(*) FROM customers"), 0);
 }
 
@@ -311,7 +314,7 @@ fn a_fleet_is_known_by_any_of_its_customers() {
     .unwrap();
     assert_eq!(fleet::find(&mut conn, 7).unwrap(), Some(small(7)));
     let error = write(&pool, &Fleet { instances: 6, ..small(7) }).unwrap_err();
-    assert!(matches!(error, Error::OtherFleet { rng_seed: 7 }), "{error}");
+    assert!(matches!(error, Error::Fleet(FleetError::OtherNumbers { rng_seed: 7 })), "{error}");
     let again = write(&pool, &small(7)).unwrap();
     assert!(again.inserted() > 0 && again.inserted() + again.unchanged() == whole.inserted(), "{again:?}");
 }
@@ -326,7 +329,7 @@ fn a_fleet_of_which_nobody_knows_the_numbers_is_left_alone_until_they_are_given(
     {
         conn.batch_execute(&format!("UPDATE customers SET metadata = {metadata} WHERE name LIKE 'Fleet 7 %'")).unwrap();
         let error = write(&pool, &small(7)).unwrap_err();
-        assert!(matches!(error, Error::FleetOfUnknownNumbers { rng_seed: 7, customers: 3 }), "{error}");
+        assert!(matches!(error, Error::Fleet(FleetError::UnknownNumbers { rng_seed: 7, customers: 3 })), "{error}");
         assert!(fleet::plan(&mut conn, &small(7)).is_err());
         // For the next round, in which every customer says something else.
         let numbers = serde_json::json!({ "fleet": small(7) });
@@ -362,6 +365,122 @@ fn the_command_names_the_fleets_that_there_are_by_their_seed() {
     assert!(none.stderr.contains("there are fleets 3, 16: pass the --rng-seed of one"), "{none:?}");
     let other = Dbctl::on(&db).run("seed fleet --rng-seed 3 --customers 9 --remove --yes");
     assert!(other.code == Some(2) && other.stderr.contains("with other numbers"), "{other:?}");
+}
+
+#[test]
+fn real_customers_are_those_that_no_seed_and_no_fleet_made() {
+    let (db, pool, mut conn) = ground();
+    seed::run(&mut conn, &Layer::ALL, small(0).at).unwrap();
+    write(&pool, &small(7)).unwrap();
+    let real = |conn: &mut PgConnection| {
+        let real = fleet::real_customers(conn).unwrap();
+        (real.count, real.names)
+    };
+    assert_eq!(real(&mut conn), (0, vec![]));
+    // Known by the id, whatever became of the other columns: of each one only one tells which id to compare with.
+    conn.batch_execute(
+        "UPDATE customers SET name = 'Renamed', metadata = NULL WHERE name = 'Fleet 7 customer 0000';
+         UPDATE customers SET email = 'x@y.example', metadata = NULL WHERE name = 'Fleet 7 customer 0001';
+         UPDATE customers SET email = 'y@y.example', name = 'Other' WHERE name = 'Fleet 7 customer 0002';
+         UPDATE customers SET name = 'Ours now', email = 'a@b.example', metadata = NULL WHERE name = 'Acme Corp'",
+    )
+    .unwrap();
+    assert_eq!(real(&mut conn), (0, vec![]));
+    // And not by likeness.
+    conn.batch_execute(
+        "INSERT INTO customers (name, email, api_key, metadata, created_at) VALUES
+            ('Fleet 7 customer 0003', 'ops@fleet-7-0003.example', 'a', '{\"fleet\": {\"rng_seed\": 7}}', '2020-01-01Z'),
+            ('Acme Corp', 'admin@acme.com', 'b', NULL, '2021-01-01Z'), ('B', 'b@b.example', 'c', NULL, now()),
+            ('C', 'c@c.example', 'd', NULL, now() + '1 hour'), ('D', 'd@d.example', 'e', NULL, now() + '2 hours')",
+    )
+    .unwrap();
+    assert_eq!(real(&mut conn), (5, ["Fleet 7 customer 0003", "Acme Corp", "B"].map(String::from).to_vec()));
+
+    // The commands ask beside them, unless they have nothing to insert or are told not to.
+    let run = |arguments: &str| Dbctl::on(&db).run(arguments);
+    assert_eq!(run("seed --all").code, Some(0));
+    conn.batch_execute("DELETE FROM events").unwrap();
+    let before = contents(&mut conn);
+    for (command, what) in [
+        ("seed --all", "insert 3 made-up rows beside these customers"),
+        ("seed core", "insert 3 made-up rows beside these customers"),
+        ("seed fleet --rng-seed 9 --customers 1", "insert the made-up rows of fleet 9 beside these customers"),
+    ] {
+        let refused = run(command);
+        assert_eq!((refused.code, refused.stdout.as_str()), (Some(2), ""), "{command}: {refused:?}");
+        for words in [what, "pass --yes", "Acme Corp", "and 2 more"] {
+            assert!(refused.stderr.contains(words), "{command}: {refused:?}");
+        }
+        assert_eq!(contents(&mut conn), before, "{command}");
+        assert_eq!(run(&format!("{command} --plan")).code, Some(0));
+    }
+    assert_eq!(run("seed core --yes").code, Some(0));
+    assert_eq!(run("seed fleet --rng-seed 9 --customers 1 --hours 1 --yes").code, Some(0));
+    // The same fleet again is completed without another question.
+    conn.batch_execute("DELETE FROM agent_metrics").unwrap();
+    assert_eq!(run("seed fleet --rng-seed 9 --customers 1 --hours 1").code, Some(0));
+}
+
+#[test]
+fn where_one_connection_is_allowed_a_fleet_says_that_it_needs_two() {
+    let (db, pool, mut conn) = ground();
+    let role = db.role();
+    let grants = format!(
+        "GRANT USAGE ON SCHEMA {schema} TO {name}; GRANT ALL ON ALL TABLES IN SCHEMA {schema} TO {name};
+         ALTER ROLE {name} BYPASSRLS",
+        schema = db.schema(),
+        name = role.name
+    );
+    conn.batch_execute(&grants).unwrap();
+    let limit = |conn: &mut PgConnection, most: i32| {
+        conn.batch_execute(&format!("ALTER ROLE {} CONNECTION LIMIT {most}", role.name)).unwrap();
+    };
+    let run = || {
+        let url = db.url_as(&role.name);
+        Dbctl::new().env("DATABASE_URL", &url).run("seed fleet --customers 1 --hours 1 --connections 4")
+    };
+    limit(&mut conn, 1);
+    let refused = run();
+    assert_eq!(refused.code, Some(2), "{refused:?}");
+    let message = format!("writing a fleet takes two connections, and role {} may have one", role.name);
+    assert!(refused.stderr.contains(&message) && refused.stderr.contains("CONNECTION LIMIT"), "{refused:?}");
+    assert_eq!(number(&mut conn, "SELECT count(*) FROM customers WHERE metadata ? 'fleet'"), 0);
+    limit(&mut conn, 2);
+    assert_eq!(run().code, Some(0));
+
+    let narrow = connection::pool(&db.target(), 1, "test").unwrap();
+    let error = write(&narrow, &small(7)).unwrap_err();
+    assert!(matches!(&error, Error::Fleet(FleetError::OneConnection(of)) if of == "the pool"), "{error}");
+    // None is one.
+    let cancel = AtomicBool::new(false);
+    for connections in [0, usize::MAX] {
+        let writing = Writing { connections, cancel: &cancel, progress: &|_| {} };
+        fleet::run(&pool, &small(7), writing).unwrap();
+    }
+}
+
+#[test]
+fn numbers_beyond_what_can_be_simulated_are_refused() {
+    let (db, pool, mut conn) = ground();
+    let most = Fleet { customers: u16::MAX, instances: u16::MAX, hours: u16::MAX, ..small(7) };
+    for error in [
+        write(&pool, &most).unwrap_err(),
+        fleet::plan(&mut conn, &most).unwrap_err(),
+        fleet::plan_removal(&mut conn, &most).unwrap_err(),
+        fleet::remove(&mut conn, &most).unwrap_err(),
+    ] {
+        assert!(matches!(error, Error::Fleet(FleetError::TooLarge { instances: 4_294_836_225, .. })), "{error}");
+    }
+    let run = Dbctl::on(&db).run("seed fleet --customers 65535 --instances 65535 --plan");
+    assert_eq!(run.code, Some(2), "{run:?}");
+    assert!(run.stderr.contains("fewer --customers or --instances"), "{run:?}");
+    // At either end of the calendar the server refuses the times, and nothing overflows.
+    for at in ["-262143-01-01T00:00:00Z", "+262142-12-31T23:59:59Z"] {
+        let at = at.parse().unwrap_or_else(|error| panic!("{at}: {error}"));
+        let fleet = Fleet { at, hours: 1, ..small(7) };
+        drop(write(&pool, &fleet));
+        fleet::plan(&mut conn, &fleet).ok();
+    }
 }
 
 #[test]

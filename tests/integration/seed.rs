@@ -349,7 +349,7 @@ fn assert_missing(conn: &mut PgConnection, layers: &[Layer], by: Layer, missing:
     let before = row_counts(conn);
     for result in [seed::run(conn, layers, at()), seed::plan(conn, layers, at()), seed::reset(conn, layers, at())] {
         match result {
-            Err(Error::MissingPrerequisite { layer, what, provided_by }) => {
+            Err(Error::Seed(seed::Error::MissingPrerequisite { layer, what, provided_by })) => {
                 assert_eq!((layer, what.as_str(), provided_by.as_slice()), (by, missing, from));
             }
             other => panic!("expected a missing prerequisite, got {other:?}"),
@@ -505,7 +505,9 @@ fn assert_in_use(conn: &mut PgConnection, layers: &[Layer], by: &[&str]) {
     let before = versions(conn);
     for result in [seed::remove(conn, layers), seed::reset(conn, layers, at()), seed::plan_removal(conn, layers)] {
         match result {
-            Err(Error::SeedInUse(found)) => assert_eq!(found, by),
+            Err(Error::Seed(seed::Error::InUse(found))) => {
+                assert_eq!(found.iter().map(ToString::to_string).collect::<Vec<_>>(), by);
+            }
             other => panic!("expected rows in use, got {other:?}"),
         }
     }
@@ -636,7 +638,10 @@ fn a_row_written_while_the_removal_runs_is_not_swept_away() {
         removal.join().unwrap()
     });
     assert!(
-        matches!(&removed, Err(Error::SeedInUse(by)) if by == &["1 row of events refers to customers"]),
+        matches!(
+            &removed,
+            Err(Error::Seed(seed::Error::InUse(by))) if by[0].to_string() == "1 row of events refers to customers"
+        ),
         "{removed:?}"
     );
     assert_eq!(number(&mut writer, "SELECT count(*) FROM events"), 4);

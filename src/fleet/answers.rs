@@ -7,8 +7,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use uuid::Uuid;
 
+use super::Fleet;
 use super::load::Load;
-use super::{Fleet, Member, Turns};
+use super::numbers::{Member, Turns};
 use crate::enums::{BaselineType, RegressionAction, RegressionSeverity, RegressionType};
 use crate::ingest::ids::sample_id_of;
 use crate::models::{NewQualityBaseline, NewQualityMetric, NewQualityRegression};
@@ -57,7 +58,7 @@ struct Incident {
     begin: DateTime<Utc>,
     /// How long it takes to be as bad as it gets.
     drift: TimeDelta,
-    /// `None` for one that nobody has mended yet.
+    /// `None` for one that nobody has resolved yet.
     end: Option<DateTime<Utc>>,
     /// How bad it gets, 0 to 1.
     depth: f64,
@@ -270,8 +271,8 @@ impl Incident {
         let begin = fleet.begin() + share(random, 15, 60);
         let drift = share(random, 2, 10);
         let lasts = drift + share(random, 10, 25);
-        let mended = random.chance(0.7);
-        Self { aspect, begin, drift, end: mended.then(|| begin + lasts), depth: random.between(0.1, 0.3) }
+        let resolved = random.chance(0.7);
+        Self { aspect, begin, drift, end: resolved.then(|| begin + lasts), depth: random.between(0.1, 0.3) }
     }
 
     /// How much worse an aspect is at a time, 0 to 1: it grows until the drift is over.

@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use super::{Fleet, Turns};
+use super::Fleet;
+use super::numbers::Turns;
 use crate::enums::MetricType;
 use crate::ingest::ids::sample_id_of;
 use crate::models::NewAgentMetric;

@@ -8,8 +8,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use uuid::Uuid;
 
+use super::Fleet;
 use super::load::Load;
-use super::{Fleet, Member, Turns};
+use super::numbers::{Member, Turns};
 use crate::enums::{ResourceType, ScalingEventType};
 use crate::ingest::ids::sample_id_of;
 use crate::models::{NewResourceMetric, NewScalingEvent};
@@ -261,7 +262,7 @@ impl Customer {
             .success(decision.error.is_none())
             .maybe_error_details(decision.error)
             .executed_at(time)
-            .completed_at((time + TimeDelta::seconds(i64::from(seconds))).min(fleet.at))
+            .completed_at(time + TimeDelta::seconds(i64::from(seconds)).min(fleet.at - time))
             .metadata(json!({"scaling_policy": if self.predictive { "predictive" } else { "reactive" }}))
             .created_at(time)
             .updated_at(time)
