@@ -4,7 +4,7 @@
 use std::fmt::{self, Display};
 
 use diesel::result::Error as DieselError;
-use optiinfra_db::{Error, fleet, seed, stats};
+use optiinfra_db::{Error, fleet, seed, stats, verify};
 
 /// An error of the binary's own with the next thing to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -177,7 +177,7 @@ fn ingest(error: &Error) -> Option<String> {
 }
 
 fn verify(error: &Error) -> Option<String> {
-    matches!(error, Error::ReadOnlySession).then(|| {
+    matches!(error, Error::Verify(verify::Error::ReadOnlySession)).then(|| {
         "verify without probes, or connect to the primary as a role without default_transaction_read_only".to_owned()
     })
 }

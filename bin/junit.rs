@@ -65,7 +65,10 @@ fn findings(check: &Check) -> String {
     let lines = check.findings.iter().map(|finding| match &finding.fix {
         Some(prevention) if finding.prevents => format!("{finding}\n    prevents new ones: {prevention}"),
         Some(fix) => format!("{finding}\n    fix: {fix}"),
-        None => finding.to_string(),
+        None => match &finding.next_step {
+            Some(step) => format!("{finding}\n    next step: {step}"),
+            None => finding.to_string(),
+        },
     });
     lines.collect::<Vec<_>>().join("\n")
 }

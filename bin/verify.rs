@@ -17,7 +17,7 @@ use crate::{interrupt, junit, parse, target};
 pub struct Args {
     /// Also fail when a layer has no seed data at all. Partly missing seed data always fails.
     ///
-    /// A layer counts as seeded when the row is there that most of its others need, such as the first customer.
+    /// A layer counts as seeded when any row of the seed is there in its main table, such as a documented customer.
     #[arg(long)]
     pub seed: bool,
 
@@ -69,15 +69,34 @@ pub fn run(args: &Args, global: &Global, out: &mut Output) -> anyhow::Result<Exi
     } else {
         out.result(&report, &tables(&report, args.all || global.verbose > 0))?;
     }
-    if args.format == Format::Table && report.is_of_migrations_only() {
-        out.hint(way_out(&report))?;
+    if args.format == Format::Table
+        && let Some(hint) = next_command(&report)
+    {
+        out.hint(&hint)?;
     }
     let is_clean = report.is_clean() && !(args.no_skips && report.skipped > 0);
     Ok(if is_clean { Exit::Done } else { Exit::Findings })
 }
 
-const fn way_out(report: &Report) -> &'static str {
-    if report.unknown.is_empty() { "run `optiinfra-dbctl migrate`" } else { "run a newer optiinfra-dbctl" }
+/// The next command to type, where one helps.
+fn next_command(report: &Report) -> Option<String> {
+    if report.is_of_migrations_only() {
+        let is_behind = report.unknown.is_empty();
+        return Some(
+            if is_behind { "run `optiinfra-dbctl migrate`" } else { "run a newer optiinfra-dbctl" }.to_owned(),
+        );
+    }
+    let is_of_seed = |check: &&Check| check.outcome == Outcome::Failed && check.id.contains(".seed.");
+    let mut layers: Vec<_> = report
+        .checks
+        .iter()
+        .filter(is_of_seed)
+        .filter_map(|check| check.layer)
+        .map(|layer| layer.to_string())
+        .collect();
+    layers.dedup();
+    (!layers.is_empty())
+        .then(|| format!("`optiinfra-dbctl seed {}` puts missing rows of the seed back", layers.join(" ")))
 }
 
 fn tables(report: &Report, all: bool) -> Vec<Table> {
@@ -86,7 +105,7 @@ fn tables(report: &Report, all: bool) -> Vec<Table> {
     let passed = if all { made(report, &Outcome::Passed) } else { passed(report) };
     let mut tables = vec![made(report, &Outcome::Failed)];
     tables.extend(skipped);
-    tables.extend([passed, findings(report), statements(report)]);
+    tables.extend([passed, findings(report), next_steps(report), statements(report)]);
     tables.retain(|table| !table.is_empty());
     if let Some(first) = tables.first_mut() {
         first.set_title(&report.verdict());
@@ -170,6 +189,24 @@ fn statements(report: &Report) -> Table {
     Table::of_text(blocks.iter().map(block).collect()).titled("suggested SQL (review before running)")
 }
 
+/// What to do about the findings that no SQL fixes, each step once.
+fn next_steps(report: &Report) -> Table {
+    let mut steps: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (_, finding) in all_findings(report) {
+        let Some(step) = finding.next_step.as_deref() else { continue };
+        match steps.iter_mut().find(|(known, _)| *known == step) {
+            Some((_, objects)) if objects.contains(&finding.object.as_str()) => {}
+            Some((_, objects)) => objects.push(&finding.object),
+            None => steps.push((step, vec![&finding.object])),
+        }
+    }
+    let mut table = Table::new(&["object", "next step"]);
+    for (step, objects) in steps {
+        table.row([&objects.join(", "), step]);
+    }
+    table.titled("what no statement fixes")
+}
+
 fn all_findings(report: &Report) -> impl Iterator<Item = (&Check, &Finding)> {
     report.checks.iter().flat_map(|check| check.findings.iter().map(move |finding| (check, finding)))
 }
@@ -238,6 +275,7 @@ mod tests {
             problem: "differs".to_owned(),
             fix: None,
             prevents: false,
+            next_step: None,
         };
         Check {
             id: "seed.total".to_owned(),

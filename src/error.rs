@@ -213,9 +213,9 @@ pub enum Error {
         source: std::io::Error,
     },
 
-    /// The probes have to write, and the session may not.
-    #[error("the session is read-only, and probes write rows before they roll them back")]
-    ReadOnlySession,
+    /// The database could not be verified as it was asked for.
+    #[error(transparent)]
+    Verify(#[from] crate::verify::Error),
 
     /// The server refused a row of a bulk write.
     #[error("{table} refused row {row} (id {id}); {}", committed(*.written, *.in_doubt))]

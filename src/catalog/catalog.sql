@@ -4,7 +4,8 @@
 -- Left out: the histories of migration tools, what extensions own, sequences that belong to a column, owners and
 -- grants.
 WITH relation AS (
-    SELECT c.oid, c.relname AS name, c.relkind, c.relpersistence, c.relrowsecurity, c.relforcerowsecurity
+    SELECT c.oid, c.relname AS name, c.relkind, c.relpersistence, c.relrowsecurity, c.relforcerowsecurity, c.reloptions,
+        c.reltoastrelid
     FROM pg_class c
     JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname = current_schema()
@@ -49,7 +50,17 @@ SELECT json_build_object(
     END,
     'unlogged', r.relpersistence = 'u',
     'row_security', r.relrowsecurity,
-    'row_security_for_owner', r.relforcerowsecurity
+    'row_security_for_owner', r.relforcerowsecurity,
+    'settings', (
+        SELECT coalesce(json_object_agg(option_name, option_value), '{}')
+        FROM (
+            SELECT option_name, option_value FROM pg_options_to_table(r.reloptions)
+            UNION ALL
+            SELECT 'toast.' || o.option_name, o.option_value
+            FROM pg_class toast, pg_options_to_table(toast.reloptions) o
+            WHERE toast.oid = r.reltoastrelid
+        ) option
+    )
 )::text AS object
 FROM relation r
 

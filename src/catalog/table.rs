@@ -1,5 +1,6 @@
 //! Tables and what else has columns or numbers.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Deserialize;
@@ -17,6 +18,8 @@ pub struct Table {
     pub row_security: bool,
     /// Whether row security applies to the owner too.
     pub row_security_for_owner: bool,
+    /// Its storage settings, those of its TOAST table with `toast.` in front. They are no part of the contract.
+    pub settings: BTreeMap<String, String>,
 }
 
 /// What stands under the name of a table.
@@ -70,6 +73,7 @@ impl Table {
             unlogged: logged.is_some(),
             row_security: false,
             row_security_for_owner: false,
+            settings: BTreeMap::new(),
         };
         for word in words {
             match word {

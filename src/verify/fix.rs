@@ -4,9 +4,10 @@
 //! rather than lose one. What may take long on a large table blocks no writer while it runs: indexes are built
 //! CONCURRENTLY, and constraints are validated after they were added. Nothing here runs a statement.
 
+mod by_hand;
 mod column;
 mod enums;
-mod sql;
+pub(super) mod sql;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,24 +17,34 @@ use crate::catalog::{
     contract,
 };
 
-/// The SQL for a list of differences, by the object that they are about.
+/// What to do about a difference.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Fix {
+    /// To run this.
+    Sql(String),
+    /// What this says: no SQL is certain.
+    ByHand(String),
+}
+
+/// What to do about a list of differences, by the object that they are about.
 #[derive(Debug, Default)]
-pub(super) struct Fixes(BTreeMap<(Kind, String), String>);
+pub(super) struct Fixes(BTreeMap<(Kind, String), Fix>);
 
 impl Fixes {
-    /// Finds the SQL. `found` is the whole live catalog, `differences` all that differs in it.
+    /// Finds the fixes. `found` is the whole live catalog, `differences` all that differs in it.
     pub(super) fn new(differences: &[Difference], found: &Catalog) -> Self {
         let case = Case { differences, found };
         let fix = |difference: &Difference| {
             let entry = difference.entry();
-            Some(((entry.kind(), entry.name()), case.fix(difference)?))
+            let fix = case.fix(difference).map(Fix::Sql).or_else(|| case.by_hand(difference).map(Fix::ByHand));
+            Some(((entry.kind(), entry.name()), fix?))
         };
         Self(differences.iter().filter_map(fix).collect())
     }
 
-    /// The SQL for the object of a difference.
-    pub(super) fn of(&self, entry: &Entry) -> Option<String> {
-        self.0.get(&(entry.kind(), entry.name())).cloned()
+    /// The fix for the object of a difference.
+    pub(super) fn of(&self, entry: &Entry) -> Option<&Fix> {
+        self.0.get(&(entry.kind(), entry.name()))
     }
 }
 
@@ -45,11 +56,7 @@ struct Case<'a> {
 
 impl Case<'_> {
     fn fix(&self, difference: &Difference) -> Option<String> {
-        let of = match &difference.entry().object {
-            Object::Comment(comment) => Some(comment.of.as_str()),
-            other => other.table(),
-        };
-        if of.is_some_and(|table| self.is_no_table(table)) {
+        if self.is_of_no_table(difference) {
             return None;
         }
         match difference {
@@ -59,9 +66,14 @@ impl Case<'_> {
         }
     }
 
-    /// Whether a view or the like stands where a table should: nothing that belongs to a table fits it.
-    fn is_no_table(&self, name: &str) -> bool {
-        contract().table(name).is_some() && self.found.table(name).is_some_and(|found| !found.relation.is_table())
+    /// Whether a view or the like is where a table should be: nothing that belongs to a table fits it.
+    fn is_of_no_table(&self, difference: &Difference) -> bool {
+        let table = match &difference.entry().object {
+            Object::Comment(comment) => Some(comment.of.as_str()),
+            other => other.table(),
+        };
+        let is_no_table = |name: &str| self.found.table(name).is_some_and(|found| !found.relation.is_table());
+        table.is_some_and(|name| contract().table(name).is_some() && is_no_table(name))
     }
 
     fn create(&self, expected: &Object) -> Option<String> {

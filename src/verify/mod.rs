@@ -6,6 +6,7 @@
 //! may only SELECT can run. The exception has to be asked for: `probes` do what the catalogue promises, and roll back.
 
 mod data;
+mod error;
 mod fix;
 mod probes;
 mod row_access;
@@ -22,6 +23,7 @@ use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
+pub use self::error::Error;
 use self::row_access::RowAccess;
 use crate::catalog::{self, Catalog};
 use crate::error::{Doing, Result, plural};
@@ -216,15 +218,21 @@ pub struct Finding {
     pub fix: Option<String>,
     /// Whether the SQL leaves this as it is, and only prevents more of it: the constraint that would hold a rule.
     pub prevents: bool,
+    /// What to do where no SQL is certain.
+    pub next_step: Option<String>,
 }
 
 impl Finding {
     fn new(object: impl Into<String>, problem: impl Into<String>) -> Self {
-        Self { object: object.into(), problem: problem.into(), fix: None, prevents: false }
+        Self { object: object.into(), problem: problem.into(), fix: None, prevents: false, next_step: None }
     }
 
     fn fix(self, fix: Option<String>) -> Self {
         Self { fix, ..self }
+    }
+
+    fn next_step(self, step: impl Into<String>) -> Self {
+        Self { next_step: Some(step.into()), ..self }
     }
 
     fn prevent(self, fix: Option<String>) -> Self {
@@ -235,12 +243,13 @@ impl Finding {
 impl Serialize for Finding {
     /// `mend` is the older name of `fix`.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut finding = serializer.serialize_struct("Finding", 5)?;
+        let mut finding = serializer.serialize_struct("Finding", 6)?;
         finding.serialize_field("object", &self.object)?;
         finding.serialize_field("problem", &self.problem)?;
         finding.serialize_field("mend", &self.fix)?;
         finding.serialize_field("fix", &self.fix)?;
         finding.serialize_field("prevents", &self.prevents)?;
+        finding.serialize_field("next_step", &self.next_step)?;
         finding.end()
     }
 }
@@ -258,12 +267,9 @@ impl fmt::Display for Finding {
 ///
 /// # Errors
 ///
-/// [`Error::ReadOnlySession`](crate::Error::ReadOnlySession) when probes are asked of a session that may not write.
+/// [`Error::ReadOnlySession`] when probes are asked of a session that may not write.
 /// Apart from that only when the database cannot be asked at all; whatever is wrong with it is in the report.
 pub fn run(conn: &mut PgConnection, options: &Options) -> Result<Report> {
-    if options.probes {
-        probes::refuse_read_only(conn)?;
-    }
     let observed = conn.build_transaction().read_only().repeatable_read().run(|conn| observe(conn, options))?;
     let Observation { database, status, state, mut checks } = observed;
     if options.probes {
@@ -284,12 +290,16 @@ struct Observation {
 }
 
 fn observe(conn: &mut PgConnection, options: &Options) -> Result<Observation> {
+    if options.probes {
+        probes::refuse_read_only(conn)?;
+    }
     row_access::limit_statements(conn, options.limit)?;
     let database = diesel::select(sql::<Text>("current_database()::text"))
         .get_result::<String>(conn)
         .doing("ask for the name of the database")?;
     let status = migrate::status(conn)?;
-    let mut found = catalog::read(conn)?;
+    let catalog = catalog::read(conn)?;
+    let mut found = catalog.clone();
     found.retain(|object| !rules::is_proposed(object));
     let state = SchemaState::of(&status, &found);
 
@@ -303,7 +313,7 @@ fn observe(conn: &mut PgConnection, options: &Options) -> Result<Observation> {
         SchemaState::Current => {
             let access = RowAccess::new(conn, &found, options.limit)?;
             checks.extend(data::checks(conn, &access, options.seed)?);
-            checks.extend(rules::checks(conn, &access)?);
+            checks.extend(rules::checks(conn, &access, &catalog)?);
         }
         _ => {
             checks.extend(data::skipped(state.reason()));

@@ -114,15 +114,15 @@ pub(super) fn skipped(reason: &str) -> Vec<Check> {
     PROBES.iter().map(|probe| probe.empty_check().skipped(reason)).collect()
 }
 
-/// Refuses a session that cannot write: a hot standby, or one that is read-only by its settings.
+/// Refuses a session that cannot write: on a hot standby, or read-only by its settings.
 ///
 /// # Errors
 ///
-/// [`Error::ReadOnlySession`] when it cannot.
+/// [`super::Error::ReadOnlySession`] when it cannot.
 pub(super) fn refuse_read_only(conn: &mut PgConnection) -> Result<()> {
-    let read_only = sql::<Bool>("current_setting('transaction_read_only')::boolean");
-    if diesel::select(read_only).get_result(conn).doing("ask whether the session may write")? {
-        return Err(Error::ReadOnlySession);
+    let read_only = "pg_is_in_recovery() OR current_setting('default_transaction_read_only')::boolean";
+    if diesel::select(sql::<Bool>(read_only)).get_result(conn).doing("read whether the session may write")? {
+        return Err(super::Error::ReadOnlySession.into());
     }
     Ok(())
 }

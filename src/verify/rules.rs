@@ -3,7 +3,7 @@
 //! A rule about single rows is written as the CHECK constraint that could hold it: its rows are those of which the
 //! condition is false, and the constraint is proposed with the finding. A rule about several rows is a query for the
 //! ids of those that break it. One statement a layer, which reads each table once for all conditions on it. Nothing
-//! is mended here: what becomes of a wrong row is for somebody to decide who knows how it came about.
+//! is fixed here: what becomes of a wrong row is for somebody to decide who knows how it came about.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
@@ -13,8 +13,8 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Text};
 
 use super::row_access::{Answer, RowAccess, Unavailable};
-use super::{Check, Finding};
-use crate::catalog::{Object, contract};
+use super::{Check, Finding, fix};
+use crate::catalog::{Catalog, Column, Object, contract};
 use crate::error::{Result, plural};
 use crate::layer::Layer;
 use crate::raw::{Sql, raw, sql_query};
@@ -52,8 +52,8 @@ enum Part {
         reads: &'static [&'static str],
         /// Returns the ids of the rows that break the rule, once each.
         sql: &'static str,
-        /// Table, name and definition of a constraint that could hold it.
-        constraint: Option<(&'static str, &'static str, &'static str)>,
+        /// Table, name and columns of a UNIQUE constraint that could hold it.
+        unique: Option<(&'static str, &'static str, &'static [&'static str])>,
     },
     /// No time of the layer's rows is in the future. No constraint can hold it: it depends on the clock.
     Past,
@@ -86,7 +86,7 @@ const RULES: &[Rule] = &[
             reads: &["recommendations"],
             sql: "SELECT o.id FROM optimizations o JOIN recommendations r ON r.id = o.recommendation_id
                 WHERE r.customer_id <> o.customer_id",
-            constraint: None,
+            unique: None,
         }],
     },
     Rule {
@@ -106,7 +106,7 @@ const RULES: &[Rule] = &[
             reads: &["workflow_executions"],
             sql: "SELECT s.id FROM agent_states s JOIN workflow_executions w ON w.id = s.current_workflow_id
                 WHERE w.agent_id <> s.agent_id",
-            constraint: None,
+            unique: None,
         }],
     },
     Rule {
@@ -149,7 +149,7 @@ const RULES: &[Rule] = &[
                 WHERE w.status = 'completed' AND EXISTS (
                     SELECT FROM workflow_steps s
                     WHERE s.workflow_execution_id = w.id AND s.status IN ('pending', 'running', 'retrying'))",
-            constraint: None,
+            unique: None,
         }],
     },
     Rule {
@@ -162,7 +162,7 @@ const RULES: &[Rule] = &[
             reads: &["workflow_steps"],
             sql: "SELECT workflow_execution_id AS id FROM workflow_steps GROUP BY workflow_execution_id
                 HAVING min(step_order) <> 1 OR max(step_order) <> count(DISTINCT step_order)",
-            constraint: None,
+            unique: None,
         }],
     },
     Rule {
@@ -175,11 +175,7 @@ const RULES: &[Rule] = &[
             reads: &["workflow_steps"],
             sql: "SELECT workflow_execution_id AS id FROM workflow_steps GROUP BY workflow_execution_id
                 HAVING count(DISTINCT step_order) <> count(*)",
-            constraint: Some((
-                "workflow_steps",
-                "uq_workflow_step_order",
-                "UNIQUE (workflow_execution_id, step_order)",
-            )),
+            unique: Some(("workflow_steps", "uq_workflow_step_order", &["workflow_execution_id", "step_order"])),
         }],
     },
     Rule {
@@ -199,7 +195,7 @@ const RULES: &[Rule] = &[
             reads: &["workflow_steps"],
             sql: "SELECT f.id FROM workflow_artifacts f JOIN workflow_steps s ON s.id = f.workflow_step_id
                 WHERE s.workflow_execution_id <> f.workflow_execution_id",
-            constraint: None,
+            unique: None,
         }],
     },
     Rule {
@@ -251,7 +247,7 @@ const RULES: &[Rule] = &[
             reads: &["workflow_executions"],
             sql: "SELECT e.id FROM scaling_events e JOIN workflow_executions w ON w.id = e.workflow_execution_id
                 WHERE w.customer_id <> e.customer_id",
-            constraint: None,
+            unique: None,
         }],
     },
     Rule {
@@ -343,7 +339,7 @@ const RULES: &[Rule] = &[
             reads: &["quality_baselines"],
             sql: "SELECT r.id FROM quality_regressions r JOIN quality_baselines b ON b.id = r.baseline_id
                 WHERE b.customer_id <> r.customer_id",
-            constraint: None,
+            unique: None,
         }],
     },
     Rule {
@@ -356,7 +352,7 @@ const RULES: &[Rule] = &[
             reads: &["workflow_executions"],
             sql: "SELECT r.id FROM quality_regressions r JOIN workflow_executions w ON w.id = r.workflow_execution_id
                 WHERE w.customer_id <> r.customer_id",
-            constraint: None,
+            unique: None,
         }],
     },
     Rule {
@@ -380,6 +376,9 @@ struct Broken {
     /// Ids of some of them.
     #[diesel(sql_type = Array<Text>)]
     samples: Vec<String>,
+    /// The values that break the rule, of the same rows; none where other rows have a part in it.
+    #[diesel(sql_type = Array<Text>)]
+    details: Vec<String>,
 }
 
 /// Makes the checks of every layer, as far as its tables can be read.
@@ -387,7 +386,7 @@ struct Broken {
 /// # Errors
 ///
 /// Only when the transaction cannot go on.
-pub(super) fn checks(conn: &mut PgConnection, access: &RowAccess) -> Result<Vec<Check>> {
+pub(super) fn checks(conn: &mut PgConnection, access: &RowAccess, catalog: &Catalog) -> Result<Vec<Check>> {
     let mut checks = Vec::new();
     for layer in Layer::ALL {
         let is_readable = |rule: &&Rule| access.obstacle(rule.tables()).is_none();
@@ -399,7 +398,7 @@ pub(super) fn checks(conn: &mut PgConnection, access: &RowAccess) -> Result<Vec<
         };
         checks.extend(rules().map(|rule| match access.obstacle(rule.tables()) {
             Some(reason) => rule.check().skipped(reason),
-            None => judge(rule, &answer),
+            None => judge(rule, &answer, catalog),
         }));
     }
     Ok(checks)
@@ -419,7 +418,7 @@ pub(super) fn is_proposed(object: &Object) -> bool {
     matches!(object, Object::Constraint(_) | Object::Index(_)) && PROPOSED.contains(&object.name())
 }
 
-fn judge(rule: &Rule, answer: &Answer<Vec<Broken>>) -> Check {
+fn judge(rule: &Rule, answer: &Answer<Vec<Broken>>, catalog: &Catalog) -> Check {
     let check = rule.check();
     let broken = match answer {
         Ok(broken) => broken.iter().filter(|broken| broken.rule == rule.word),
@@ -430,17 +429,28 @@ fn judge(rule: &Rule, answer: &Answer<Vec<Broken>>) -> Check {
         }
     };
     let rows: i64 = broken.clone().map(|broken| broken.rows).sum();
-    check.figures(0, rows).findings(broken.flat_map(|broken| findings(rule, broken)).collect())
+    check.figures(0, rows).findings(broken.flat_map(|broken| findings(rule, broken, catalog)).collect())
 }
 
-fn findings(rule: &Rule, broken: &Broken) -> Vec<Finding> {
-    let shown = broken.samples.iter().map(|id| Finding::new(format!("{} {id}", broken.table_name), rule.problem));
+fn findings(rule: &Rule, broken: &Broken, catalog: &Catalog) -> Vec<Finding> {
+    let problem = |at: usize| match broken.details.get(at) {
+        Some(values) => format!("{}: {values}", rule.problem),
+        None => rule.problem.to_owned(),
+    };
+    let shown = broken.samples.iter().enumerate();
+    let shown = shown.map(|(at, id)| Finding::new(format!("{} {id}", broken.table_name), problem(at)));
     let more = usize::try_from(broken.rows).unwrap_or_default().saturating_sub(broken.samples.len());
     let more =
         (more > 0).then(|| Finding::new(&broken.table_name, format!("{} more: {}", plural(more, "row"), rule.problem)));
     let proposal = rule.proposals().find(|proposal| proposal.concerns == broken.table_name);
-    let constraint = proposal.map(|proposal| proposal.to_statement());
-    shown.chain(more).map(|finding| finding.prevent(constraint.clone())).collect()
+    shown
+        .chain(more)
+        .map(|finding| match &proposal {
+            Some(proposal) if proposal.is_there(catalog) => finding.next_step(proposal.to_step()),
+            Some(proposal) => finding.prevent(Some(proposal.to_statement())),
+            None => finding,
+        })
+        .collect()
 }
 
 /// A constraint that would hold a rule.
@@ -450,12 +460,39 @@ struct Proposal {
     /// The table that the constraint would be on.
     table: &'static str,
     name: String,
-    definition: String,
+    demands: Demands,
+}
+
+/// What a proposed constraint demands.
+enum Demands {
+    /// This condition.
+    Check(String),
+    /// That no two rows have the same values in these columns.
+    Unique(&'static [&'static str]),
 }
 
 impl Proposal {
     fn to_statement(&self) -> String {
-        format!("ALTER TABLE {} ADD CONSTRAINT {} {}", self.table, self.name, self.definition)
+        let (table, name) = (self.table, &self.name);
+        match &self.demands {
+            Demands::Check(condition) => {
+                format!("ALTER TABLE {table} ADD CONSTRAINT {name} CHECK ({condition}) NOT VALID")
+            }
+            Demands::Unique(columns) => {
+                let columns: Vec<_> = columns.iter().map(|column| (*column).to_owned()).collect();
+                fix::sql::add_key(table, name, "UNIQUE", &columns, None)
+            }
+        }
+    }
+
+    /// Whether the database has it already. Rows that broke the rule before are still there.
+    fn is_there(&self, catalog: &Catalog) -> bool {
+        catalog.constraints().any(|constraint| constraint.table == self.table && constraint.name == self.name)
+    }
+
+    fn to_step(&self) -> String {
+        let (table, name) = (self.table, &self.name);
+        format!("{name} refuses new ones; correct this one, then ALTER TABLE {table} VALIDATE CONSTRAINT {name}")
     }
 }
 
@@ -481,64 +518,95 @@ impl Rule {
                 concerns: table,
                 table,
                 name: format!("check_{}", self.word),
-                definition: format!("CHECK ({}) NOT VALID", on_one_line(holds)),
+                demands: Demands::Check(on_one_line(holds)),
             }),
-            Among { table: concerns, constraint: Some((table, name, definition)), .. } => {
-                let (name, definition) = ((*name).to_owned(), (*definition).to_owned());
-                Some(Proposal { concerns, table, name, definition })
+            Among { table: concerns, unique: Some((table, name, columns)), .. } => {
+                Some(Proposal { concerns, table, name: (*name).to_owned(), demands: Demands::Unique(columns) })
             }
             Among { .. } | Past => None,
         })
     }
 
-    /// The conditions on single rows, with their tables.
-    fn conditions(&self) -> Vec<(&'static str, Sql)> {
+    /// The conditions on single rows.
+    fn conditions(&self) -> Vec<Condition> {
         let of_part = |part: &Part| match part {
-            Each { table, holds } => vec![(*table, Sql::from(*holds))],
+            Each { table, holds } => {
+                vec![Condition { word: self.word, table, holds: (*holds).into(), details: values(table, holds) }]
+            }
             Among { .. } => vec![],
-            Past => self.layer.tables().iter().filter_map(|table| Some((*table, in_the_past(table)?))).collect(),
+            Past => self.layer.tables().iter().filter_map(|table| in_the_past(self.word, table)).collect(),
         };
         self.parts.iter().flat_map(of_part).collect()
     }
 }
 
+/// What a rule demands of each row of a table.
+struct Condition {
+    word: &'static str,
+    table: &'static str,
+    holds: Sql,
+    /// The values that matter, in words.
+    details: Sql,
+}
+
+/// The columns that a condition names, with their values.
+fn values(table: &'static str, condition: &'static str) -> Sql {
+    let mut words = condition.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect::<Vec<_>>();
+    words.dedup();
+    let is_named = |column: &&Column| words.contains(&column.name.as_str());
+    let value = |column: &'static Column| raw!("'{name} ' || t.\"{name}\"", name = column.name.as_str());
+    Sql::join(contract().columns_of(table).filter(is_named).map(value), ", ")
+}
+
 /// The condition that no time of a row is in the future; `None` for a table without times.
-fn in_the_past(table: &str) -> Option<Sql> {
-    let times: Vec<_> = contract()
-        .columns_of(table)
-        .filter(|column| column.data_type.is_time() && !AHEAD_BY_NATURE.contains(&(table, &column.name)))
-        .map(|column| Sql::identifier(&column.name))
-        .collect();
+fn in_the_past(word: &'static str, table: &'static str) -> Option<Condition> {
+    let times = || {
+        let of_table = contract().columns_of(table).filter(|column| column.data_type.is_time());
+        of_table.map(|column| column.name.as_str()).filter(|name| !AHEAD_BY_NATURE.contains(&(table, name)))
+    };
+    times().next()?;
     // A subquery, so that it is computed once and not for every row.
     let horizon = raw!("(SELECT now() + interval '{TOLERANCE}')", TOLERANCE);
-    (!times.is_empty()).then(|| raw!("greatest({times}) <= {horizon}", times = Sql::join(times, ", "), horizon))
+    let ahead = times().map(|name| {
+        raw!("CASE WHEN t.\"{name}\" > {horizon} THEN '{name} ' || t.\"{name}\" END", name, horizon = &horizon)
+    });
+    Some(Condition {
+        word,
+        table,
+        details: Sql::join(ahead, ", "),
+        holds: raw!("greatest({times}) <= {horizon}", times = Sql::join(times().map(Sql::identifier), ", "), horizon),
+    })
 }
 
 /// One statement that returns [`Broken`] of all rules; `None` when there is no rule.
 fn statement<'a>(rules: impl Iterator<Item = &'a Rule>) -> Option<Sql> {
-    let mut conditions = BTreeMap::<&'static str, Vec<(&'static str, Sql)>>::new();
-    let mut questions = Vec::new();
+    let mut conditions = BTreeMap::<&'static str, Vec<Condition>>::new();
+    let mut queries = Vec::new();
     for rule in rules {
-        for (table, condition) in rule.conditions() {
-            conditions.entry(table).or_default().push((rule.word, condition));
+        for condition in rule.conditions() {
+            conditions.entry(condition.table).or_default().push(condition);
         }
-        questions.extend(rule.parts.iter().filter_map(|part| match part {
+        queries.extend(rule.parts.iter().filter_map(|part| match part {
             Among { table, sql, .. } => Some(among(rule.word, table, sql)),
             Each { .. } | Past => None,
         }));
     }
-    questions.extend(conditions.iter().map(|(table, conditions)| each(table, conditions)));
-    (!questions.is_empty()).then(|| Sql::join(questions, "\nUNION ALL\n"))
+    queries.extend(conditions.iter().map(|(table, conditions)| each(table, conditions)));
+    (!queries.is_empty()).then(|| Sql::join(queries, "\nUNION ALL\n"))
 }
 
-/// Asks for the rows of a table of which any condition is false. The filter comes first, so that the conditions are
-/// taken apart for the wrong rows only.
-fn each(table: &'static str, conditions: &[(&'static str, Sql)]) -> Sql {
-    let all = conditions.iter().map(|(_, condition)| raw!("({condition})", condition));
-    let named = conditions.iter().map(|(word, condition)| raw!("('{word}', ({condition}))", word = *word, condition));
+/// Finds the rows of a table of which any condition is false. The filter comes first, so that the conditions are taken
+/// apart for the wrong rows only.
+fn each(table: &'static str, conditions: &[Condition]) -> Sql {
+    let all = conditions.iter().map(|condition| raw!("({holds})", holds = &condition.holds));
+    let named = conditions.iter().map(|Condition { word, holds, details, .. }| {
+        raw!("('{word}', ({holds}), concat_ws(', ', {details}))", word = *word, holds, details)
+    });
     raw!(
-        "SELECT v.rule, '{table}' AS table_name, count(*) AS rows, (array_agg(t.id::text ORDER BY t.id))[1:{SAMPLES}] AS samples
-        FROM {table} t CROSS JOIN LATERAL (VALUES {named}) AS v (rule, holds)
+        "SELECT v.rule, '{table}' AS table_name, count(*) AS rows,
+            (array_agg(t.id::text ORDER BY t.id))[1:{SAMPLES}] AS samples,
+            (array_agg(v.details ORDER BY t.id))[1:{SAMPLES}] AS details
+        FROM {table} t CROSS JOIN LATERAL (VALUES {named}) AS v (rule, holds, details)
         WHERE ({all}) IS FALSE AND NOT v.holds
         GROUP BY v.rule",
         table,
@@ -550,7 +618,8 @@ fn each(table: &'static str, conditions: &[(&'static str, Sql)]) -> Sql {
 
 fn among(word: &'static str, table: &'static str, sql: &'static str) -> Sql {
     raw!(
-        "SELECT '{word}' AS rule, '{table}' AS table_name, count(*) AS rows, (array_agg(b.id::text ORDER BY b.id))[1:{SAMPLES}] AS samples
+        "SELECT '{word}' AS rule, '{table}' AS table_name, count(*) AS rows,
+            (array_agg(b.id::text ORDER BY b.id))[1:{SAMPLES}] AS samples, '{{}}'::text[] AS details
         FROM ({sql}) AS b
         HAVING count(*) > 0",
         word,
@@ -573,7 +642,7 @@ mod tests {
         let words: BTreeSet<_> = RULES.iter().map(|rule| rule.word).collect();
         assert_eq!(words.len(), RULES.len());
         for rule in RULES {
-            for table in rule.conditions().iter().map(|(table, _)| *table) {
+            for table in rule.conditions().iter().map(|condition| condition.table) {
                 assert_eq!(Layer::of_table(table), Some(rule.layer), "{}", rule.word);
             }
             assert!(rule.tables().iter().all(|table| Layer::of_table(table).is_some()), "{}", rule.word);
@@ -589,9 +658,9 @@ mod tests {
             assert!(rule.title.contains(layer.as_str()) && rule.title.contains(TOLERANCE), "{}", rule.title);
             assert_eq!(rule.conditions().len(), layer.tables().len(), "every table has a time");
         }
-        let baselines = in_the_past("quality_baselines").unwrap();
+        let baselines = in_the_past("application_future", "quality_baselines").unwrap();
         assert_eq!(
-            baselines.as_str(),
+            baselines.holds.as_str(),
             "greatest(\"established_at\", \"created_at\") <= (SELECT now() + interval '5 minutes')"
         );
     }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::fix::Fixes;
+use super::fix::{Fix, Fixes};
 use super::{Check, Finding};
 use crate::catalog::{self, Catalog, DataType, Difference, Entry, Kind, Object, OnDelete, Rule, contract};
 use crate::enums;
@@ -100,7 +100,7 @@ pub(super) fn checks(found: &Catalog) -> Vec<Check> {
     let totals = ASPECTS.iter().filter_map(|aspect| schemas.total(aspect));
     let of_layers = Layer::ALL.into_iter().flat_map(|layer| ASPECTS.iter().map(move |a| schemas.of_layer(a, layer)));
     let whole = whole_contract(&schemas, &differences);
-    let rules = [primary_keys(found), time_zones(found), triggers(&schemas), policies(&schemas), whole];
+    let rules = [primary_keys(found), time_zones(found), triggers(&schemas), policies(&schemas), storage(found), whole];
     totals.chain(rules).chain(of_layers).collect()
 }
 
@@ -134,7 +134,12 @@ impl Schemas<'_> {
     fn findings(&self, differences: &[Difference]) -> Vec<Finding> {
         let finding = |difference: &Difference| {
             let entry = difference.entry();
-            Finding::new(subject(&entry.object), difference.to_string()).fix(self.fixes.of(entry))
+            let finding = Finding::new(subject(&entry.object), difference.to_string());
+            match self.fixes.of(entry) {
+                Some(Fix::Sql(sql)) => finding.fix(Some(sql.clone())),
+                Some(Fix::ByHand(step)) => finding.next_step(step),
+                None => finding,
+            }
         };
         differences.iter().map(finding).collect()
     }
@@ -193,6 +198,31 @@ fn policies(schemas: &Schemas<'_>) -> Check {
         Object::Table(table) if !table.security().is_empty() => Some(part(object, table.security())),
         _ => None,
     })
+}
+
+/// A table that autovacuum leaves alone grows, and in the end the server stops to protect itself from wraparound.
+fn storage(found: &Catalog) -> Check {
+    const HARMFUL: [&str; 3] = ["autovacuum_enabled", "toast.autovacuum_enabled", "vacuum_index_cleanup"];
+    let mut findings = Vec::new();
+    for table in found.tables().filter(|table| Layer::of_table(&table.name).is_some()) {
+        for (name, value) in table.settings.iter().filter(|(name, value)| HARMFUL.contains(&&***name) && is_off(value))
+        {
+            let finding = Finding::new(format!("table {}", table.name), format!("is stored with {name} = {value}"));
+            findings.push(finding.fix(Some(format!("ALTER TABLE {} RESET ({name})", table.name))));
+        }
+    }
+    let title = "no storage setting keeps vacuum away from a table".to_owned();
+    Check::new("schema.storage".to_owned(), None, "integrity", title)
+        .figures(json!(0), json!(findings.len()))
+        .findings(findings)
+}
+
+/// Whether a storage setting is false, in any spelling that PostgreSQL takes.
+fn is_off(value: &str) -> bool {
+    let value = value.to_lowercase();
+    value == "0"
+        || (value.len() > 1 && "off".starts_with(&value))
+        || ["false", "no"].iter().any(|no| no.starts_with(&value))
 }
 
 fn whole_contract(schemas: &Schemas<'_>, differences: &[Difference]) -> Check {

@@ -50,5 +50,7 @@ mod tenancy;
 mod tls;
 mod transfer;
 mod verify;
+mod verify_faults;
 mod verify_formats;
+mod verify_seed;
 mod workflow_history;

@@ -6,7 +6,7 @@ use crate::layer::Layer;
 
 pub(super) const SEED: LayerSeed = LayerSeed {
     layer: Layer::AgentState,
-    present: "EXISTS (SELECT FROM agent_configs WHERE agent_id = '00000000-0000-0000-0000-000000000102')",
+    marker: "agent_configs",
     sql: include_str!("agent_state.sql"),
     also_reads: &["agents"],
     expectations: &[

@@ -5,7 +5,7 @@ use crate::layer::Layer;
 
 pub(super) const SEED: LayerSeed = LayerSeed {
     layer: Layer::Application,
-    present: "EXISTS (SELECT FROM quality_baselines WHERE customer_id = '00000000-0000-0000-0000-000000000001')",
+    marker: "quality_baselines",
     sql: include_str!("application.sql"),
     also_reads: &["customers", "workflow_executions"],
     expectations: &[

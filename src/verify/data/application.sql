@@ -1,18 +1,12 @@
--- What the two documented customers have: quality by model, baselines, regressions.
-WITH seeded AS (
-    SELECT id, name::text AS name
-    FROM customers
-    WHERE id = '00000000-0000-0000-0000-000000000001' OR name = 'TechStart Inc'
-),
-metric AS (
-    SELECT m.model_name::text, m.overall_quality_score, c.name
-    FROM quality_metrics m
-    JOIN seeded c ON c.id = m.customer_id
+-- Quality by model, baselines and regressions of the seed. $1: the ids of its rows. $2, $3: those of customers and
+-- agents, with their documented names.
+WITH metric AS (
+    SELECT customer_id, model_name::text, overall_quality_score FROM quality_metrics WHERE id = ANY ($1)
 ),
 regression AS (
-    SELECT r.severity || ' ' || r.regression_type AS sort, r.resolved_at, r.workflow_execution_id
-    FROM quality_regressions r
-    JOIN seeded c ON c.id = r.customer_id
+    SELECT severity || ' ' || regression_type AS sort, resolved_at, workflow_execution_id
+    FROM quality_regressions
+    WHERE id = ANY ($1)
 )
 SELECT 'models' AS check, model_name AS object, NULL AS word, count(*)::float8 AS number
 FROM metric
@@ -22,13 +16,13 @@ UNION ALL
 SELECT 'quality', model_name, NULL, avg(overall_quality_score) FROM metric GROUP BY model_name
 
 UNION ALL
-SELECT 'second_customer', name, NULL, count(*) FROM metric WHERE name = 'TechStart Inc' GROUP BY name
+SELECT 'second_customer', d.name, NULL, count(*)
+FROM metric m
+JOIN unnest($2::uuid[], $3::text[]) AS d (id, name) ON d.id = m.customer_id
+GROUP BY d.name
 
 UNION ALL
-SELECT 'baselines', b.baseline_type::text, NULL, count(*)
-FROM quality_baselines b
-JOIN seeded c ON c.id = b.customer_id
-GROUP BY b.baseline_type
+SELECT 'baselines', baseline_type::text, NULL, count(*) FROM quality_baselines WHERE id = ANY ($1) GROUP BY baseline_type
 
 UNION ALL
 SELECT 'regressions', sort || CASE WHEN resolved_at IS NULL THEN ', open' ELSE ', resolved' END, NULL, count(*)
@@ -36,7 +30,7 @@ FROM regression
 GROUP BY 2
 
 UNION ALL
-SELECT 'unresolved', 'unresolved', NULL, count(*) FROM quality_regressions WHERE resolved_at IS NULL
+SELECT 'unresolved', 'unresolved', NULL, count(*) FROM regression WHERE resolved_at IS NULL
 
 UNION ALL
 SELECT 'workflow', r.sort, w.workflow_type || ', ' || w.status, NULL

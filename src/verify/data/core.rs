@@ -5,7 +5,7 @@ use crate::layer::Layer;
 
 pub(super) const SEED: LayerSeed = LayerSeed {
     layer: Layer::Core,
-    present: "EXISTS (SELECT FROM customers WHERE id = '00000000-0000-0000-0000-000000000001')",
+    marker: "customers",
     sql: include_str!("core.sql"),
     also_reads: &[],
     expectations: &[

@@ -1,19 +1,15 @@
--- The customers and agents with the documented ids.
-SELECT 'customers' AS check, name::text AS object, email || ', ' || plan AS word, NULL::float8 AS number
-FROM customers
-WHERE id IN (
-    '00000000-0000-0000-0000-000000000001',
-    '00000000-0000-0000-0000-000000000002',
-    '00000000-0000-0000-0000-000000000003'
-)
+-- The customers and agents of the seed. $1: the ids of its rows. $2, $3: those of customers and agents, with their
+-- documented names.
+SELECT
+    'customers' AS check,
+    d.name AS object,
+    CASE WHEN c.name = d.name THEN '' ELSE c.name || ', ' END || c.email || ', ' || c.plan AS word,
+    NULL::float8 AS number
+FROM unnest($2::uuid[], $3::text[]) AS d (id, name)
+JOIN customers c ON c.id = d.id
+WHERE c.id = ANY ($1)
 
 UNION ALL
-SELECT 'agents', name, type || ', ' || status, NULL
-FROM agents
-WHERE id IN (
-    '00000000-0000-0000-0000-000000000101',
-    '00000000-0000-0000-0000-000000000102',
-    '00000000-0000-0000-0000-000000000103',
-    '00000000-0000-0000-0000-000000000104',
-    '00000000-0000-0000-0000-000000000105'
-)
+SELECT 'agents', d.name, CASE WHEN a.name = d.name THEN '' ELSE a.name || ', ' END || a.type || ', ' || a.status, NULL
+FROM unnest($2::uuid[], $3::text[]) AS d (id, name)
+JOIN agents a ON a.id = d.id

@@ -5,7 +5,7 @@ use crate::layer::Layer;
 
 pub(super) const SEED: LayerSeed = LayerSeed {
     layer: Layer::Resource,
-    present: "EXISTS (SELECT FROM resource_metrics WHERE instance_id = 'i-0abc123def456')",
+    marker: "resource_metrics",
     sql: include_str!("resource.sql"),
     also_reads: &["agents", "customers", "workflow_executions"],
     expectations: &[

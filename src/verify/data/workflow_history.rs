@@ -5,9 +5,7 @@ use crate::layer::Layer;
 
 pub(super) const SEED: LayerSeed = LayerSeed {
     layer: Layer::WorkflowHistory,
-    // Other layers' seeds write workflows too, but none with steps.
-    present: "EXISTS (SELECT FROM workflow_steps s JOIN workflow_executions w ON w.id = s.workflow_execution_id
-        WHERE w.customer_id IN ('00000000-0000-0000-0000-000000000001', '00000000-0000-0000-0000-000000000002'))",
+    marker: "workflow_steps",
     sql: include_str!("workflow_history.sql"),
     also_reads: &["agents", "customers"],
     expectations: &[
