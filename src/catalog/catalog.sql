@@ -37,6 +37,13 @@ live_column AS (
     JOIN relation r ON r.oid = a.attrelid
     WHERE a.attnum > 0 AND NOT a.attisdropped AND r.relkind <> 'S'
 )
+-- A database in SQL_ASCII takes bytes of any encoding, which no client can read as UTF-8.
+SELECT
+    CASE current_setting('server_encoding')
+        WHEN 'SQL_ASCII' THEN regexp_replace(object, E'[\\x80-\\xff]', '?', 'g')
+        ELSE object
+    END AS object
+FROM (
 SELECT json_build_object(
     'kind', 'table',
     'name', r.name,
@@ -250,3 +257,4 @@ SELECT json_build_object('kind', 'comment', 'of', t.name, 'column', NULL, 'text'
 FROM pg_description d
 JOIN type t ON t.oid = d.objoid
 WHERE d.classoid = 'pg_type'::regclass
+) AS found

@@ -64,10 +64,6 @@ impl RowAccess {
             Err(DieselError::DatabaseError(kind, info)) if !matches!(kind, DatabaseErrorKind::ClosedConnection) => {
                 Ok(Err(self.unavailable(info.message(), begin.elapsed())))
             }
-            // A database in SQL_ASCII takes any bytes.
-            Err(DieselError::DeserializationError(error)) if error.is::<std::str::Utf8Error>() => {
-                Ok(Err(Unavailable::Skipped("the rows hold bytes that are no UTF-8".to_owned())))
-            }
             Err(error) => Err(error).doing("query the rows"),
         }
     }

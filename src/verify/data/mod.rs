@@ -199,7 +199,17 @@ fn gather(
             Err(unavailable) => return Ok(Err(unavailable)),
         }
     }
-    let query = raw!("({sql}) {counts}", sql = seed.sql, counts = counts(seed.layer));
+    // A database in SQL_ASCII takes bytes of any encoding, which no client can read as UTF-8.
+    let query = raw!(
+        "SELECT \"check\", object, number,
+            CASE current_setting('server_encoding')
+                WHEN 'SQL_ASCII' THEN regexp_replace(word, E'[\\\\x80-\\\\xff]', '?', 'g')
+                ELSE word
+            END AS word
+        FROM (({sql}) {counts}) AS found (\"check\", object, word, number)",
+        sql = seed.sql,
+        counts = counts(seed.layer)
+    );
     let (ids, names): (Vec<_>, Vec<_>) = known.names.into_iter().unzip();
     access.query(conn, |conn| {
         sql_query(query)

@@ -29,6 +29,7 @@ SELECT
     (c.name = d.name)::int::float8 AS number
 FROM unnest($2::uuid[], $3::text[]) AS d (id, name)
 JOIN customers c ON c.id = d.id
+WHERE d.name = 'TechStart Inc'
 
 UNION ALL
 SELECT 'types', resource_type::text, NULL, count(*) FROM sample GROUP BY resource_type
