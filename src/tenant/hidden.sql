@@ -19,6 +19,8 @@ CROSS JOIN LATERAL (
                           AND d.refclassid = 'pg_class'::regclass
                           AND d.deptype = 'n'
                     )
+                    -- A reference to a whole row is no dependency on a column.
+                    AND p.polqual::text NOT LIKE '%{VAR %'
                     THEN pg_get_expr(p.polqual, 0) = 'true'
             END
         ) AS shows_all,

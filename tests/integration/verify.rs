@@ -233,6 +233,23 @@ fn what_a_role_may_not_read_is_skipped_and_not_passed() {
 }
 
 #[test]
+fn a_policy_about_whole_rows_shows_a_part_whatever_its_name() {
+    let db = TestDb::migrated();
+    let reader = db.reader();
+    db.conn()
+        .batch_execute(
+            "DROP POLICY cross_customer_read ON events;
+             CREATE POLICY cross_customer_read ON events FOR SELECT USING (events IS NOT NULL)",
+        )
+        .unwrap();
+    let mut conn = PgConnection::establish(&db.url_as(&reader.name)).unwrap();
+    let report = verify::run(&mut conn, &Options::default()).unwrap();
+    let reason = "row security hides rows of events from this role";
+    assert_eq!(skipped_because(check(&report, "rules.core_future")), reason);
+    assert_eq!(check(&report, "rules.resource_future").outcome, Outcome::Passed);
+}
+
+#[test]
 fn what_migration_tools_and_extensions_own_is_nobodys_fault() {
     let db = TestDb::migrated();
     db.conn()
