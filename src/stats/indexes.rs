@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::observation::{Observation, Unavailable, observe};
 use super::operations::Statistics;
 use super::tables::names;
+use crate::catalog;
 use crate::error::{Doing, Result};
 use crate::raw::sql_query;
 
@@ -59,6 +60,8 @@ pub struct Redundant {
     pub by: String,
     /// Bytes that would be free without it; `None` when another session has locked it.
     pub bytes: Option<i64>,
+    /// Whether the schema that this code expects has it, so that `verify` would miss it.
+    pub in_schema: bool,
 }
 
 /// How one index covers another.
@@ -183,6 +186,7 @@ pub(super) fn redundant(indexes: &[IndexRow]) -> Vec<Redundant> {
             how,
             by: by.name.clone(),
             bytes: index.bytes,
+            in_schema: catalog::contract().has_index(&index.table, &index.name),
         })
     };
     indexes.iter().filter_map(redundant).collect()

@@ -358,7 +358,7 @@ fn every_format_of_stats_tells_the_same_figures() {
     assert_eq!(series(&prometheus.stdout, "optiinfra_db_redundant_indexes"), Some(redundant as f64));
     let section = Dbctl::on(&db).run("stats --format csv --section redundant_indexes").stdout;
     assert_eq!(section.lines().count(), redundant + 1);
-    assert!(section.starts_with("table,index,by,bytes,how\n"), "{section}");
+    assert!(section.starts_with("table,index,by,bytes,how,in_schema\n"), "{section}");
     assert!(Dbctl::on(&db).run("stats --section nothing").stderr.contains("redundant_indexes"));
     for line in Dbctl::on(&db).run("stats --format csv --section utilization").stdout.lines().skip(1) {
         assert_eq!(line.split(',').count(), 4, "{line}");

@@ -706,6 +706,24 @@ fn the_hot_tables_have_no_redundant_index_and_the_others_keep_theirs() {
 }
 
 #[test]
+fn a_redundant_index_says_whether_verify_would_miss_it() {
+    let db = TestDb::migrated();
+    db.conn().batch_execute("CREATE INDEX ours ON events (customer_id)").unwrap();
+    let redundant = of_all(&db).operations.redundant_indexes;
+    let redundant = redundant.found().unwrap();
+    assert!(redundant.iter().all(|index| index.in_schema == (index.index != "ours")), "{redundant:#?}");
+    // To drop that one is the only drop that verify does not mind.
+    db.conn().batch_execute("DROP INDEX ours").unwrap();
+    assert_eq!(Dbctl::on(&db).run("verify").code, Some(0));
+    let table = Dbctl::on(&db).run("stats").stdout;
+    let line = |start: &str| table.lines().find(|line| line.starts_with(start)).unwrap().to_owned();
+    assert!(line("redundant indexes that are not in the schema").ends_with(" 0"), "{table}");
+    assert!(line("events ").len() > 10 && table.contains("only drop the others"), "{table}");
+    db.conn().batch_execute("DROP INDEX idx_event_customer").unwrap();
+    assert_eq!(Dbctl::on(&db).run("verify").code, Some(1));
+}
+
+#[test]
 fn an_index_is_redundant_only_where_nothing_would_miss_it() {
     let db = TestDb::migrated();
     db.conn()

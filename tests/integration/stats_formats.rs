@@ -18,6 +18,12 @@ fn of(dbctl: Dbctl, arguments: &str) -> String {
     run.stdout
 }
 
+/// The text of a table with one space between its cells.
+fn squeezed(table: &str) -> String {
+    let line = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    table.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
 /// How often each pair of a field's name and its value is there.
 type Fields = BTreeMap<(String, String), usize>;
 
@@ -124,7 +130,7 @@ fn what_a_role_without_rights_cannot_know_is_not_zero_in_any_format() {
     let table = stats("");
     let headline = table.lines().next().unwrap();
     assert!(headline.ends_with("migrations unknown: number of rows unknown"), "{headline}");
-    assert!(table.contains("\nmigrations applied                   skipped: permission denied"), "{table}");
+    assert!(squeezed(&table).contains("\nmigrations applied skipped: permission denied"), "{table}");
     assert!(
         table.lines().any(|line| line.starts_with("core ") && line.contains(" agents ") && line.contains(" unknown "))
     );
@@ -192,7 +198,7 @@ fn a_server_that_does_not_count_has_no_scans_and_no_unused_indexes() {
             && !prometheus.contains("table_blocks")
             && !prometheus.contains("optiinfra_db_unused_indexes")
     );
-    assert!(stats("").contains("unused indexes                       skipped: the server does not count"));
+    assert!(squeezed(&stats("")).contains("\nunused indexes skipped: the server does not count"));
 }
 
 #[test]

@@ -57,6 +57,13 @@ pub fn operations(report: &Report) -> Section {
             observed(&all.redundant_indexes, |found| found.iter().map(|index| index.bytes).sum::<Option<i64>>())
         })
         .null("unknown")
+        .column("redundant_indexes_not_in_schema", "redundant indexes that are not in the schema", Unit::None, |all| {
+            observed(&all.redundant_indexes, |found| found.iter().filter(|index| !index.in_schema).count())
+        })
+        .gauge(
+            "redundant_indexes_not_in_schema",
+            "Redundant indexes that verify does not expect, so that they can be dropped.",
+        )
         .column("unused_index_count", "unused indexes", Unit::None, |all| count(&all.unused_indexes))
         .gauge("unused_indexes", "Indexes that nobody has used in at least 7 days.")
         .column("invalid_index_count", "invalid indexes", Unit::None, |all| count(&all.invalid_indexes))
@@ -157,13 +164,15 @@ pub fn indexes(report: &Report) -> Section {
 }
 
 pub fn redundant_indexes(report: &Report) -> Section {
-    Section::observed("redundant indexes", &report.operations.redundant_indexes)
+    let title = "redundant indexes (verify expects those in the schema: only drop the others)";
+    Section::observed(title, &report.operations.redundant_indexes)
         .key("table", "table", |index| &index.table)
         .key("index", "index", |index| &index.index)
         .column("how", "is a", Unit::None, |index| index.how.as_str())
         .column("by", "of", Unit::None, |index| &index.by)
         .column("bytes", "size", Unit::Bytes, |index| index.bytes)
         .null("unknown")
+        .column("in_schema", "in the schema", Unit::None, |index| index.in_schema)
         .done()
 }
 
