@@ -212,7 +212,7 @@ fn no_text_of_the_database_reaches_a_terminal_with_its_controls() {
              UPDATE quality_metrics SET model_name = {hostile} WHERE model_name = 'gpt-4'"
         ))
         .unwrap();
-    for format in ["csv", "prometheus", "html"] {
+    for format in ["table", "csv", "prometheus", "html"] {
         let text = of(Dbctl::on(&db), &format!("--format {format}"));
         let is_exact = format == "csv";
         // Without a terminal, CSV is the values as they are.
