@@ -3,7 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
-use optiinfra_db::Error;
+use optiinfra_db::{Error, ingest, transfer};
 
 /// How a command ended. The numbers never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +53,7 @@ impl From<Exit> for ExitCode {
 /// Whether whoever read our output has gone: nobody is left to tell, and nothing went wrong.
 pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let output = match error.downcast_ref::<Error>() {
-        Some(Error::Output { source }) => Some(source),
+        Some(Error::Transfer(transfer::Error::Output { source })) => Some(source),
         _ => error.downcast_ref::<io::Error>(),
     };
     output.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
@@ -67,7 +67,9 @@ fn lost_connection(error: &Error) -> bool {
             source,
             Diesel::DatabaseError(ClosedConnection | UnableToSendCommand, _) | Diesel::BrokenTransactionManager
         ),
-        Error::ChunkFailed { source, .. } => matches!(**source, Error::Pool { .. }) || lost_connection(source),
+        Error::Ingest(ingest::Error::ChunkFailed { source, .. }) => {
+            matches!(**source, Error::Pool { .. }) || lost_connection(source)
+        }
         _ => false,
     }
 }

@@ -4,12 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::ValueEnum;
-use diesel::pg::PgConnection;
-use optiinfra_db::migrate;
-use optiinfra_db::stats::find_customer;
 use optiinfra_db::transfer::export::{self, Options, Report};
 use optiinfra_db::transfer::{self, Format as FileFormat};
-use uuid::Uuid;
 
 use crate::args::Global;
 use crate::exit::Exit;
@@ -64,9 +60,6 @@ outside 64 bits; values out of their range need its --no-range-checks.";
 
 /// Writes the rows to stdout or to a file.
 pub fn run(args: &Args, global: &Global, out: &mut Output) -> anyhow::Result<Exit> {
-    if args.customer.is_some() && !export::has_customer(args.table) {
-        return Err(optiinfra_db::Error::NoCustomerColumn { table: args.table.as_str() }.into());
-    }
     let (since, until) = (time(args.since, "--since")?, time(args.until, "--until")?);
     if since.zip(until).is_some_and(|(since, until)| since >= until) {
         return Err(Hinted {
@@ -77,8 +70,7 @@ pub fn run(args: &Args, global: &Global, out: &mut Output) -> anyhow::Result<Exi
     }
     let format = if args.format == Format::Ndjson { FileFormat::Ndjson } else { FileFormat::Csv };
     let mut conn = target::connect_read_only(global, out, "export")?;
-    let customer = args.customer.as_ref().map(|wanted| find(&mut conn, wanted)).transpose()?;
-    let options = Options { customer: customer.map(Into::into), since, until };
+    let options = Options { customer: args.customer.clone(), since, until };
     let report = match args.output.as_deref().filter(|path| *path != Path::new("-")) {
         None => export::run(&mut conn, args.table, format, &options, &mut out.stream())?,
         Some(path) => {
@@ -90,12 +82,6 @@ pub fn run(args: &Args, global: &Global, out: &mut Output) -> anyhow::Result<Exi
     };
     out.note(&verdict(&report))?;
     Ok(Exit::Done)
-}
-
-/// Finds a customer, in a database that has the table.
-fn find(conn: &mut PgConnection, wanted: &str) -> optiinfra_db::Result<Uuid> {
-    migrate::status(conn)?.require_applied()?;
-    find_customer(conn, wanted)
 }
 
 fn time(since: Option<Since>, flag: &str) -> anyhow::Result<Option<chrono::DateTime<chrono::Utc>>> {

@@ -4,7 +4,8 @@
 use std::fmt::{self, Display};
 
 use diesel::result::Error as DieselError;
-use optiinfra_db::{Error, fleet, seed, stats, verify};
+use optiinfra_db::transfer::{Compression, Missing, OtherJson};
+use optiinfra_db::{Error, fleet, ingest, seed, stats, transfer, verify};
 
 /// An error of the binary's own with the next thing to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -147,31 +148,106 @@ fn stats(error: &Error) -> Option<String> {
 }
 
 fn transfer(error: &Error) -> Option<String> {
-    let hint = match error {
-        Error::Mapping { hint, .. } => hint,
-        Error::NoCustomerColumn { .. } => {
-            "leave --customer out: these rows belong to agents, which work for every customer"
+    let Error::Transfer(error) = error else { return None };
+    Some(match error {
+        transfer::Error::UnknownColumn { table, meant, .. } => {
+            did_you_mean(*meant, &format!("it has {}", columns(*table)))
         }
-        Error::NoVisibleCustomer { .. } => {
+        transfer::Error::MappedTwice(_) => "name one field for it".to_owned(),
+        transfer::Error::GivenTwice(_) => "give it one value, or one field".to_owned(),
+        transfer::Error::Constant { names: Some(rows), .. } => format!("`optiinfra-dbctl stats` lists the {rows}"),
+        transfer::Error::Constant { .. } => "it would be the same in every row".to_owned(),
+        transfer::Error::FieldTwice(_) => "rename one of them".to_owned(),
+        transfer::Error::TwoFields { column, .. } => format!("choose one: --map {column}=FIELD"),
+        transfer::Error::MissingFields { missing, unused, fields } => missing_fields(missing, unused, fields),
+        transfer::Error::UnknownField { table, meant, .. } => did_you_mean(
+            meant.as_deref(),
+            &format!(
+                "the columns are {}: pass --map COLUMN=FIELD, or --ignore-unknown to leave such fields out",
+                columns(*table)
+            ),
+        ),
+        transfer::Error::Header(_) => {
+            "name the fields with --no-header --columns A,B,... if the file has no header".to_owned()
+        }
+        transfer::Error::HeaderEncoding(_) => {
+            "write the file in UTF-8: `iconv -f ENCODING -t UTF-8 FILE | optiinfra-dbctl import TABLE -`".to_owned()
+        }
+        transfer::Error::Delimiter { found: b'\t', .. } => "pass --delimiter tab".to_owned(),
+        transfer::Error::Delimiter { found, .. } => format!("pass --delimiter '{}'", char::from(*found)),
+        transfer::Error::NotOneObjectALine(json) => {
+            let filter = if *json == OtherJson::Array { "'.[]'" } else { "." };
+            format!("write one object a line, for example with `jq -c {filter}`")
+        }
+        transfer::Error::Empty => {
+            "an empty file of NDJSON has no rows and is fine: pass --input-format ndjson".to_owned()
+        }
+        transfer::Error::NamedFieldsOfNdjson => {
+            "leave --no-header and --columns out, or pass --input-format csv".to_owned()
+        }
+        transfer::Error::Compressed(compression) => {
+            let unpack = match compression {
+                Compression::Zstd => "zstd -dc",
+                Compression::Bzip2 => "bzip2 -dc",
+                Compression::Xz => "xz -dc",
+                _ => "unzip -p",
+            };
+            format!("unpack it on the way: `{unpack} FILE | optiinfra-dbctl import TABLE -`")
+        }
+        transfer::Error::NoCustomerColumn(_) => {
+            "leave --customer out: these rows belong to agents, which work for every customer".to_owned()
+        }
+        transfer::Error::NoVisibleCustomer(_) => {
             "name the customer whose rows they are, with options=-capp.customer_id%3DUUID in the URL; for the rows of \
              several, connect as the owner or as a member of optiinfra_operator"
+                .to_owned()
         }
-        Error::Input { written: 0, .. } => "fix or replace the file, and import it again",
-        Error::Input { .. } => RETRY,
-        Error::Rejects { written, .. } if *written > 0 => RETRY,
+        transfer::Error::Input { written: 0, .. } => "fix or replace the file, and import it again".to_owned(),
+        transfer::Error::Input { .. } => RETRY.to_owned(),
+        transfer::Error::Rejects { written, .. } if *written > 0 => RETRY.to_owned(),
         _ => return None,
+    })
+}
+
+fn columns(table: transfer::Table) -> String {
+    let names: Vec<_> = table.columns().iter().map(|column| column.name).collect();
+    names.join(", ")
+}
+
+fn did_you_mean(meant: Option<&str>, rest: &str) -> String {
+    meant.map(|meant| format!("did you mean {meant}? {rest}")).unwrap_or_else(|| rest.to_owned())
+}
+
+/// One line to paste, with the field that is likely where there is one.
+fn missing_fields(missing: &[Missing], unused: &[String], fields: &[String]) -> String {
+    let flags = missing.iter().map(|missing| {
+        let field = missing.meant.as_deref().unwrap_or("FIELD");
+        let quote = if field.contains(|character: char| !(character.is_alphanumeric() || "_-.".contains(character))) {
+            "'"
+        } else {
+            ""
+        };
+        format!("--map {quote}{}={field}{quote}", missing.column)
+    });
+    let flags = flags.collect::<Vec<_>>().join(" ");
+    let quoted = |fields: &[String]| fields.iter().map(|field| format!("'{field}'")).collect::<Vec<_>>().join(", ");
+    let has = if unused.is_empty() {
+        format!("the file has {}", quoted(fields))
+    } else {
+        format!("no column takes {}", quoted(unused))
     };
-    Some(hint.to_owned())
+    format!("pass `{flags}`, or --set COLUMN=VALUE for the same in every row; {has}")
 }
 
 const RETRY: &str = "fix the cause and write the same rows again, skipping those that are there: `import` does so with \
                      --on-conflict skip, `seed fleet` always";
 
 fn ingest(error: &Error) -> Option<String> {
+    let Error::Ingest(error) = error else { return None };
     match error {
-        Error::RowRefused { source, .. } => Some(row(source).to_owned()),
-        Error::ChunkFailed { source, .. } => of_library(source).or_else(|| Some(RETRY.to_owned())),
-        Error::Cancelled { .. } => Some(RETRY.to_owned()),
+        ingest::Error::RowRefused { source, .. } => Some(row(source).to_owned()),
+        ingest::Error::ChunkFailed { source, .. } => of_library(source).or_else(|| Some(RETRY.to_owned())),
+        ingest::Error::Cancelled { .. } => Some(RETRY.to_owned()),
         _ => None,
     }
 }
@@ -263,17 +339,16 @@ fn migration(source: &DieselError) -> &'static str {
 }
 
 fn row(source: &DieselError) -> &'static str {
-    let text = source.to_string();
-    if text.contains("violates foreign key constraint") {
-        return "the row names a customer or an agent that is not there: add that first, or fix the row";
+    use diesel::result::DatabaseErrorKind::{ForeignKeyViolation, UniqueViolation};
+    match source {
+        DieselError::DatabaseError(ForeignKeyViolation, _) => {
+            "the row names a customer or an agent that is not there: add that first, or fix the row"
+        }
+        DieselError::DatabaseError(UniqueViolation, _) => {
+            "the row, or one with its key, is there already: leave it out, or skip rows that are there"
+        }
+        _ => "fix the row; a session that works for one customer may write that customer's rows only",
     }
-    if text.contains("violates unique constraint") {
-        return "the row, or one with its key, is there already: leave it out, or skip rows that are there";
-    }
-    if text.contains("row-level security policy") {
-        return "the row belongs to a customer for whom this session may not write";
-    }
-    "fix the row"
 }
 
 fn statement(source: &DieselError) -> Option<&'static str> {

@@ -64,6 +64,15 @@ pub struct Args {
     #[arg(long, value_name = "TEXT")]
     pub null: Option<String>,
 
+    /// What separates the fields of a CSV file: one ASCII character, or tab.
+    #[arg(long, value_name = "CHARACTER", default_value = ",", value_parser = delimiter)]
+    pub delimiter: u8,
+
+    /// Remove blanks around the fields of a CSV file. Without it, a text that begins or ends with one and is not in quotes
+    /// makes a bad row.
+    #[arg(long)]
+    pub trim: bool,
+
     /// Leave out fields that no column takes, instead of refusing them.
     #[arg(long)]
     pub ignore_unknown: bool,
@@ -184,6 +193,8 @@ fn options(args: &Args, derive_ids: bool) -> Options {
         map: args.map.clone(),
         set: args.set.clone(),
         fields: args.columns.clone(),
+        delimiter: args.delimiter,
+        trim: args.trim,
         time_format: args.time_format.clone(),
         null: args.null.clone().unwrap_or_default(),
         ignore_unknown: args.ignore_unknown,
@@ -199,21 +210,28 @@ fn options(args: &Args, derive_ids: bool) -> Options {
     Options { read, max_rejects: args.max_rejects, dry_run: args.dry_run }
 }
 
-/// Says of an input that cannot be read which one it is.
+/// Names the input in the message of an error that is about it.
 fn by_name(error: anyhow::Error, path: &Path) -> anyhow::Error {
-    match error.downcast_ref() {
-        Some(broken @ Error::Input { written, source }) => Hinted {
-            message: format!("{}: {source}; {}", name_of(path), kept(*written)),
-            hint: hints::of_library(broken).unwrap_or_default(),
-        }
-        .into(),
-        _ => error,
-    }
+    let Some(Error::Transfer(of_file)) = error.downcast_ref() else { return error };
+    let message = match of_file {
+        transfer::Error::Input { written, source } => format!("{}: {source}; {}", name_of(path), kept(*written)),
+        transfer::Error::Compressed(_) => format!("{}: {of_file}", name_of(path)),
+        _ => return error,
+    };
+    Hinted { message, hint: hints::of(&error).unwrap_or_default() }.into()
 }
 
 /// What an error calls the input.
 fn name_of(path: &Path) -> String {
     if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() }
+}
+
+fn delimiter(text: &str) -> Result<u8, String> {
+    match text.as_bytes() {
+        b"tab" | b"\\t" => Ok(b'\t'),
+        [byte] if byte.is_ascii() && !matches!(byte, b'"' | b'\n' | b'\r') => Ok(*byte),
+        _ => Err("write one ASCII character that is no quote, or tab".to_owned()),
+    }
 }
 
 /// The format that a file's name tells.

@@ -16,9 +16,9 @@ use anyhow::bail;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{Integer, Text};
-use optiinfra_db::Error;
 use optiinfra_db::connection::{self, Target};
 use optiinfra_db::raw::sql_query;
+use optiinfra_db::{Error, ingest};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -90,7 +90,7 @@ pub fn watch(conn: &mut PgConnection, target: &Target) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The flag that a signal sets, for work that looks at it and ends with [`Error::Cancelled`].
+/// The flag that a signal sets, for work that looks at it and ends with [`ingest::Error::Cancelled`].
 pub fn cancellable() -> &'static AtomicBool {
     CANCELLABLE.store(true, Ordering::SeqCst);
     &CANCELLED
@@ -164,7 +164,7 @@ fn state_after(error: &anyhow::Error) -> String {
             format!("migration {name} was rolled back; what was applied before it stays")
         }
         Some(stopped @ Error::MigrationStopped { .. }) => format!("{stopped}; the next run goes on there"),
-        Some(cancelled @ Error::Cancelled { .. }) => format!("{cancelled}; {CHUNKS_STAY}"),
+        Some(cancelled @ Error::Ingest(ingest::Error::Cancelled { .. })) => format!("{cancelled}; {CHUNKS_STAY}"),
         _ => "nothing is half done: what was not committed is rolled back".to_owned(),
     }
 }

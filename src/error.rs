@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use crate::tls::Weakness;
+use crate::{ingest, transfer};
 
 /// The result of the library's operations.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -165,103 +166,17 @@ pub enum Error {
     #[error(transparent)]
     Tenant(#[from] crate::tenant::Error),
 
-    /// The fields of a file cannot become the columns of a table.
-    #[error("the file does not fit the table: {message}")]
-    Mapping {
-        /// What does not fit.
-        message: String,
-        /// What to do about it.
-        hint: String,
-    },
-
-    /// The rows of one customer are asked for, of a table whose rows are nobody's.
-    #[error("the rows of {table} do not say which customer they belong to")]
-    NoCustomerColumn {
-        /// The table.
-        table: &'static str,
-    },
-
-    /// Rows of customers are to be written, and row security hides every customer.
-    #[error("row-level security shows this session no customer, so that no row of {table} would be taken")]
-    NoVisibleCustomer {
-        /// The table.
-        table: &'static str,
-    },
-
-    /// A file that is to be imported cannot be read, or not to its end.
-    #[error("the input cannot be read; {}", committed(*.written, 0))]
-    Input {
-        /// How many rows were committed all the same.
-        written: u64,
-        /// What the system said, or in which way the file is broken.
-        source: std::io::Error,
-    },
-
-    /// What is exported cannot be written.
-    #[error("the output cannot be written")]
-    Output {
-        /// What the system said.
-        source: std::io::Error,
-    },
-
-    /// A rejected row could not be told.
-    #[error("the rejected rows cannot be written; {}", committed(*.written, 0))]
-    Rejects {
-        /// How many of the others were committed all the same.
-        written: u64,
-        /// What the system said.
-        source: std::io::Error,
-    },
-
     /// The database could not be verified as it was asked for.
     #[error(transparent)]
     Verify(#[from] crate::verify::Error),
 
-    /// The server refused a row of a bulk write.
-    #[error("{table} refused row {row} (id {id}); {}", committed(*.written, *.in_doubt))]
-    RowRefused {
-        /// Name of the table.
-        table: &'static str,
-        /// The row's position in the input, counted from 1.
-        row: u64,
-        /// The row's id.
-        id: uuid::Uuid,
-        /// How many rows were committed all the same: the whole chunks that were committed. None where the rows
-        /// were written in the caller's transaction.
-        written: u64,
-        /// How many rows more may be written, because another connection was lost before the server confirmed them.
-        in_doubt: u64,
-        /// What the server said.
-        source: diesel::result::Error,
-    },
+    /// A bulk write ended before its time.
+    #[error(transparent)]
+    Ingest(#[from] ingest::Error),
 
-    /// A chunk of a bulk write could not be written, and that is no row's fault, or not evidently.
-    #[error("{table}: rows {first} to {last} could not be written; {}", committed(*.written, *.in_doubt))]
-    ChunkFailed {
-        /// Name of the table.
-        table: &'static str,
-        /// Position in the input of the chunk's first row, counted from 1.
-        first: u64,
-        /// Position of its last row.
-        last: u64,
-        /// How many rows were committed.
-        written: u64,
-        /// How many rows more may be written, because the connection was lost before the server confirmed them.
-        in_doubt: u64,
-        /// What went wrong.
-        source: Box<Self>,
-    },
-
-    /// A bulk write was cancelled.
-    #[error("writing to {table} was cancelled; {}", committed(*.written, *.in_doubt))]
-    Cancelled {
-        /// Name of the table.
-        table: &'static str,
-        /// How many rows were committed.
-        written: u64,
-        /// How many rows more may be written, because a connection was lost before the server confirmed them.
-        in_doubt: u64,
-    },
+    /// Rows are not brought into a table, or out of it.
+    #[error(transparent)]
+    Transfer(#[from] transfer::Error),
 
     /// The private local cluster could not be used.
     #[error("the local cluster cannot be used: {message}")]
@@ -316,19 +231,6 @@ fn span(names: &[String]) -> String {
 /// A number with its noun: `1 table`, `2 tables`.
 pub(crate) fn plural(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
-}
-
-/// What a bulk write leaves behind when it ends before its time.
-fn committed(rows: u64, in_doubt: u64) -> String {
-    let rows = match rows {
-        0 => "nothing was committed".to_owned(),
-        1 => "1 row was committed".to_owned(),
-        many => format!("{many} rows were committed"),
-    };
-    match in_doubt {
-        0 => rows,
-        _ => format!("{rows}, and the server did not say whether {in_doubt} more are"),
-    }
 }
 
 fn list(names: &[String], noun: &str) -> String {

@@ -48,6 +48,7 @@ mod service_file;
 pub mod stats;
 pub mod tenant;
 mod text;
+mod timeouts;
 pub mod tls;
 pub mod transfer;
 pub mod verify;

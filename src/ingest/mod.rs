@@ -8,45 +8,48 @@
 //!
 //! Nothing here makes up rows, reads files or changes a row that is there.
 
-mod binary;
+mod batch;
+mod error;
 pub mod ids;
-mod send;
+mod path;
+mod pipeline;
+mod search;
+mod table;
 mod tables;
 mod writer;
 
+use std::sync::atomic::AtomicU64;
+
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use diesel::result::Error as Diesel;
 use uuid::Uuid;
 
-pub(crate) use self::send::insert_new;
-pub use self::send::{copy, insert_missing};
-pub(crate) use self::tables::{at_once, empty_object, gauge};
-pub(crate) use self::writer::Settled;
-pub use self::writer::{BulkWriter, OnConflict, Progress, Report, Through};
+pub(crate) use self::batch::{Batch, TooLong, put_bytes, put_json, put_null, put_time};
+pub use self::error::Error;
+pub(crate) use self::error::committed;
+use self::path::{Failure, WritePath};
+pub use self::path::{OnConflict, Through};
+pub(crate) use self::path::{Refused, position};
+pub use self::pipeline::Progress;
+pub(crate) use self::pipeline::{Connections, Feed, Next, Pipeline};
+pub(crate) use self::table::Table;
+pub(crate) use self::tables::{AGENT_METRICS, EVENTS, QUALITY_METRICS, RESOURCE_METRICS};
+pub use self::writer::{BulkWriter, Report};
+use crate::error::Result;
 
-/// Where a COPY goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[doc(hidden)]
-pub enum Place {
-    /// The table itself.
-    Table,
-    /// The temporary table that stands in for it.
-    Staging,
-}
-
-/// What only this room knows of a row.
+/// What only this module knows of a row.
 mod sealed {
-    use super::{DateTime, PgConnection, Place, QueryResult, Utc, Uuid, binary};
+    use super::{Batch, DateTime, Table, TooLong, Utc, Uuid};
 
     pub trait Row: Sized {
+        fn table() -> &'static Table;
+
         /// Appends the row under this id, what is left out filled in.
-        fn put(&self, id: Uuid, now: DateTime<Utc>, batch: &mut binary::Batch) -> Result<(), binary::TooLong>;
+        fn put(&self, id: Uuid, now: DateTime<Utc>, batch: &mut Batch) -> std::result::Result<(), TooLong>;
 
         /// Fills in what is left out, but for the id.
         fn fill(&mut self, now: DateTime<Utc>);
-
-        /// Sends rows of a [`binary::Batch`].
-        fn copy(conn: &mut PgConnection, into: Place, rows: &[u8]) -> QueryResult<usize>;
     }
 }
 
@@ -60,9 +63,6 @@ pub trait Ingest: sealed::Row + Send + 'static {
 
     /// Every column of the table, the id first.
     const COLUMNS: &'static [&'static str];
-
-    /// Name of the temporary table through which rows go that may not be copied.
-    const STAGING: &'static str;
 
     /// An id for this row: in a hot table of version 7 and the time of the sample, else of version 4. A sample
     /// without a time is taken now.
@@ -87,4 +87,56 @@ pub trait Ingest: sealed::Row + Send + 'static {
         }
         self.fill(now);
     }
+}
+
+/// Writes rows in the caller's transaction, by one COPY where that is allowed, and returns how many these were.
+///
+/// The rows are held twice in memory while that lasts; for more than some 100,000 use [`BulkWriter`]. The
+/// caller's transaction must be one of Diesel's; without one the rows are a transaction of their own.
+///
+/// # Errors
+///
+/// [`Error::RowRefused`] names the first row that the server does not take, for instance because its id is there
+/// already; [`Error::ChunkFailed`] where no row is to blame. Nothing is written then, and the caller's transaction
+/// can go on.
+pub fn copy<R: Ingest>(conn: &mut PgConnection, rows: &[R]) -> Result<u64> {
+    write(conn, OnConflict::Refuse, rows)
+}
+
+/// Writes those rows that are not there yet, in the caller's transaction, and returns how many these were.
+///
+/// A row is there when its id is, or another value that must be unique, as is `request_id`. The rows go through a
+/// temporary table that the session keeps. Otherwise as [`copy`].
+///
+/// # Errors
+///
+/// As [`copy`], but never for a row that is there.
+pub fn insert_missing<R: Ingest>(conn: &mut PgConnection, rows: &[R]) -> Result<u64> {
+    write(conn, OnConflict::Skip, rows)
+}
+
+fn write<R: Ingest>(conn: &mut PgConnection, on_conflict: OnConflict, rows: &[R]) -> Result<u64> {
+    let (table, now) = (R::TABLE, Utc::now());
+    let refused = |row: usize, id, source| {
+        let row = position(row) + 1;
+        Error::RowRefused { table, row, id, written: 0, in_doubt: 0, source }
+    };
+    let mut batch = Batch::default();
+    for (at, row) in rows.iter().enumerate() {
+        let id = row.id().unwrap_or_else(|| row.new_id(now));
+        row.put(id, now, &mut batch).map_err(|error| refused(at, id, Diesel::SerializationError(Box::new(error))))?;
+    }
+    let path = WritePath::find(conn, R::table(), on_conflict, None)?;
+    let written = path.write(conn, &mut batch, &AtomicU64::new(0), &mut Vec::new());
+    Ok(written.map_err(|failure| match failure {
+        Failure::OneTooMany(Refused { row, id, source }) => refused(row, id, source),
+        Failure::Failed { source, .. } => {
+            let source = Box::new(write_failed(table, source));
+            Error::ChunkFailed { table, first: 1, last: position(rows.len()), written: 0, in_doubt: 0, source }
+        }
+    })?)
+}
+
+fn write_failed(table: &str, source: Diesel) -> crate::Error {
+    crate::Error::Query { doing: format!("write to {table}"), source }
 }

@@ -1,17 +1,17 @@
-//! The tables that are written in bulk: their columns, once, and what stands in a column that a new row leaves out.
+//! The tables that are written in bulk: their columns, once, and what a column holds that a new row leaves out.
 //!
-//! The defaults are the columns' own. They have to be said here because COPY gives a default only to a column that no
+//! The defaults are the columns' own. They are repeated here because COPY gives a default only to a column that no
 //! row of the statement has; a test compares each with the server's.
 
 use chrono::{DateTime, Utc};
 use diesel::dsl::SqlTypeOf;
-use diesel::prelude::*;
 use diesel::sql_types::IntoNullable;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::binary::{Batch, Field, TooLong};
-use super::{Ingest, Place, ids, sealed};
+use super::batch::{Batch, Field, TooLong};
+use super::table::Table;
+use super::{Ingest, ids, sealed};
 use crate::enums::{EventSeverity, MetricType};
 use crate::models::{
     AgentMetric, Event, NewAgentMetric, NewEvent, NewQualityMetric, NewResourceMetric, QualityMetric, ResourceMetric,
@@ -24,18 +24,27 @@ type Of<Column> = SqlTypeOf<Column>;
 /// The type of a column, null allowed.
 type NullableOf<Column> = <SqlTypeOf<Column> as IntoNullable>::Nullable;
 
-/// Declares a table: its new and its whole row; the column that the id takes its time from, if it takes one; the
-/// temporary table that stands in for it; the columns behind the id, each with the default that a new row may leave it
-/// to.
+/// Declares a table: its new and its whole row; the column that the id takes its time from, if it takes one; the column
+/// by which two rows are the same; the temporary table that stands in for it; the columns behind the id, each with the
+/// default that a new row may leave it to.
 macro_rules! ingested {
-    ($($table:ident takes $new:ident, $row:ident $(by $time:ident)?, staged in $staging:ident {
+    ($($constant:ident = $table:ident takes $new:ident, $row:ident $(by $time:ident)?, keyed by $key:ident, staged in $staging:ident {
         $($column:ident $(or $default:ident)?,)+
     })+) => {$(
+        pub(crate) static $constant: Table = Table {
+            name: stringify!($table),
+            columns: &["id", $(stringify!($column)),+],
+            staging: stringify!($staging),
+            key: stringify!($key),
+            copy_rows: $staging::copy,
+        };
+
         mod $staging {
             use diesel::pg::CopyFormat;
             use diesel::prelude::*;
 
-            use crate::ingest::{Place, binary};
+            use crate::ingest::batch;
+            use crate::ingest::table::Destination;
             use crate::schema::$table;
 
             // Named as the target of COPY and for nothing else: the server gives the columns their types.
@@ -46,24 +55,28 @@ macro_rules! ingested {
                 }
             }
 
-            pub(super) fn copy(conn: &mut PgConnection, into: Place, rows: &[u8]) -> QueryResult<usize> {
+            pub(super) fn copy(conn: &mut PgConnection, into: Destination, rows: &[u8]) -> QueryResult<usize> {
                 match into {
-                    Place::Table => diesel::copy_from($table::table)
-                        .from_raw_data(($table::id, $($table::$column),+), |sink| binary::write(sink, rows))
+                    Destination::Table => diesel::copy_from($table::table)
+                        .from_raw_data(($table::id, $($table::$column),+), |sink| batch::write(sink, rows))
                         .with_format(CopyFormat::Binary)
                         .execute(conn),
-                    Place::Staging => diesel::copy_from($staging::table)
-                        .from_raw_data(($staging::id, $($staging::$column),+), |sink| binary::write(sink, rows))
+                    Destination::Staging => diesel::copy_from($staging::table)
+                        .from_raw_data(($staging::id, $($staging::$column),+), |sink| batch::write(sink, rows))
                         .with_format(CopyFormat::Binary)
                         .execute(conn),
                 }
             }
         }
 
-        ingested!(@row $new, $table, $staging, ($($time)?), $($column)+);
-        ingested!(@row $row, $table, $staging, ($($time)?), $($column)+);
+        ingested!(@row $new, $constant, $table, ($($time)?), $($column)+);
+        ingested!(@row $row, $constant, $table, ($($time)?), $($column)+);
 
         impl sealed::Row for $new {
+            fn table() -> &'static Table {
+                &$constant
+            }
+
             fn put(&self, id: Uuid, now: DateTime<Utc>, batch: &mut Batch) -> Result<(), TooLong> {
                 batch.push(Self::COLUMNS.len(), |out| {
                     Field::<Of<schema::$table::id>>::put(&id, out)?;
@@ -75,13 +88,13 @@ macro_rules! ingested {
             fn fill(&mut self, now: DateTime<Utc>) {
                 $($(self.$column.get_or_insert_with(|| $default(now));)?)+
             }
-
-            fn copy(conn: &mut PgConnection, into: Place, rows: &[u8]) -> QueryResult<usize> {
-                $staging::copy(conn, into, rows)
-            }
         }
 
         impl sealed::Row for $row {
+            fn table() -> &'static Table {
+                &$constant
+            }
+
             fn put(&self, id: Uuid, _now: DateTime<Utc>, batch: &mut Batch) -> Result<(), TooLong> {
                 batch.push(Self::COLUMNS.len(), |out| {
                     Field::<Of<schema::$table::id>>::put(&id, out)?;
@@ -91,17 +104,12 @@ macro_rules! ingested {
             }
 
             fn fill(&mut self, _now: DateTime<Utc>) {}
-
-            fn copy(conn: &mut PgConnection, into: Place, rows: &[u8]) -> QueryResult<usize> {
-                $staging::copy(conn, into, rows)
-            }
         }
     )+};
-    (@row $type:ident, $table:ident, $staging:ident, ($($time:ident)?), $($column:ident)+) => {
+    (@row $type:ident, $constant:ident, $table:ident, ($($time:ident)?), $($column:ident)+) => {
         impl Ingest for $type {
             const TABLE: &'static str = stringify!($table);
             const COLUMNS: &'static [&'static str] = &["id", $(stringify!($column)),+];
-            const STAGING: &'static str = stringify!($staging);
 
             fn new_id(&self, now: DateTime<Utc>) -> Uuid {
                 ingested!(@id self, now, sample_id(), row_id(), $($time)?)
@@ -139,7 +147,7 @@ macro_rules! ingested {
 }
 
 ingested! {
-    resource_metrics takes NewResourceMetric, ResourceMetric by timestamp, staged in ingest_resource_metrics {
+    RESOURCE_METRICS = resource_metrics takes NewResourceMetric, ResourceMetric by timestamp, keyed by id, staged in ingest_resource_metrics {
         agent_id,
         customer_id,
         instance_id,
@@ -151,7 +159,7 @@ ingested! {
         metadata or empty_object,
         created_at or at_once,
     }
-    quality_metrics takes NewQualityMetric, QualityMetric by timestamp, staged in ingest_quality_metrics {
+    QUALITY_METRICS = quality_metrics takes NewQualityMetric, QualityMetric by timestamp, keyed by request_id, staged in ingest_quality_metrics {
         agent_id,
         customer_id,
         request_id,
@@ -170,7 +178,7 @@ ingested! {
         metadata or empty_object,
         created_at or at_once,
     }
-    agent_metrics takes NewAgentMetric, AgentMetric by recorded_at, staged in ingest_agent_metrics {
+    AGENT_METRICS = agent_metrics takes NewAgentMetric, AgentMetric by recorded_at, keyed by id, staged in ingest_agent_metrics {
         agent_id,
         metric_name,
         metric_value,
@@ -178,7 +186,7 @@ ingested! {
         tags or empty_object,
         recorded_at or at_once,
     }
-    events takes NewEvent, Event, staged in ingest_events {
+    EVENTS = events takes NewEvent, Event, keyed by id, staged in ingest_events {
         customer_id,
         agent_id,
         event_type,

@@ -12,7 +12,8 @@ use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
 
-use crate::error::{Doing, Error, Result};
+use crate::error::{Doing, Result};
+use crate::ingest;
 use crate::raw::{RunSql as _, raw, sql, sql_query};
 
 const KEY: &str = include_str!("lock_key.sql");
@@ -28,7 +29,7 @@ pub(super) fn take(conn: &mut PgConnection) -> Result<()> {
 pub(crate) fn hold<'a>(conn: &'a mut PgConnection, cancel: &AtomicBool) -> Result<Held<'a>> {
     while !try_take(conn).doing(DOING)? {
         if cancel.load(Ordering::Relaxed) {
-            return Err(Error::Cancelled { table: "customers", written: 0, in_doubt: 0 });
+            return Err(ingest::Error::Cancelled { table: "customers", written: 0, in_doubt: 0 }.into());
         }
         std::thread::sleep(POLL);
     }

@@ -15,22 +15,23 @@ use diesel::row::{Field as _, NamedRow, Row};
 use diesel::sql_types::{Timestamptz, Uuid as SqlUuid};
 use serde::Serialize;
 
-use super::columns::{Column, Kind, Table};
-use super::records::Format;
-use crate::error::{Doing, Error, Result};
+use super::error::Error;
+use super::input::Format;
+use super::table::{Column, Kind, Table};
+use crate::error::{Doing, Result};
 use crate::id::CustomerId;
-use crate::migrate;
 use crate::raw::{RunSql as _, Sql, raw, sql_query};
-use crate::tenant;
+use crate::stats::find_customer;
+use crate::{migrate, tenant, timeouts};
 
 /// Rows that the server gets ready at a time. They are not all in memory here.
 const ROWS_AT_A_TIME: usize = 5000;
 
 /// Which rows are written.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Options {
-    /// Only those of one customer; for a table whose rows belong to customers.
-    pub customer: Option<CustomerId>,
+    /// Only those of one customer, by id or name; for a table whose rows belong to customers.
+    pub customer: Option<String>,
     /// Only those of this time and later.
     pub since: Option<DateTime<Utc>>,
     /// Only those before this time.
@@ -55,7 +56,7 @@ pub struct Report {
 /// # Errors
 ///
 /// [`Error::NoCustomerColumn`] when rows of one customer are asked for and the table does not say whose they are,
-/// [`Error::Behind`] where the schema is older than this build, [`Error::Output`] when `out` fails, [`Error::Query`] when
+/// [`Behind`](crate::Error::Behind) where the schema is older than this build, [`Error::Output`] when `out` fails, [`Query`](crate::Error::Query) when
 /// the server does. A connection that is in a transaction
 /// already is refused: the rest of it could not write, and would have this one's settings.
 pub fn run(
@@ -65,16 +66,19 @@ pub fn run(
     options: &Options,
     out: &mut dyn Write,
 ) -> Result<Report> {
-    if options.customer.is_some() && !has_customer(table) {
-        return Err(Error::NoCustomerColumn { table: table.as_str() });
+    if options.customer.is_some() && !table.has_customer() {
+        return Err(Error::NoCustomerColumn(table).into());
     }
     if tenant::is_in_transaction(conn)? {
         return Err(diesel::result::Error::AlreadyInTransaction.into());
     }
     migrate::status(conn)?.require_applied()?;
     let begun = Instant::now();
-    let mut write = |conn: &mut PgConnection| write(conn, table, format, options, out);
-    let rows = match options.customer {
+    let customer = options.customer.as_deref().map(|wanted| find_customer(conn, wanted)).transpose()?;
+    let customer = customer.map(CustomerId::from);
+    let rows_of = Selection { table, customer, since: options.since, until: options.until };
+    let mut write = |conn: &mut PgConnection| write(conn, &rows_of, format, out);
+    let rows = match customer {
         // Where row security applies, the session has to say for whom it works; the query filters in either case.
         Some(customer) => tenant::scoped_without_row_security(conn, customer, write)?,
         None => conn.transaction(&mut write)?,
@@ -82,19 +86,23 @@ pub fn run(
     Ok(Report { table, format, rows, seconds: begun.elapsed().as_secs_f64() })
 }
 
-/// Whether the rows of a table say whose they are.
-pub fn has_customer(table: Table) -> bool {
-    table.columns().iter().any(|column| column.kind == Kind::Customer)
+/// Which rows are read.
+struct Selection {
+    table: Table,
+    customer: Option<CustomerId>,
+    since: Option<DateTime<Utc>>,
+    until: Option<DateTime<Utc>>,
 }
 
-fn write(conn: &mut PgConnection, table: Table, format: Format, options: &Options, out: &mut dyn Write) -> Result<u64> {
-    let doing = || format!("read {table}");
+fn write(conn: &mut PgConnection, rows_of: &Selection, format: Format, out: &mut dyn Write) -> Result<u64> {
+    let doing = || format!("read {}", rows_of.table);
+    timeouts::lift_in_transaction(conn).doing(doing())?;
     conn.batch(SETTINGS).doing(doing())?;
-    if options.customer.is_none() {
+    if rows_of.customer.is_none() {
         tenant::refuse_partial_view(conn).doing(doing())?;
     }
-    declare(conn, table, options).doing(doing())?;
-    let columns = table.columns();
+    declare(conn, rows_of).doing(doing())?;
+    let columns = rows_of.table.columns();
     let mut text = Vec::new();
     if format == Format::Csv {
         put_header(columns, &mut text);
@@ -121,11 +129,11 @@ fn write(conn: &mut PgConnection, table: Table, format: Format, options: &Option
     }
 }
 
-fn output(source: io::Error) -> Error {
-    Error::Output { source }
+fn output(source: io::Error) -> crate::Error {
+    Error::Output { source }.into()
 }
 
-/// Writes nothing; the server's texts are exact, whatever the role's own settings are; one plan for all rows.
+/// Nothing is written; the server's texts are exact, whatever the role's own settings are; one plan for all rows.
 const SETTINGS: &str = "
     SET TRANSACTION READ ONLY;
     SET LOCAL TimeZone = 'UTC';
@@ -134,32 +142,32 @@ const SETTINGS: &str = "
     SET LOCAL cursor_tuple_fraction = 1";
 
 /// Opens the cursor `export`.
-fn declare(conn: &mut PgConnection, table: Table, options: &Options) -> QueryResult<()> {
-    let columns = Sql::join(table.columns().iter().map(expression), ", ");
+fn declare(conn: &mut PgConnection, rows_of: &Selection) -> QueryResult<()> {
+    let columns = Sql::join(rows_of.table.columns().iter().map(expression), ", ");
     let mut conditions = Vec::new();
-    if options.customer.is_some() {
+    if rows_of.customer.is_some() {
         conditions.push(("customer_id", "="));
     }
-    if options.since.is_some() {
-        conditions.push((table.time_column(), ">="));
+    if rows_of.since.is_some() {
+        conditions.push((rows_of.table.time_column(), ">="));
     }
-    if options.until.is_some() {
-        conditions.push((table.time_column(), "<"));
+    if rows_of.until.is_some() {
+        conditions.push((rows_of.table.time_column(), "<"));
     }
     let conditions = conditions.into_iter().zip(1_u32..).map(|((column, operator), bind)| {
         let word = if bind == 1 { "WHERE" } else { "AND" };
         raw!(" {word} {column} {operator} ${bind}", word, column = Sql::identifier(column), operator, bind)
     });
     let conditions = Sql::join(conditions, "");
-    let table = table.as_str();
+    let table = rows_of.table.as_str();
     let cursor = "DECLARE export NO SCROLL CURSOR FOR";
     let mut query =
         sql_query(raw!("{cursor} SELECT {columns} FROM {table}{conditions}", cursor, columns, table, conditions))
             .into_boxed::<Pg>();
-    if let Some(customer) = options.customer {
+    if let Some(customer) = rows_of.customer {
         query = query.bind::<SqlUuid, _>(customer);
     }
-    for time in [options.since, options.until].into_iter().flatten() {
+    for time in [rows_of.since, rows_of.until].into_iter().flatten() {
         query = query.bind::<Timestamptz, _>(time);
     }
     query.execute(conn).map(drop)
@@ -230,7 +238,9 @@ fn put_csv(columns: &[Column], cells: &Cells, out: &mut Vec<u8>) {
             put_time(cell, out);
             continue;
         }
-        let is_plain = !cell.is_empty() && !cell.iter().any(|byte| matches!(byte, b',' | b'"' | b'\n' | b'\r'));
+        // A text that begins or ends with a blank would be refused when it is read back.
+        let needs_no_quotes = |byte: &u8| !matches!(byte, b',' | b'"' | b'\n' | b'\r');
+        let is_plain = !cell.is_empty() && cell.iter().all(needs_no_quotes) && cell.trim_ascii() == cell;
         if is_plain {
             out.extend_from_slice(cell);
             continue;

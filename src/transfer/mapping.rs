@@ -1,15 +1,20 @@
 //! Which field of a file fills which column: by its name, by `map`, or not at all because of a constant.
 //!
-//! What is wrong with the mapping is told before the first row is read, as one [`Error::Mapping`]; a CSV file's header
-//! is a part of it.
+//! What is wrong with the mapping is reported before the first row is read; a CSV file's header is a part of it.
+//! Constants are decoded once.
 
 use std::borrow::Cow;
 
-use super::columns::{Column, Kind, Presence, Problem, Table};
+use chrono::Utc;
+
+use super::csv::CsvFields;
+use super::error::{Error, Missing, Result};
 use super::names::Names;
-use super::records::{CsvFields, Fields, Object, not_utf8};
-use super::values::{Context, Input, TimeFormat, shown};
-use crate::error::{Error, Result};
+use super::ranges;
+use super::records::{Fields, Object, not_utf8};
+use super::table::{Column, Kind, Table};
+use super::time::TimeFormat;
+use super::value::{Constant, Context, Input, Problem, Value, Written, shown};
 use crate::text::nearest;
 
 /// How the fields of a file become the columns of a table.
@@ -21,7 +26,12 @@ pub struct Mapping {
     pub set: Vec<(String, String)>,
     /// The names of the fields of a CSV file that has no header.
     pub fields: Option<Vec<String>>,
-    /// How times are written; RFC 3339, or seconds or milliseconds since 1970, where it is not said.
+    /// What separates the fields of a CSV file.
+    pub delimiter: u8,
+    /// Blanks around the fields of a CSV file, and around their quotes, are no part of them. Without it, a text that
+    /// begins or ends with a blank and is not in quotes is refused.
+    pub trim: bool,
+    /// How times are written; RFC 3339, or seconds or milliseconds since 1970, where it is not given.
     pub time_format: Option<TimeFormat>,
     /// The unquoted text that stands for null in a CSV file. By default it is empty, as PostgreSQL writes it, and an
     /// empty text is `""`.
@@ -38,6 +48,8 @@ impl Default for Mapping {
             map: Vec::new(),
             set: Vec::new(),
             fields: None,
+            delimiter: b',',
+            trim: false,
             time_format: None,
             null: String::new(),
             ignore_unknown: false,
@@ -51,55 +63,59 @@ impl Default for Mapping {
 pub(super) struct Plan {
     table: Table,
     mapping: Mapping,
-    /// For each column, the fields that fill it, unless a constant does.
-    accepted: Vec<Vec<String>>,
-    /// For each column, its constant.
-    constants: Vec<Option<String>>,
-    /// For each column, its field in a CSV file.
-    positions: Vec<Option<usize>>,
-    /// The names of the fields of a CSV file.
-    header: Vec<String>,
+    columns: Vec<Planned>,
+    /// How many fields a record of a CSV file has.
+    width: usize,
+}
+
+/// Where a column gets its values.
+#[derive(Debug)]
+struct Planned {
+    column: &'static Column,
+    /// The names of the fields that fill it, unless a constant does.
+    accepted: Vec<String>,
+    /// Whether the names are the user's.
+    is_mapped: bool,
+    constant: Option<Constant>,
+    /// Its field in a CSV file.
+    position: Option<usize>,
 }
 
 impl Plan {
     /// Looks whether a mapping fits a table.
     pub fn new(table: Table, mapping: Mapping, names: &Names) -> Result<Self> {
-        let columns = table.columns();
-        let mut accepted: Vec<Vec<String>> = columns.iter().map(own_names).collect();
-        let mut is_mapped = vec![false; columns.len()];
-        for (column, field) in &mapping.map {
-            let at = position(table, column)?;
-            if std::mem::replace(&mut is_mapped[at], true) {
-                return Err(bad(format!("the column {} is mapped twice", columns[at].name), "name one field for it"));
+        let own_names = |column: &'static Column| Planned {
+            column,
+            accepted: column.names().map(str::to_owned).collect(),
+            is_mapped: false,
+            constant: None,
+            position: None,
+        };
+        let mut columns: Vec<_> = table.columns().iter().map(own_names).collect();
+        for (name, field) in &mapping.map {
+            let planned = named(table, &mut columns, name)?;
+            if std::mem::replace(&mut planned.is_mapped, true) {
+                return Err(Error::MappedTwice(planned.column.name));
             }
             // As the names in a header are.
-            accepted[at] = vec![field.trim().to_owned()];
+            planned.accepted = vec![field.trim().to_owned()];
         }
-        let mut constants = vec![None; columns.len()];
-        for (column, value) in &mapping.set {
-            let at = position(table, column)?;
-            if constants[at].is_some() || is_mapped[at] {
-                let message = format!("the column {} is given twice", columns[at].name);
-                return Err(bad(message, "give it one value, or one field"));
+        for (name, value) in &mapping.set {
+            let planned = named(table, &mut columns, name)?;
+            if planned.constant.is_some() || planned.is_mapped {
+                return Err(Error::GivenTwice(planned.column.name));
             }
-            constants[at] = Some(constant(&columns[at], value, names, &mapping)?);
+            planned.constant = Some(constant(planned.column, value, names, &mapping)?);
         }
-        Ok(Self { table, mapping, accepted, constants, positions: Vec::new(), header: Vec::new() })
+        Ok(Self { table, mapping, columns, width: 0 })
     }
 
-    /// The columns of the table.
-    pub const fn columns(&self) -> &'static [Column] {
-        self.table.columns()
+    pub const fn table(&self) -> Table {
+        self.table
     }
 
-    /// What reading a value needs to know.
-    pub fn context<'a>(&'a self, names: &'a Names) -> Context<'a> {
-        Context { names, time_format: self.mapping.time_format.as_ref() }
-    }
-
-    /// Whether values have to be in range.
-    pub const fn checks_ranges(&self) -> bool {
-        self.mapping.check_ranges
+    pub const fn mapping(&self) -> &Mapping {
+        &self.mapping
     }
 
     /// The fields of a CSV file that has no header.
@@ -113,125 +129,98 @@ impl Plan {
         let mut header = Vec::with_capacity(fields.len());
         for at in 0..fields.len() {
             let (bytes, _) = fields.get(at).unwrap_or_default();
-            let name = std::str::from_utf8(&bytes).map_err(|error| {
-                bad(format!("the header {}", not_utf8(&error)), "write the file in UTF-8, for instance with iconv")
-            })?;
+            let name = std::str::from_utf8(&bytes).map_err(|error| Error::HeaderEncoding(error.valid_up_to() + 1))?;
             header.push(name.trim().to_owned());
         }
-        Ok(header)
+        match (&header[..], self.mapping.delimiter) {
+            ([only], expected) => match other_delimiter(only, expected) {
+                Some(found) => Err(Error::Delimiter { found, expected }),
+                None => Ok(header),
+            },
+            _ => Ok(header),
+        }
     }
 
     /// Finds the columns' fields among those of a CSV file.
-    pub fn resolve(&mut self, header: Vec<String>) -> Result<()> {
+    pub fn resolve(&mut self, header: &[String]) -> Result<()> {
         for (at, name) in header.iter().enumerate() {
             if header[..at].contains(name) {
-                return Err(bad(format!("the file has two fields {}", shown(name)), "rename one of them"));
+                return Err(Error::FieldTwice(name.clone()));
             }
         }
         let mut is_used = vec![false; header.len()];
-        let (mut positions, mut missing) = (Vec::new(), Vec::new());
-        for (at, column) in self.columns().iter().enumerate() {
-            let found: Vec<usize> =
-                (0..header.len()).filter(|field| self.accepted[at].contains(&header[*field])).collect();
-            for field in &found {
-                is_used[*field] = true;
-            }
-            positions.push(match (&self.constants[at], &found[..]) {
+        for planned in &mut self.columns {
+            let found: Vec<_> = (0..header.len()).filter(|at| planned.accepted.contains(&header[*at])).collect();
+            found.iter().for_each(|at| is_used[*at] = true);
+            planned.position = match (&planned.constant, &found[..]) {
                 (Some(_), _) => None,
                 (None, &[one, other, ..]) => {
-                    let (one, other) = (shown(&header[one]), shown(&header[other]));
-                    let message = format!("two fields fill the column {}: {one} and {other}", column.name);
-                    return Err(bad(message, &format!("choose one: --map {}=FIELD", column.name)));
+                    let fields = [one, other].map(|at| header[at].clone());
+                    return Err(Error::TwoFields { column: planned.column.name, fields });
                 }
-                (None, &[one]) => Some(one),
-                (None, []) => {
-                    missing.extend(self.needs_field(column).then_some(at));
-                    None
-                }
+                (None, found) => found.first().copied(),
+            };
+        }
+        let unused: Vec<_> = header.iter().zip(is_used).filter(|(_, used)| !used).map(|(name, _)| name).collect();
+        self.refuse_missing(header, &unused)?;
+        if let Some(field) = unused.first().filter(|_| !self.mapping.ignore_unknown) {
+            return Err(Error::UnknownField {
+                table: self.table,
+                field: (*field).clone(),
+                meant: self.meant_by(field),
             });
         }
-        if !missing.is_empty() {
-            let unused = header.iter().zip(&is_used).filter(|(_, is_used)| !**is_used);
-            let unused: Vec<_> = unused.map(|(field, _)| field.as_str()).collect();
-            return Err(self.missing(&missing, &header, &unused));
-        }
-        let unused = is_used.iter().position(|is_used| !is_used).map(|at| &header[at]);
-        if let Some(unused) = unused.filter(|_| !self.mapping.ignore_unknown) {
-            return Err(bad(unknown(unused), &(self.meant_by(unused) + &self.hint_for_unknown())));
-        }
-        self.positions = positions;
-        self.header = header;
+        self.width = header.len();
         Ok(())
     }
 
-    /// Whether a CSV file has to have a field for a column that no constant fills.
-    fn needs_field(&self, column: &Column) -> bool {
-        column.presence == Presence::Required || self.mapping.map.iter().any(|(name, _)| is_called(column, name))
+    fn refuse_missing(&self, header: &[String], unused: &[&String]) -> Result<()> {
+        let unused = || unused.iter().map(|field| field.as_str());
+        let lacks_field = |planned: &&Planned| {
+            let needs_field = planned.column.is_required() || planned.is_mapped;
+            needs_field && planned.constant.is_none() && planned.position.is_none()
+        };
+        let missing = |planned: &Planned| Missing {
+            column: planned.column.name,
+            accepted: planned.accepted.clone(),
+            meant: planned.accepted.iter().find_map(|name| nearest(name, unused())).map(str::to_owned),
+        };
+        let missing: Vec<_> = self.columns.iter().filter(lacks_field).map(missing).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let unused = unused().map(str::to_owned).collect();
+        Err(Error::MissingFields { missing, unused, fields: header.to_vec() })
     }
 
-    /// What to say of a CSV file that lacks the fields of these columns.
-    fn missing(&self, columns: &[usize], header: &[String], unused: &[&str]) -> Error {
-        let lacks = columns.iter().map(|&at| {
-            let wanted: Vec<_> = self.accepted[at].iter().map(|name| shown(name)).collect();
-            format!("no field {}, which the column {} needs", wanted.join(" or "), self.columns()[at].name)
-        });
-        let message = format!("the file has {}", lacks.collect::<Vec<_>>().join(", "));
-        let fields: Vec<_> = header.iter().map(|name| shown(name)).collect();
-        let name = if let &[only] = columns { self.columns()[only].name } else { "COLUMN" };
-        let misspelt = columns.iter().flat_map(|&at| &self.accepted[at]).filter_map(|wanted| {
-            let field = nearest(wanted, unused.iter().copied())?;
-            Some(format!("did you mean {wanted} by {}? ", shown(field)))
-        });
-        let hint = format!(
-            "{}the file has {}: pass --map {name}=FIELD, or --set {name}=VALUE for the same in every row",
-            misspelt.collect::<String>(),
-            fields.join(", ")
-        );
-        bad(message, &hint)
-    }
-
-    /// A guess what a field that fills no column should be called; empty without one.
-    fn meant_by(&self, field: &str) -> String {
-        let known = self.accepted.iter().flatten().map(String::as_str);
-        nearest(field, known).map(|known| format!("did you mean {known}? ")).unwrap_or_default()
-    }
-
-    fn hint_for_unknown(&self) -> String {
-        let columns: Vec<_> = self.columns().iter().map(|column| column.name).collect();
-        format!(
-            "the columns are {}: pass --map COLUMN=FIELD, or --ignore-unknown to leave such fields out",
-            columns.join(", ")
-        )
+    /// A guess what a field that fills no column should be called.
+    fn meant_by(&self, field: &str) -> Option<String> {
+        let known = self.columns.iter().flat_map(|planned| &planned.accepted).map(String::as_str);
+        nearest(field, known).map(str::to_owned)
     }
 
     /// What a record has for each column.
-    pub fn inputs<'a>(&'a self, fields: &'a Fields<'a>) -> std::result::Result<Vec<Input<'a>>, Problem> {
+    pub fn inputs<'a>(&'a self, fields: &Fields<'a>) -> Result<Vec<Input<'a>>, Problem> {
         match fields {
             Fields::Csv(fields) => self.csv_inputs(*fields),
             Fields::Json(object) => self.json_inputs(object),
         }
     }
 
-    fn csv_inputs<'a>(&'a self, fields: CsvFields<'a>) -> std::result::Result<Vec<Input<'a>>, Problem> {
-        if fields.len() != self.header.len() {
-            let (found, expected) = (fields.len(), self.header.len());
-            return Err(whole(format!("has {found} fields, and {expected} are expected")));
+    fn csv_inputs<'a>(&'a self, fields: CsvFields<'a>) -> Result<Vec<Input<'a>>, Problem> {
+        if fields.len() != self.width {
+            let (found, expected) = (fields.len(), self.width);
+            return Err(Problem::of_row(format!("has {found} fields, and {expected} are expected")));
         }
-        let columns = self.columns().iter().zip(&self.positions).zip(&self.constants);
-        columns
-            .map(|((column, position), constant)| match (constant, position) {
-                (Some(constant), _) => Ok(Input::plain(Cow::Borrowed(constant.as_str()))),
-                (None, None) => Ok(Input::Absent),
-                (None, Some(at)) => self.csv_input(column, fields.get(*at).unwrap_or_default()),
-            })
-            .collect()
+        let input = |planned: &'a Planned| match (&planned.constant, planned.position) {
+            (Some(constant), _) => Ok(Input::Constant(constant)),
+            (None, None) => Ok(Input::Absent),
+            (None, Some(at)) => self.csv_input(planned.column, fields.get(at).unwrap_or_default()),
+        };
+        self.columns.iter().map(input).collect()
     }
 
-    fn csv_input<'a>(
-        &self,
-        column: &Column,
-        (bytes, is_quoted): (Cow<'a, [u8]>, bool),
-    ) -> std::result::Result<Input<'a>, Problem> {
+    fn csv_input<'a>(&self, column: &Column, (bytes, is_quoted): (Cow<'a, [u8]>, bool)) -> Result<Input<'a>, Problem> {
         let text = match bytes {
             Cow::Borrowed(bytes) => std::str::from_utf8(bytes).map(Cow::Borrowed),
             Cow::Owned(bytes) => String::from_utf8(bytes).map(Cow::Owned).map_err(|error| error.utf8_error()),
@@ -242,95 +231,78 @@ impl Plan {
         if is_null || (text.is_empty() && !matches!(column.kind, Kind::Text { .. })) {
             return Ok(Input::Null);
         }
-        Ok(Input::plain(text))
+        let written = if is_quoted { Written::Quoted } else { Written::Plain };
+        Ok(Input::Text { text, raw: None, written })
     }
 
-    fn json_inputs<'a>(&'a self, object: &'a Object<'a>) -> std::result::Result<Vec<Input<'a>>, Problem> {
-        let mut inputs: Vec<Input<'a>> = self
-            .constants
+    fn json_inputs<'a>(&'a self, object: &Object<'a>) -> Result<Vec<Input<'a>>, Problem> {
+        let mut inputs: Vec<_> = self
+            .columns
             .iter()
-            .map(|constant| constant.as_deref().map_or(Input::Absent, |text| Input::plain(text.into())))
+            .map(|planned| planned.constant.as_ref().map_or(Input::Absent, Input::Constant))
             .collect();
         for (at, (name, value)) in object.0.iter().enumerate() {
             if object.0[..at].iter().any(|(earlier, _)| earlier == name) {
-                return Err(whole(format!("has two fields {}", shown(name))));
+                return Err(Problem::of_row(format!("has two fields {}", shown(name))));
             }
             let mut is_used = false;
-            for (at, column) in self.columns().iter().enumerate() {
-                if !self.accepted[at].iter().any(|accepted| accepted == name) {
+            for (planned, input) in self.columns.iter().zip(&mut inputs) {
+                if !planned.accepted.iter().any(|accepted| accepted == name) {
                     continue;
                 }
                 is_used = true;
-                if self.constants[at].is_some() {
-                    continue;
+                match input {
+                    Input::Constant(_) => {}
+                    Input::Absent => {
+                        *input = Input::of_json(value).map_err(|reason| Problem::of(planned.column, reason))?;
+                    }
+                    _ => return Err(Problem::of(planned.column, "is filled by two fields")),
                 }
-                if !matches!(inputs[at], Input::Absent) {
-                    return Err(Problem::of(column, "is filled by two fields"));
-                }
-                inputs[at] = Input::of_json(value).map_err(|reason| Problem::of(column, reason))?;
             }
             if !is_used && !self.mapping.ignore_unknown {
-                return Err(whole(format!("{} {}", unknown(name), self.meant_by(name)).trim_end().to_owned()));
+                let meant = self.meant_by(name).map(|known| format!(": did you mean {known}?")).unwrap_or_default();
+                return Err(Problem::of_row(format!("no column takes the field {}{meant}", shown(name))));
             }
         }
         Ok(inputs)
     }
 }
 
-fn unknown(field: &str) -> String {
-    format!("no column takes the field {}", shown(field))
+/// The character that separates the fields of a header which is one field otherwise.
+fn other_delimiter(header: &str, expected: u8) -> Option<u8> {
+    b";\t|,".iter().copied().find(|other| *other != expected && header.as_bytes().contains(other))
 }
 
-fn whole(reason: String) -> Problem {
-    Problem { column: None, reason }
-}
-
-fn bad(message: String, hint: &str) -> Error {
-    Error::Mapping { message, hint: hint.to_owned() }
-}
-
-/// What a field for the column may be called, where nothing else is said.
-fn own_names(column: &Column) -> Vec<String> {
-    std::iter::once(column.name).chain(short_name(column)).map(str::to_owned).collect()
-}
-
-/// Customers and agents may stand there by name, so the column need not be called an id.
-const fn short_name(column: &Column) -> Option<&'static str> {
-    match column.kind {
-        Kind::Customer => Some("customer"),
-        Kind::Agent => Some("agent"),
-        _ => None,
+/// The column that the user named.
+fn named<'p>(table: Table, columns: &'p mut [Planned], name: &str) -> Result<&'p mut Planned> {
+    let meant = || nearest(name, table.columns().iter().map(|column| column.name));
+    match columns.iter_mut().find(|planned| planned.column.names().any(|known| known == name)) {
+        Some(planned) => Ok(planned),
+        None => Err(Error::UnknownColumn { table, name: name.to_owned(), meant: meant() }),
     }
 }
 
-fn is_called(column: &Column, name: &str) -> bool {
-    column.name == name || short_name(column) == Some(name)
-}
-
-/// The place of a column that the user named.
-fn position(table: Table, name: &str) -> Result<usize> {
-    table.columns().iter().position(|column| is_called(column, name)).ok_or_else(|| {
-        let columns: Vec<_> = table.columns().iter().map(|column| column.name).collect();
-        let meant = nearest(name, columns.iter().copied()).map(|column| format!("did you mean {column}? "));
-        let hint = format!("{}it has {}", meant.unwrap_or_default(), columns.join(", "));
-        bad(format!("{table} has no column {}", shown(name)), &hint)
-    })
-}
-
-/// A constant that its column takes; of a customer or agent, the id.
-fn constant(column: &Column, value: &str, names: &Names, mapping: &Mapping) -> Result<String> {
-    let context = Context { names, time_format: mapping.time_format.as_ref() };
-    let refused = |reason: String| {
-        let hint = match column.kind {
-            Kind::Customer => "`optiinfra-dbctl stats` lists the customers",
-            Kind::Agent => "`optiinfra-dbctl stats` lists the agents",
-            _ => "it would be the same in every row",
+/// A constant that its column takes.
+fn constant(column: &'static Column, text: &str, names: &Names, mapping: &Mapping) -> Result<Constant> {
+    let now = Utc::now();
+    let context = Context { names, time_format: mapping.time_format.as_ref(), now };
+    let refused = |reason| {
+        let names = match column.kind {
+            Kind::Customer => Some("customers"),
+            Kind::Agent => Some("agents"),
+            _ => None,
         };
-        bad(format!("the value for {}: {reason}", column.name), hint)
+        Error::Constant { column: column.name, reason, names }
     };
-    match column.kind {
-        Kind::Customer => names.customer(value).map(|id| id.to_string()).map_err(refused),
-        Kind::Agent => names.agent(value).map(|id| id.to_string()).map_err(refused),
-        _ => column.check(value, &context).map(|()| value.to_owned()).map_err(refused),
+    let value = column.decode(Cow::Owned(text.to_owned()), None, Written::Quoted, &context).map_err(refused)?;
+    if mapping.check_ranges
+        && let Some(problem) = ranges::problem(std::slice::from_ref(column), std::slice::from_ref(&value), now)
+    {
+        return Err(refused(problem.reason));
     }
+    let text = match (&value, column.kind) {
+        (Value::Uuid(id), Kind::Customer | Kind::Agent) => id.to_string(),
+        _ => text.to_owned(),
+    };
+    Ok(Constant { value, text })
 }

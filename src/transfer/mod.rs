@@ -3,22 +3,29 @@
 //! What [`export`] writes, [`import`] reads back to the same rows: ids, microseconds, the bits of numbers, NULL, JSON.
 //! It refuses what Rust's types do not hold, times that are infinite or before Christ and numbers in JSON outside 64
 //! bits, and, as long as [`Mapping::check_ranges`] is on, values out of their range.
-//! [`read`] takes a file apart and says of each row what it is or why it is none; it needs no database. Nothing here
+//! [`read`] splits a file into rows, and says of each bad one why it is bad; it needs no database. Nothing here
 //! makes up a row or changes one that is there, and customers and agents are never written.
 
-mod columns;
+mod csv;
+mod error;
 pub mod export;
 pub mod import;
+mod input;
+mod json;
 mod mapping;
 mod names;
 mod ranges;
 pub mod read;
 mod records;
-mod refused;
-mod values;
+mod refusal;
+mod table;
+mod time;
+mod value;
 
-pub use self::columns::{Column, Kind, Presence, Table, UnknownTable};
+pub use self::error::{Error, Missing};
+pub use self::input::{Compression, Format, LONGEST, OtherJson};
 pub use self::mapping::Mapping;
 pub use self::names::Names;
-pub use self::records::{Format, LONGEST, Opened, open};
-pub use self::values::{FIRST_MILLISECOND, NotATimeFormat, TimeFormat};
+pub use self::table::{Column, DefaultValue, Kind, Table, UnknownTable};
+pub use self::time::{FIRST_MILLISECOND, NotATimeFormat, TimeFormat};
+pub use self::value::Value;

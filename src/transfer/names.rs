@@ -1,14 +1,21 @@
-//! The customers and agents of a database, to tell whom a row speaks of: by id, or by name where that is one's alone.
+//! The customers and agents of a database, to find out whom a row means: by id, or by name where only one has it.
 
+use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
+use diesel::sql_types::Binary;
 use uuid::Uuid;
 
-use super::values::shown;
+use super::value::shown;
 use crate::error::{Doing, Result};
+use crate::raw::sql;
 use crate::schema::{agents, customers};
+use crate::text::nearest;
+
+/// For so many different wrong names, a right one is looked for.
+const GUESSES: usize = 100;
 
 /// Who is there, read once.
 #[derive(Debug, Default, Clone)]
@@ -21,6 +28,8 @@ pub struct Names {
 struct Directory {
     ids: HashSet<Uuid>,
     by_name: HashMap<String, Vec<Uuid>>,
+    /// What was said of wrong names, which often come again.
+    unknown: RefCell<HashMap<String, String>>,
 }
 
 impl Names {
@@ -38,10 +47,11 @@ impl Names {
     ///
     /// [`Error::Query`](crate::Error::Query) when a table may not be read.
     pub fn load(conn: &mut PgConnection) -> Result<Self> {
-        let customers: Vec<_> =
-            customers::table.select((customers::id, customers::name)).load(conn).doing("read the customers")?;
-        let agents: Vec<_> = agents::table.select((agents::id, agents::name)).load(conn).doing("read the agents")?;
-        Ok(Self::new(customers, agents))
+        // As bytes, because in a database without an encoding a name may be no UTF-8. Its row is found by id then.
+        let name = || sql::<Binary>("textsend(name)");
+        let customers = customers::table.select((customers::id, name())).load(conn).doing("read the customers")?;
+        let agents = agents::table.select((agents::id, name())).load(conn).doing("read the agents")?;
+        Ok(Self { customers: Directory::of_bytes(customers), agents: Directory::of_bytes(agents) })
     }
 
     /// Whether there is any customer.
@@ -68,6 +78,17 @@ impl Directory {
         directory
     }
 
+    fn of_bytes(entries: Vec<(Uuid, Vec<u8>)>) -> Self {
+        let mut directory = Self::default();
+        for (id, name) in entries {
+            directory.ids.insert(id);
+            if let Ok(name) = String::from_utf8(name) {
+                directory.by_name.entry(name).or_default().push(id);
+            }
+        }
+        directory
+    }
+
     fn find(&self, what: &str, text: &str) -> Result<Uuid, String> {
         if let Ok(id) = text.parse::<Uuid>()
             && self.ids.contains(&id)
@@ -77,8 +98,23 @@ impl Directory {
         match self.by_name.get(text).map(Vec::as_slice) {
             Some([id]) => Ok(*id),
             Some(several) => Err(format!("{} {what}s are called {}: name one by its id", several.len(), shown(text))),
-            None => Err(format!("no {what} has the name or id {}", shown(text))),
+            None => Err(self.unknown(what, text)),
         }
+    }
+
+    fn unknown(&self, what: &str, text: &str) -> String {
+        let mut unknown = self.unknown.borrow_mut();
+        if let Some(reason) = unknown.get(text) {
+            return reason.clone();
+        }
+        let reason = format!("no {what} has the name or id {}", shown(text));
+        if unknown.len() >= GUESSES {
+            return reason;
+        }
+        let meant = nearest(text, self.by_name.keys().map(String::as_str));
+        let reason = meant.map_or(reason.clone(), |name| format!("{reason}: did you mean {}?", shown(name)));
+        unknown.insert(text.to_owned(), reason.clone());
+        reason
     }
 }
 
@@ -94,6 +130,8 @@ mod tests {
         assert_eq!(names.customer(&b.to_string()), Ok(b));
         assert!(names.customer("Twin").unwrap_err().contains("2 customers are called 'Twin'"));
         assert!(names.customer("acme").unwrap_err().contains("no customer has the name or id 'acme'"));
+        let meant = "no customer has the name or id 'Acmee': did you mean 'Acme'?";
+        assert_eq!([names.customer("Acmee"), names.customer("Acmee")], [Err(meant.to_owned()), Err(meant.to_owned())]);
         assert!(names.agent(&a.to_string()).unwrap_err().contains("no agent"));
     }
 }

@@ -1,85 +1,103 @@
-//! What is true of a row beyond its types: quantities within the range of their unit, no time in the future.
+//! What is true of a value beyond its type: quantities within the range of their unit, known units by their own name, no
+//! time in the future.
 //!
-//! The bounds are those of `verify`, whose conditions are SQL; a test holds both against the same rows. NaN and
-//! Infinity pass: they cannot be mistyped, and what was stored has to come back. `verify` tells of them.
+//! The bounds are those of `verify`, whose conditions are SQL; a test checks both against the same rows. NaN and
+//! Infinity pass: they cannot be mistyped, and what was stored has to come back. `verify` reports them.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
-use super::columns::Problem;
-use crate::enums::{MetricType, ResourceType};
-use crate::models::{AgentMetric, NewEvent, NewQualityMetric, NewResourceMetric};
+use super::table::Column;
+use super::value::{Problem, Value, shown};
 
 /// How far a time may be ahead of our clock, because the clock of whoever wrote it may be.
 const AHEAD: TimeDelta = TimeDelta::minutes(5);
 
-/// A row whose values have ranges.
-pub(super) trait Ranges {
-    /// The first value that is out of its range.
-    fn out_of_range(&self, now: DateTime<Utc>) -> Option<Problem>;
+/// The range of a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Range {
+    /// From 0 to 1.
+    Share,
+    /// From 0 on.
+    NotNegative,
+    /// That of the unit in the column `unit`.
+    OfUnit,
+    /// From 0 on where the row is of a counter.
+    OfCounter,
+    /// A unit, which has one name.
+    Unit,
+    /// Not in the future.
+    Past,
 }
 
-impl Ranges for NewResourceMetric {
-    fn out_of_range(&self, now: DateTime<Utc>) -> Option<Problem> {
-        let value = self.metric_value;
-        let is_share = self.unit == "percent" && matches!(self.resource_type, ResourceType::Gpu | ResourceType::Cpu);
-        let is_quantity = matches!(self.unit.as_str(), "GB" | "iops" | "Mbps");
-        let wrong = if is_share && is_outside(value, 0.0, 100.0) {
-            Some(format!("{value} percent of a {} is not from 0 to 100", self.resource_type))
-        } else if is_quantity && is_outside(value, 0.0, f64::MAX) {
-            Some(format!("{value} {} is negative", self.unit))
-        } else {
-            None
-        };
-        wrong
-            .map(|reason| problem("metric_value", reason))
-            .or_else(|| ahead("timestamp", Some(self.timestamp), now))
-            .or_else(|| ahead("created_at", self.created_at, now))
-    }
+/// Other spellings of the units that have a range, or that reports look for.
+const SPELLINGS: [(&str, &[&str]); 5] = [
+    ("percent", &["%", "pct", "Pct", "PCT", "Percent", "PERCENT", "percentage", "Percentage", "per cent"]),
+    ("celsius", &["°C", "C", "Celsius", "CELSIUS", "degC"]),
+    // Not Gb and MBps, which are gigabits and megabytes.
+    ("GB", &["gb", "gigabyte", "gigabytes", "Gigabytes"]),
+    ("iops", &["IOPS", "Iops", "IOps"]),
+    ("Mbps", &["mbps", "MBPS", "Mbit/s", "mbit/s"]),
+];
+
+/// The first value of a row that is out of its range.
+pub(super) fn problem(columns: &[Column], row: &[Value<'_>], now: DateTime<Utc>) -> Option<Problem> {
+    columns.iter().zip(row).find_map(|(column, value)| {
+        let reason = column.range?.reason(
+            value,
+            &|name| columns.iter().position(|column| column.name == name).and_then(|at| row.get(at)),
+            now,
+        )?;
+        Some(Problem::of(column, reason))
+    })
 }
 
-impl Ranges for NewQualityMetric {
-    fn out_of_range(&self, now: DateTime<Utc>) -> Option<Problem> {
-        let tokens = [("prompt_tokens", self.prompt_tokens), ("completion_tokens", self.completion_tokens)];
-        let scores = [
-            ("relevance_score", self.relevance_score),
-            ("coherence_score", self.coherence_score),
-            ("factuality_score", self.factuality_score),
-            ("toxicity_score", self.toxicity_score),
-            ("overall_quality_score", Some(self.overall_quality_score)),
-        ];
-        let negative = |(column, count): (&'static str, Option<i32>)| {
-            let count = count.filter(|count| *count < 0)?;
-            Some(problem(column, format!("{count} is negative")))
-        };
-        let no_score = |(column, score): (&'static str, Option<f64>)| {
-            let score = score.filter(|score| is_outside(*score, 0.0, 1.0))?;
-            Some(problem(column, format!("{score} is not from 0 to 1")))
-        };
-        let latency = self.latency_ms.filter(|latency| is_outside(*latency, 0.0, f64::MAX));
-        tokens
-            .into_iter()
-            .find_map(negative)
-            .or_else(|| latency.map(|latency| problem("latency_ms", format!("{latency} is negative"))))
-            .or_else(|| scores.into_iter().find_map(no_score))
-            .or_else(|| ahead("timestamp", Some(self.timestamp), now))
-            .or_else(|| ahead("created_at", self.created_at, now))
-    }
-}
-
-impl Ranges for AgentMetric {
-    fn out_of_range(&self, now: DateTime<Utc>) -> Option<Problem> {
-        let value = self.metric_value;
-        if self.metric_type == MetricType::Counter && is_outside(value, 0.0, f64::MAX) {
-            return Some(problem("metric_value", format!("{value} is negative, and the metric is a counter")));
+impl Range {
+    /// Why a value is out of range; `other` finds another value of its row.
+    fn reason<'r>(
+        self,
+        value: &Value<'_>,
+        other: &dyn Fn(&str) -> Option<&'r Value<'r>>,
+        now: DateTime<Utc>,
+    ) -> Option<String> {
+        match (self, value) {
+            (Self::Share, Value::Float(share)) if is_outside(*share, 0.0, 1.0) => {
+                Some(format!("{share} is not from 0 to 1"))
+            }
+            (Self::NotNegative, Value::Float(number)) if is_negative(*number) => Some(format!("{number} is negative")),
+            (Self::NotNegative, Value::Integer(count)) if *count < 0 => Some(format!("{count} is negative")),
+            (Self::OfUnit, Value::Float(number)) => {
+                let unit = other("unit")?.text()?;
+                let kind = other("resource_type")?.text()?;
+                of_unit(*number, unit, kind)
+            }
+            (Self::OfCounter, Value::Float(number)) if is_negative(*number) => {
+                let is_counter = other("metric_type")?.text()? == "counter";
+                is_counter.then(|| format!("{number} is negative, and the metric is a counter"))
+            }
+            (Self::Unit, Value::Text(unit)) => spelling(unit),
+            (Self::Past, Value::Time(time)) if *time > now + AHEAD => {
+                Some(format!("{} is in the future", time.to_rfc3339_opts(SecondsFormat::AutoSi, true)))
+            }
+            _ => None,
         }
-        ahead("recorded_at", Some(self.recorded_at), now)
     }
 }
 
-impl Ranges for NewEvent {
-    fn out_of_range(&self, now: DateTime<Utc>) -> Option<Problem> {
-        ahead("created_at", self.created_at, now)
+fn of_unit(number: f64, unit: &str, resource_type: &str) -> Option<String> {
+    match unit {
+        "percent" if matches!(resource_type, "gpu" | "cpu") && is_outside(number, 0.0, 100.0) => {
+            Some(format!("{number} percent of a {resource_type} is not from 0 to 100"))
+        }
+        "GB" | "iops" | "Mbps" if is_negative(number) => Some(format!("{number} {unit} is negative")),
+        _ => None,
     }
+}
+
+/// What is wrong with a unit that is another spelling of a known one: its values would pass every check, and no report
+/// would find them.
+fn spelling(unit: &str) -> Option<String> {
+    let (name, _) = SPELLINGS.iter().find(|(_, spellings)| spellings.contains(&unit.trim()))?;
+    Some(format!("{} is another spelling of {name}: write {name}", shown(unit)))
 }
 
 /// Whether a finite value is outside; what is no number, or no finite one, has no range.
@@ -87,11 +105,30 @@ fn is_outside(value: f64, least: f64, greatest: f64) -> bool {
     value.is_finite() && !(least..=greatest).contains(&value)
 }
 
-fn ahead(column: &'static str, time: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Option<Problem> {
-    let time = time.filter(|time| *time > now + AHEAD)?;
-    Some(problem(column, format!("{} is in the future", time.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true))))
+fn is_negative(value: f64) -> bool {
+    is_outside(value, 0.0, f64::MAX)
 }
 
-fn problem(column: &'static str, reason: String) -> Problem {
-    Problem { column: Some(column), reason }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_known_unit_has_one_name_and_any_other_is_taken_as_it_is() {
+        for (unit, name) in [
+            ("%", "percent"),
+            ("Percent", "percent"),
+            ("PCT", "percent"),
+            ("gb", "GB"),
+            ("IOPS", "iops"),
+            ("mbps", "Mbps"),
+            ("°C", "celsius"),
+        ] {
+            assert_eq!(spelling(unit), Some(format!("'{unit}' is another spelling of {name}: write {name}")));
+        }
+        for unit in ["percent", "GB", "iops", "Mbps", "celsius", "", "tokens", "MB", "kB/s", "MBps", "Gb", "percentile"]
+        {
+            assert_eq!(spelling(unit), None, "{unit}");
+        }
+    }
 }

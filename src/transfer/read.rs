@@ -1,20 +1,23 @@
-//! Reads a file as the rows of a table: each is a row, or a [`Reject`] with its line, column and reason.
+//! Reads a file as the rows of a table: each is a [`Row`], or a [`Reject`] with its line, column and reason.
 //!
-//! Everything that can be told without the server is told here. One row is in memory at a time.
+//! Everything that can be found out without the server is found out here. One row is in memory at a time.
 
 use std::io;
-use std::marker::PhantomData;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use uuid::Uuid;
 
-use super::columns::{FromFields, Problem, Table, Values};
+use super::csv::Dialect;
+use super::error::{Error, Result};
+use super::input::{self, Format};
 use super::mapping::{Mapping, Plan};
 use super::names::Names;
-use super::records::{self, Fields, Format, Opened, OtherJson, Records};
-use super::values::Input;
-use crate::error::{Error, Result};
-use crate::models::{AgentMetric, NewEvent, NewQualityMetric, NewResourceMetric};
+use super::ranges;
+use super::records::{Fields, Record, Records};
+use super::table::Table;
+use super::value::{Context, Input, Problem, Value};
+use crate::ingest::{Batch, TooLong, ids};
 
 /// A row that was not taken.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -25,7 +28,7 @@ pub struct Reject {
     pub column: Option<String>,
     /// What is wrong with it.
     pub reason: String,
-    /// The row as it stands in the file.
+    /// The row as it is in the file.
     #[serde(skip)]
     pub raw: Vec<u8>,
 }
@@ -42,101 +45,71 @@ pub struct Options {
     pub derive_ids: bool,
 }
 
-/// A row of one of the tables.
-pub trait FromFile: sealed::FromFile {}
+/// A row of a table.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row<'a> {
+    /// The line of the file on which it begins, counted from 1.
+    pub line: u64,
+    /// The row as it is in the file.
+    pub raw: &'a [u8],
+    /// Its values, in the order of the table's columns. The first is its id.
+    pub values: Vec<Value<'a>>,
+}
 
-impl<R: sealed::FromFile> FromFile for R {}
+impl Row<'_> {
+    /// The id.
+    pub(super) fn id(&self) -> Uuid {
+        match self.values.first() {
+            Some(Value::Uuid(id)) => *id,
+            _ => Uuid::nil(),
+        }
+    }
 
-pub(super) mod sealed {
-    /// What [`super::FromFile`] needs, which nobody outside can name.
-    #[expect(private_bounds, reason = "nobody outside can implement it")]
-    pub trait FromFile: super::FromFields {
-        const OF: super::Table;
-
-        /// What no two rows share beside the id: column and value.
-        fn key(&self) -> Option<(&'static str, &str)>;
+    /// Appends the row to a batch.
+    pub(super) fn encode(&self, batch: &mut Batch) -> Result<(), TooLong> {
+        batch.push(self.values.len(), |out| self.values.iter().try_for_each(|value| value.encode(out)))
     }
 }
 
-macro_rules! from_file {
-    ($($row:ident is of $table:ident $(, one for each $key:ident)?;)+) => {$(
-        impl sealed::FromFile for $row {
-            const OF: Table = Table::$table;
-
-            fn key(&self) -> Option<(&'static str, &str)> {
-                from_file!(@key self, $($key)?)
-            }
-        }
-    )+};
-    (@key $row:ident, $key:ident) => { Some((stringify!($key), &$row.$key)) };
-    (@key $row:ident,) => { None };
-}
-
-from_file! {
-    NewResourceMetric is of ResourceMetrics;
-    NewQualityMetric is of QualityMetrics, one for each request_id;
-    AgentMetric is of AgentMetrics;
-    NewEvent is of Events;
-}
-
 /// The rows of a file.
-pub struct Reader<'a, R> {
+pub struct Reader<'a> {
     records: Records<'a>,
     plan: Plan,
-    names: &'a Names,
+    names: Names,
     derive_ids: bool,
     format: Format,
-    is_over: bool,
-    rows: PhantomData<fn() -> R>,
 }
 
-/// A row and where it comes from.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Row<R> {
-    /// The row, with an id.
-    pub row: R,
-    /// The line of the file on which it begins, counted from 1.
-    pub line: u64,
-    /// The row as it stands in the file.
-    pub raw: Vec<u8>,
-}
-
-impl<'a, R: FromFile> Reader<'a, R> {
+impl<'a> Reader<'a> {
     /// Opens a file, and reads the header if it is CSV.
     ///
     /// # Errors
     ///
-    /// [`Error::Mapping`] when the mapping, or the header, does not fit the table; [`Error::Input`] when the input
-    /// fails.
-    pub fn new(input: impl io::Read + 'a, options: &Options, names: &'a Names) -> Result<Self> {
-        let opened = records::open(input).map_err(input_error)?;
-        Self::of_opened(opened, options, names)
-    }
-
-    fn of_opened(opened: Opened<'a>, options: &Options, names: &'a Names) -> Result<Self> {
-        let mut plan = Plan::new(R::OF, options.mapping.clone(), names)?;
-        if let Some(other) = opened.other_json.filter(|_| options.format != Some(Format::Csv)) {
-            return Err(not_one_a_line(other));
+    /// What does not fit between the mapping, or the header, and the table; [`Error::Input`] when the input fails.
+    pub fn new(input: impl io::Read + 'a, table: Table, options: &Options, names: Names) -> Result<Self> {
+        let mut plan = Plan::new(table, options.mapping.clone(), &names)?;
+        let input = input::open(input)?;
+        if let Some(other) = input.other_json.filter(|_| options.format != Some(Format::Csv)) {
+            return Err(Error::NotOneObjectALine(other));
         }
-        let format = options.format.unwrap_or(opened.looks_like);
-        let mut records = Records::new(opened, format);
+        let format = options.format.unwrap_or(input.looks_like);
+        let dialect = Dialect { delimiter: plan.mapping().delimiter, trim: plan.mapping().trim };
+        let mut records = Records::new(input, format, dialect);
         match (format, plan.fields()) {
             (Format::Ndjson, None) => {}
-            (Format::Ndjson, Some(_)) => return Err(no_header_in_ndjson()),
-            (Format::Csv, Some(fields)) => plan.resolve(fields)?,
-            (Format::Csv, None) => match records.next().map_err(input_error)? {
-                None => return Err(empty()),
-                Some(header) => {
-                    let header = match header.fields {
-                        Ok(Fields::Csv(fields)) => plan.names_in(fields)?,
-                        Ok(Fields::Json(_)) => Vec::new(),
-                        Err(problem) => return Err(bad_header(&problem)),
-                    };
-                    plan.resolve(header)?;
-                }
-            },
+            (Format::Ndjson, Some(_)) => return Err(Error::NamedFieldsOfNdjson),
+            (Format::Csv, Some(fields)) => plan.resolve(&fields)?,
+            (Format::Csv, None) => {
+                let header = records.next_record().map_err(Error::input)?.ok_or(Error::Empty)?;
+                let header = match header.fields {
+                    Ok(Fields::Csv(fields)) => plan.names_in(fields)?,
+                    Ok(Fields::Json(_)) => Vec::new(),
+                    Err(problem) => return Err(Error::Header(problem)),
+                };
+                plan.resolve(&header)?;
+            }
         }
-        Ok(Self { records, plan, names, derive_ids: options.derive_ids, format, is_over: false, rows: PhantomData })
+        Ok(Self { records, plan, names, derive_ids: options.derive_ids, format })
     }
 
     /// How the file holds its rows.
@@ -144,38 +117,29 @@ impl<'a, R: FromFile> Reader<'a, R> {
         self.format
     }
 
-    fn read(&mut self) -> io::Result<Option<std::result::Result<Row<R>, Reject>>> {
-        let Some(record) = self.records.next()? else { return Ok(None) };
-        let (line, raw) = (record.line, record.raw.to_vec());
-        let read = match &record.fields {
-            Err(reason) => Err(Problem { column: None, reason: reason.clone() }),
-            Ok(fields) => make(&self.plan, self.names, self.derive_ids, line, fields),
+    /// The next row, or why it is none; `None` at the end.
+    ///
+    /// # Errors
+    ///
+    /// When the input cannot be read any further.
+    pub fn next_row(&mut self) -> io::Result<Option<Result<Row<'_>, Reject>>> {
+        let Some(record) = self.records.next_record()? else { return Ok(None) };
+        let Record { line, raw, fields } = record;
+        let values = match fields {
+            Err(reason) => Err(Problem::of_row(reason)),
+            Ok(fields) => decode(&self.plan, &self.names, self.derive_ids, line, &fields),
         };
-        Ok(Some(match read {
-            Ok(row) => Ok(Row { row, line, raw }),
+        Ok(Some(match values {
+            Ok(values) => Ok(Row { line, raw, values }),
             Err(problem) => {
-                let reason = problem.reason + &lines(line, &raw);
-                Err(Reject { line, column: problem.column.map(str::to_owned), reason, raw })
+                let reason = problem.reason + &lines(line, raw);
+                Err(Reject { line, column: problem.column.map(str::to_owned), reason, raw: raw.to_vec() })
             }
         }))
     }
 }
 
-impl<R: FromFile> Iterator for Reader<'_, R> {
-    /// A row, or why it is none; or why the input cannot be read any further, which is the last item.
-    type Item = io::Result<std::result::Result<Row<R>, Reject>>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.is_over {
-            return None;
-        }
-        let item = self.read().transpose();
-        self.is_over = !matches!(item, Some(Ok(_)));
-        item
-    }
-}
-
-/// Where a row goes on: two stray quotes make one bad row of all the rows between them.
+/// Where a row ends that has several lines: two stray quotes make one bad row of all the rows between them.
 fn lines(first: u64, raw: &[u8]) -> String {
     match raw.iter().filter(|byte| **byte == b'\n').count() {
         0 => String::new(),
@@ -183,42 +147,52 @@ fn lines(first: u64, raw: &[u8]) -> String {
     }
 }
 
-/// Makes a row of a record's fields.
-fn make<R: FromFile>(
-    plan: &Plan,
+/// The values of a record, checked, the id among them.
+fn decode<'a>(
+    plan: &'a Plan,
     names: &Names,
     derive_ids: bool,
     line: u64,
-    fields: &Fields<'_>,
-) -> std::result::Result<R, Problem> {
+    fields: &Fields<'a>,
+) -> Result<Vec<Value<'a>>, Problem> {
+    let (table, columns) = (plan.table(), plan.table().columns());
+    let context = Context { names, time_format: plan.mapping().time_format.as_ref(), now: Utc::now() };
     let inputs = plan.inputs(fields)?;
-    let context = plan.context(names);
-    let now = Utc::now();
-    let values = Values { inputs: &inputs, context: &context, columns: plan.columns(), now };
-    let mut row = R::read(&values)?;
-    if plan.checks_ranges()
-        && let Some(problem) = row.out_of_range(now)
+    let has_id = matches!(inputs.first(), Some(Input::Text { .. } | Input::Constant(_)));
+    let key = if has_id || !derive_ids { None } else { Some(key(table, line, &inputs)?) };
+    let mut values = Vec::with_capacity(columns.len());
+    for (column, input) in columns.iter().zip(inputs) {
+        values.push(column.value(input, &context).map_err(|reason| Problem::of(column, reason))?);
+    }
+    if plan.mapping().check_ranges
+        && let Some(problem) = ranges::problem(columns, &values, context.now)
     {
         return Err(problem);
     }
-    if !matches!(inputs.first(), Some(Input::Text { .. })) {
-        let id = if derive_ids { derived_id(&row, line, &inputs, now)? } else { row.new_id(now) };
-        row.set_id(id);
+    if !has_id {
+        let time = table.position(table.time_column()).and_then(|at| values.get(at));
+        let time = if let Some(Value::Time(time)) = time { *time } else { context.now };
+        values[0] = Value::Uuid(new_id(table, time, key.as_deref()));
     }
-    Ok(row)
+    Ok(values)
 }
 
-/// The id of a row that is told by what the row says and where it stands.
-fn derived_id<R: FromFile>(
-    row: &R,
-    line: u64,
-    inputs: &[Input<'_>],
-    now: DateTime<Utc>,
-) -> std::result::Result<uuid::Uuid, Problem> {
-    let column = R::OF.time_column();
-    let time = R::OF.position(column).and_then(|at| inputs.get(at));
+/// The id of a row without one: of the time of the sample where the table is ordered by it.
+fn new_id(table: Table, time: DateTime<Utc>, key: Option<&[u8]>) -> Uuid {
+    match (table.has_timed_ids(), key) {
+        (true, Some(key)) => ids::sample_id_of(time, key),
+        (true, None) => ids::sample_id(time),
+        (false, Some(key)) => ids::row_id_of(key),
+        (false, None) => ids::row_id(),
+    }
+}
+
+/// What identifies a row without an id: what it says and its place in the file.
+fn key(table: Table, line: u64, inputs: &[Input<'_>]) -> Result<Vec<u8>, Problem> {
+    let column = table.time_column();
+    let time = table.position(column).and_then(|at| inputs.get(at));
     // Without it, the same row on the same line of the next day's file would pass for this one.
-    if !matches!(time, Some(Input::Text { .. })) {
+    if !matches!(time, Some(Input::Text { .. } | Input::Constant(_))) {
         let reason = format!("is missing, and a row without an id is told from others by it: give an id or {column}");
         return Err(Problem { column: Some(column), reason });
     }
@@ -227,48 +201,12 @@ fn derived_id<R: FromFile>(
         let (mark, text) = match input {
             Input::Absent => (0, ""),
             Input::Null | Input::JsonNull => (1, ""),
+            Input::Constant(constant) => (2, constant.text.as_str()),
             Input::Text { text, .. } => (2, text.as_ref()),
         };
         key.push(mark);
         key.extend_from_slice(&(text.len() as u64).to_be_bytes());
         key.extend_from_slice(text.as_bytes());
     }
-    Ok(row.id_of(&key, now))
-}
-
-/// Nothing is written as far as this room knows.
-pub(super) fn input_error(source: io::Error) -> Error {
-    Error::Input { written: 0, source }
-}
-
-fn bad_header(problem: &str) -> Error {
-    Error::Mapping {
-        message: format!("the header cannot be read: {problem}"),
-        hint: "name the fields with --no-header --columns A,B,... if the file has no header".to_owned(),
-    }
-}
-
-fn not_one_a_line(json: OtherJson) -> Error {
-    let (what, filter) = match json {
-        OtherJson::Array => ("the file is an array of JSON", "'.[]'"),
-        OtherJson::Pretty => ("the file has JSON objects on several lines each", "."),
-    };
-    Error::Mapping {
-        message: what.to_owned(),
-        hint: format!("write one object a line, for example with `jq -c {filter}`"),
-    }
-}
-
-fn empty() -> Error {
-    Error::Mapping {
-        message: "the file is empty: it has no header".to_owned(),
-        hint: "an empty file of NDJSON has no rows and is fine: pass --input-format ndjson".to_owned(),
-    }
-}
-
-fn no_header_in_ndjson() -> Error {
-    Error::Mapping {
-        message: "NDJSON names its fields in every line".to_owned(),
-        hint: "leave --no-header and --columns out, or pass --input-format csv".to_owned(),
-    }
+    Ok(key)
 }

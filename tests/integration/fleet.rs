@@ -16,6 +16,7 @@ use diesel::sql_types::Text;
 use optiinfra_db::Error;
 use optiinfra_db::connection::{self, Pool};
 use optiinfra_db::fleet::{self, Error as FleetError, Fleet, Writing};
+use optiinfra_db::ingest;
 use optiinfra_db::layer::{self, Layer};
 use optiinfra_db::seed::Report;
 use optiinfra_db::{seed, verify};
@@ -265,7 +266,7 @@ fn a_run_that_waits_for_another_can_be_cancelled() {
     let cancel = AtomicBool::new(true);
     let writing = Writing { connections: 2, cancel: &cancel, progress: &|_| {} };
     let error = fleet::run(&pool, &small(7), writing).unwrap_err();
-    assert!(matches!(error, Error::Cancelled { written: 0, .. }), "{error}");
+    assert!(matches!(error, Error::Ingest(ingest::Error::Cancelled { written: 0, .. })), "{error}");
 }
 
 #[test]

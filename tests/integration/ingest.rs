@@ -368,7 +368,9 @@ fn a_request_that_was_judged_is_not_judged_again() {
     assert_eq!(ingest::insert_missing(&mut conn, std::slice::from_ref(&again)).unwrap(), 0);
     assert_eq!(number(&mut conn, "SELECT count(*) FROM quality_metrics WHERE overall_quality_score = 0.5"), 1);
     match ingest::copy(&mut conn, &[again]).unwrap_err() {
-        Error::RowRefused { row: 1, source, .. } => assert!(source.to_string().contains("request_id"), "{source}"),
+        Error::Ingest(ingest::Error::RowRefused { row: 1, source, .. }) => {
+            assert!(source.to_string().contains("request_id"), "{source}");
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -443,7 +445,7 @@ fn one_connection_writes_into_two_schemas() {
 #[track_caller]
 fn assert_row_refused(error: &Error, row: usize, id: Option<Uuid>, words: &str) -> u64 {
     match error {
-        Error::RowRefused { row: found, id: of, written, source, .. } => {
+        Error::Ingest(ingest::Error::RowRefused { row: found, id: of, written, source, .. }) => {
             assert_eq!(*found, u64::try_from(row).unwrap() + 1, "{error}: {source}");
             assert!(id.is_none_or(|id| id == *of), "{error}");
             assert!(source.to_string().contains(words), "{source}");
@@ -560,7 +562,7 @@ fn where_the_table_is_at_fault_no_row_is_blamed() {
     let target = connection::Target::parse(&db.url_as(&reader.name)).unwrap();
     let pool = connection::pool(&target, 1, "test").unwrap();
     match BulkWriter::new(&pool).write(rows.clone()).unwrap_err() {
-        Error::ChunkFailed { first: 1, last: 10, written: 0, in_doubt: 0, source, .. } => {
+        Error::Ingest(ingest::Error::ChunkFailed { first: 1, last: 10, written: 0, in_doubt: 0, source, .. }) => {
             assert!(format!("{source:?}").contains("permission denied"), "{source:?}");
         }
         other => panic!("{other:?}"),
@@ -586,7 +588,8 @@ fn a_busy_pool_slows_a_write_down_and_fails_it_only_where_no_connection_is_left(
 
     let busy = (busy, pool.get().unwrap());
     let error = BulkWriter::new(&pool).connections(2).write(samples(&agent, &customer, 200)).unwrap_err();
-    let Error::ChunkFailed { first: 1, last: 200, written: 0, in_doubt: 0, source, .. } = &error else {
+    let Error::Ingest(ingest::Error::ChunkFailed { first: 1, last: 200, written: 0, in_doubt: 0, source, .. }) = &error
+    else {
         panic!("{error:?}")
     };
     assert!(matches!(**source, Error::Pool { .. }), "{error:?}");
@@ -647,13 +650,15 @@ fn a_cancelled_run_leaves_whole_chunks_and_says_how_many() {
         .progress(|progress| cancel.store(progress.chunks >= 5, Ordering::Relaxed))
         .write(endless)
         .unwrap_err();
-    let Error::Cancelled { table: "resource_metrics", written, in_doubt: 0 } = error else { panic!("{error:?}") };
+    let Error::Ingest(ingest::Error::Cancelled { table: "resource_metrics", written, in_doubt: 0 }) = error else {
+        panic!("{error:?}")
+    };
     assert!((250..2_000).contains(&written), "{written}");
     assert_eq!(written % 50, 0);
     assert_eq!(count(&mut conn, "resource_metrics"), i64::try_from(written).unwrap());
     // The flag is still set: nothing is begun.
     let error = BulkWriter::new(&pool).cancelled_by(&cancel).write(samples(&agent, &customer, 10)).unwrap_err();
-    assert!(matches!(error, Error::Cancelled { written: 0, .. }), "{error:?}");
+    assert!(matches!(error, Error::Ingest(ingest::Error::Cancelled { written: 0, .. })), "{error:?}");
 }
 
 // --- Other sessions ---

@@ -131,7 +131,9 @@ fn write_while(pool: &Pool, connections: usize, rows: impl Iterator<Item = NewRe
 
 #[track_caller]
 fn assert_whole_chunks(error: &Error, there: i64) {
-    let Error::ChunkFailed { written, in_doubt, first, last, .. } = error else { panic!("{error:?}") };
+    let Error::Ingest(ingest::Error::ChunkFailed { written, in_doubt, first, last, .. }) = error else {
+        panic!("{error:?}")
+    };
     let there = u64::try_from(there).unwrap();
     assert_eq!(there % 200, 0, "{error}");
     assert!((*written..=written + in_doubt).contains(&there), "{there} rows, but: {error}");
@@ -229,9 +231,12 @@ fn rows_in_doubt_are_told_whatever_ended_the_writing() {
         let writer = BulkWriter::new(&pool).connections(2).rows_per_chunk(CHUNK).cancelled_by(&cancel);
         let error = writer.try_write(rows).unwrap_err();
         match (&end, &error) {
-            (End::Refused, Error::RowRefused { row: 201, written: 0, in_doubt: 200, .. })
-            | (End::Cancelled, Error::Cancelled { written: 0, in_doubt: 200, .. })
-            | (End::OfInput, Error::ChunkFailed { first: 1, last: 200, written: 0, in_doubt: 200, .. }) => {}
+            (End::Refused, Error::Ingest(ingest::Error::RowRefused { row: 201, written: 0, in_doubt: 200, .. }))
+            | (End::Cancelled, Error::Ingest(ingest::Error::Cancelled { written: 0, in_doubt: 200, .. }))
+            | (
+                End::OfInput,
+                Error::Ingest(ingest::Error::ChunkFailed { first: 1, last: 200, written: 0, in_doubt: 200, .. }),
+            ) => {}
             _ => panic!("{error:?}"),
         }
         assert!(error.to_string().contains("whether 200 more are"), "{error}");
@@ -328,7 +333,7 @@ fn a_full_disk_leaves_whole_chunks_and_the_retry_completes() {
         let writer = BulkWriter::new(&pool).connections(connections).rows_per_chunk(CHUNK);
         let error = writer.on_conflict(on_conflict).write(rows).unwrap_err();
         assert_whole_chunks(&error, count(&mut conn, "resource_metrics") - before);
-        let Error::ChunkFailed { source, .. } = &error else { unreachable!() };
+        let Error::Ingest(ingest::Error::ChunkFailed { source, .. }) = &error else { unreachable!() };
         let cause = std::error::Error::source(source).unwrap().to_string();
         assert!(cause.contains("No space left on device"), "{cause}");
     }

@@ -1,7 +1,7 @@
-//! Rows in the server's binary COPY format, each made once into a buffer that is used again and again.
+//! Rows in the server's binary COPY format, each encoded once into a buffer that is used again and again.
 //!
 //! The buffer remembers where each row begins, so that any run of rows can be sent by itself: that is how the one
-//! that the server refuses is found. Nothing here talks to the server.
+//! that the server refuses is found. Nothing here uses a connection.
 
 use std::io::Write;
 use std::ops::Range;
@@ -28,13 +28,13 @@ const PIECE: usize = 64 * 1024;
 /// The server's times count from 2000.
 const POSTGRES_EPOCH_MICROS: i64 = 946_684_800_000_000;
 
-/// A value is longer than the format can say.
+/// A value is longer than the format can express.
 #[derive(Debug, thiserror::Error)]
 #[error("a value is longer than 2 GiB")]
 pub struct TooLong;
 
 /// A Rust type in the form of the SQL type `S`.
-pub(super) trait Field<S> {
+pub(crate) trait Field<S> {
     /// Appends the length and the bytes.
     fn put(&self, out: &mut Vec<u8>) -> Result<(), TooLong>;
 }
@@ -44,7 +44,7 @@ impl<S, T: Field<S>> Field<Nullable<S>> for Option<T> {
         match self {
             Some(value) => value.put(out),
             None => {
-                out.extend((-1_i32).to_be_bytes());
+                put_null(out);
                 Ok(())
             }
         }
@@ -89,21 +89,13 @@ impl Field<Bool> for bool {
 
 impl Field<Timestamptz> for DateTime<Utc> {
     fn put(&self, out: &mut Vec<u8>) -> Result<(), TooLong> {
-        // Far outside of what the server takes before it could overflow.
-        let micros = self.timestamp_micros().saturating_sub(POSTGRES_EPOCH_MICROS);
-        put_bytes(&micros.to_be_bytes(), out)
+        put_time(*self, out)
     }
 }
 
 impl Field<Jsonb> for Value {
     fn put(&self, out: &mut Vec<u8>) -> Result<(), TooLong> {
-        let start = out.len();
-        // The length, filled in below, and the version of the format.
-        out.extend([0, 0, 0, 0, 1]);
-        serde_json::to_writer(&mut *out, self).map_err(|_| TooLong)?;
-        let length = length_of(out.len() - start - 4)?;
-        out[start..start + 4].copy_from_slice(&length);
-        Ok(())
+        put_json(|out| serde_json::to_writer(out, self).map_err(|_| TooLong), out)
     }
 }
 
@@ -119,7 +111,31 @@ macro_rules! enum_fields {
 
 enum_fields!(ResourceType as ResourceType, MetricType as Metrictype, EventSeverity as Eventseverity);
 
-fn put_bytes(bytes: &[u8], out: &mut Vec<u8>) -> Result<(), TooLong> {
+pub(crate) fn put_time(time: DateTime<Utc>, out: &mut Vec<u8>) -> Result<(), TooLong> {
+    // Far outside of what the server takes before it could overflow.
+    let micros = time.timestamp_micros().saturating_sub(POSTGRES_EPOCH_MICROS);
+    put_bytes(&micros.to_be_bytes(), out)
+}
+
+pub(crate) fn put_null(out: &mut Vec<u8>) {
+    out.extend((-1_i32).to_be_bytes());
+}
+
+/// Appends JSON whose text is written by `write`.
+pub(crate) fn put_json(
+    write: impl FnOnce(&mut Vec<u8>) -> Result<(), TooLong>,
+    out: &mut Vec<u8>,
+) -> Result<(), TooLong> {
+    let start = out.len();
+    // The length, filled in below, and the version of the format.
+    out.extend([0, 0, 0, 0, 1]);
+    write(out)?;
+    let length = length_of(out.len() - start - 4)?;
+    out[start..start + 4].copy_from_slice(&length);
+    Ok(())
+}
+
+pub(crate) fn put_bytes(bytes: &[u8], out: &mut Vec<u8>) -> Result<(), TooLong> {
     out.extend(length_of(bytes.len())?);
     out.extend(bytes);
     Ok(())
@@ -137,8 +153,8 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Appends a row; one that cannot be said in the format leaves the batch as it was.
-    pub(super) fn push(
+    /// Appends a row; one that the format cannot express leaves the batch as it was.
+    pub(crate) fn push(
         &mut self,
         columns: usize,
         put: impl FnOnce(&mut Vec<u8>) -> Result<(), TooLong>,
@@ -155,7 +171,7 @@ impl Batch {
     }
 
     /// How many rows there are.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.ends.len()
     }
 
@@ -164,13 +180,13 @@ impl Batch {
         self.bytes.len()
     }
 
-    /// Takes all rows out; the room stays.
+    /// Removes all rows; the memory stays allocated.
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
         self.ends.clear();
     }
 
-    /// Takes out rows, given in their order.
+    /// Removes rows, given in their order.
     pub(super) fn remove(&mut self, rows: impl IntoIterator<Item = usize>) {
         let mut left = Self::default();
         let mut next = 0;
@@ -188,7 +204,7 @@ impl Batch {
         &self.bytes[self.start(run.start)..self.start(run.end)]
     }
 
-    /// The id of a row: it stands behind the number of columns and its own length.
+    /// The id of a row, which follows the number of columns and its own length.
     pub(super) fn id(&self, row: usize) -> Uuid {
         let at = self.start(row) + 2 + 4;
         self.bytes.get(at..at + 16).and_then(|bytes| Uuid::from_slice(bytes).ok()).unwrap_or_default()

@@ -1,0 +1,267 @@
+//! How one batch gets into its table on one connection: by COPY into the table, or by COPY into a temporary table and
+//! INSERT from there, where COPY may not or cannot do what is wanted.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use diesel::prelude::*;
+use diesel::result::Error as Diesel;
+use diesel::sql_types::{Bool, Text};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::batch::Batch;
+use super::search::{self, Found};
+use super::table::{Destination, Table};
+use crate::error::{Doing, Result};
+use crate::id::CustomerId;
+use crate::raw::{RunSql as _, Sql, raw, sql_query};
+use crate::tenant::SET_CUSTOMER;
+
+/// How often a batch is sent at most that another session conflicted with.
+const ATTEMPTS: usize = 5;
+
+/// What becomes of a row whose id, or other unique value, is there already.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum OnConflict {
+    /// It is an error that names the row. The fastest, for it is plain COPY.
+    #[default]
+    Refuse,
+    /// It is left out and counted as skipped, so that the same rows may be written again after a crash.
+    Skip,
+}
+
+/// How rows got into the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Through {
+    /// By COPY into the table itself.
+    Copy,
+    /// By COPY into a temporary table and INSERT from there: to skip rows, and where row security forbids COPY.
+    Staging,
+}
+
+/// A row that the server does not take.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    /// Its index in the batch, as the batch was before any row was removed from it.
+    pub(crate) row: usize,
+    pub(crate) id: Uuid,
+    /// What the server says of it.
+    pub(crate) source: Diesel,
+}
+
+/// Why a batch is not written.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// More rows are refused than may be.
+    OneTooMany(Refused),
+    /// No row is to blame.
+    Failed {
+        source: Diesel,
+        /// Whether the rows may be committed all the same, because the connection was lost meanwhile.
+        in_doubt: bool,
+    },
+}
+
+/// How rows get into a table on one connection.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WritePath {
+    pub(super) table: &'static Table,
+    pub(super) through: Through,
+    on_conflict: OnConflict,
+    /// For whom the session works, where it has to be said.
+    customer: Option<CustomerId>,
+}
+
+#[derive(QueryableByName)]
+struct Probe {
+    #[diesel(sql_type = Bool)]
+    secured: bool,
+    #[diesel(sql_type = Bool)]
+    staged: bool,
+    #[diesel(sql_type = Bool)]
+    fits: bool,
+}
+
+impl WritePath {
+    /// Asks the server, and makes the temporary table where one is needed.
+    pub(crate) fn find(
+        conn: &mut PgConnection,
+        table: &'static Table,
+        on_conflict: OnConflict,
+        customer: Option<CustomerId>,
+    ) -> Result<Self> {
+        let probe = probe(conn, table).doing(format!("see how rows get into {}", table.name))?;
+        if !probe.secured && on_conflict == OnConflict::Refuse {
+            return Ok(Self { table, through: Through::Copy, on_conflict, customer });
+        }
+        make_staging(conn, table, &probe).doing(format!("make a temporary table for {}", table.name))?;
+        Ok(Self { table, through: Through::Staging, on_conflict, customer })
+    }
+
+    /// The same rows through the temporary table, in the transaction in which it is made if there is none.
+    pub(super) fn by_staging(self, conn: &mut PgConnection) -> QueryResult<Self> {
+        if self.through == Through::Copy {
+            let probe = probe(conn, self.table)?;
+            make_staging(conn, self.table, &probe)?;
+        }
+        Ok(Self { through: Through::Staging, ..self })
+    }
+
+    pub(crate) fn through(self) -> Through {
+        self.through
+    }
+
+    /// Writes a batch as a transaction, but for the rows that the server refuses, as long as `allowance` is not 0: each
+    /// takes 1 from it and is removed from the batch. Returns how many rows were written.
+    pub(crate) fn write(
+        self,
+        conn: &mut PgConnection,
+        batch: &mut Batch,
+        allowance: &AtomicU64,
+        refused: &mut Vec<Refused>,
+    ) -> Result<u64, Failure> {
+        let mut attempt = 1;
+        loop {
+            let mut is_sent = false;
+            let sent = conn.transaction(|conn| {
+                let written = self.send(conn, batch.rows(0..batch.len()))?;
+                is_sent = true;
+                QueryResult::Ok(written)
+            });
+            let error = match sent {
+                Ok(written) => return Ok(written),
+                Err(error) => error,
+            };
+            if conn.batch("SELECT 1").is_err() {
+                return Err(Failure::Failed { source: error, in_doubt: is_sent });
+            }
+            let most = usize::try_from(allowance.load(Ordering::Relaxed)).unwrap_or(usize::MAX);
+            match search::refused_rows(self, conn, batch, error, most.saturating_add(1)) {
+                Found::Rows(found) => leave_out(found, batch, allowance, refused)?,
+                Found::Passing(_) if attempt < ATTEMPTS => attempt += 1,
+                Found::Passing(source) | Found::NoRow(source) => {
+                    return Err(Failure::Failed { source, in_doubt: false });
+                }
+            }
+        }
+    }
+
+    /// Sends rows of a batch and returns how many were written. To be called in a transaction.
+    pub(super) fn send(self, conn: &mut PgConnection, rows: &[u8]) -> QueryResult<u64> {
+        if let Some(customer) = self.customer {
+            sql_query(SET_CUSTOMER).bind::<Text, _>(customer.to_string()).execute(conn)?;
+        }
+        let written = match self.through {
+            Through::Copy => self.table.copy(conn, Destination::Table, rows)?,
+            Through::Staging => {
+                self.stage(conn, rows)?;
+                sql_query(self.insert("", self.order())).execute(conn)?
+            }
+        };
+        Ok(position(written))
+    }
+
+    /// Fills the temporary table with rows of a batch.
+    pub(super) fn stage(self, conn: &mut PgConnection, rows: &[u8]) -> QueryResult<()> {
+        empty_staging(conn, self.table)?;
+        self.table.copy(conn, Destination::Staging, rows).map(drop)
+    }
+
+    /// Where others may write the same rows at once, all write them in one order, so that none waits for another that
+    /// waits for it. Of rows with one key the first one of the input stays the first.
+    fn order(self) -> Sql {
+        match self.on_conflict {
+            OnConflict::Refuse => Sql::from(""),
+            OnConflict::Skip => raw!(" ORDER BY {key}, ctid", key = self.table.key),
+        }
+    }
+
+    /// The statement that moves rows from the temporary table into the table: all, or those of a condition.
+    pub(super) fn insert(self, only: &'static str, order: Sql) -> Sql {
+        let columns = Sql::join(self.table.columns.iter().map(|column| Sql::identifier(column)), ", ");
+        let skip = match self.on_conflict {
+            OnConflict::Refuse => "",
+            OnConflict::Skip => " ON CONFLICT DO NOTHING",
+        };
+        raw!(
+            "INSERT INTO {table} ({columns}) SELECT {columns} FROM pg_temp.{staging}{only}{order}{skip}",
+            table = self.table.name,
+            columns,
+            staging = self.table.staging,
+            only,
+            order,
+            skip
+        )
+    }
+}
+
+/// Removes the rows from a batch; fails with the last of them where that is one too many.
+fn leave_out(
+    mut found: Vec<Refused>,
+    batch: &mut Batch,
+    allowance: &AtomicU64,
+    refused: &mut Vec<Refused>,
+) -> Result<(), Failure> {
+    let rows: Vec<_> = found.iter().map(|refused| refused.row).collect();
+    batch.remove(rows.iter().copied());
+    found.iter_mut().for_each(|found| found.row = original_place(refused, found.row));
+    let take = |left: u64| left.checked_sub(position(rows.len()));
+    let is_allowed = allowance.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok();
+    let one_too_many = if is_allowed { None } else { found.pop() };
+    refused.extend(found);
+    refused.sort_by_key(|refused| refused.row);
+    one_too_many.map_or(Ok(()), |last| Err(Failure::OneTooMany(last)))
+}
+
+/// A row's place in the whole batch, given that among the rows that are left of it. `refused` is in the order of the rows.
+fn original_place(refused: &[Refused], row: usize) -> usize {
+    refused.iter().fold(row, |row, earlier| row + usize::from(earlier.row <= row))
+}
+
+/// A row's place as a number that does not depend on the machine's word size.
+pub(crate) fn position(index: usize) -> u64 {
+    u64::try_from(index).unwrap_or(u64::MAX)
+}
+
+fn probe(conn: &mut PgConnection, table: &Table) -> QueryResult<Probe> {
+    sql_query(include_str!("probe.sql"))
+        .bind::<Text, _>(table.name)
+        .bind::<Text, _>(format!("pg_temp.{}", table.staging))
+        .get_result(conn)
+}
+
+/// Makes the temporary table, unless there is one that fits. The session may change its role later, and nobody else can
+/// see the table, so every role may use it.
+fn make_staging(conn: &mut PgConnection, table: &Table, probe: &Probe) -> QueryResult<()> {
+    if probe.staged && probe.fits {
+        return Ok(());
+    }
+    let (name, staging) = (table.name, table.staging);
+    conn.transaction(|conn| {
+        if probe.staged {
+            conn.batch(raw!("DROP TABLE pg_temp.{staging}", staging))?;
+        }
+        conn.batch(raw!("CREATE TEMPORARY TABLE {staging} (LIKE {name}) ON COMMIT DELETE ROWS", staging, name))?;
+        conn.batch(raw!("GRANT SELECT, INSERT, TRUNCATE ON pg_temp.{staging} TO PUBLIC", staging))
+    })
+}
+
+/// The end of a transaction empties the table, but one transaction may send many times.
+fn empty_staging(conn: &mut PgConnection, table: &Table) -> QueryResult<()> {
+    #[derive(QueryableByName)]
+    struct Found {
+        #[diesel(sql_type = Bool)]
+        used: bool,
+    }
+    let staging = table.staging;
+    let found: Found =
+        sql_query(raw!("SELECT EXISTS (SELECT FROM pg_temp.{staging}) AS used", staging)).get_result(conn)?;
+    if found.used {
+        conn.batch(raw!("TRUNCATE pg_temp.{staging}", staging))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,467 @@
+//! An input that is written in chunks while it is read, over several connections or over one in the caller's
+//! transaction.
+//!
+//! The calling thread encodes the rows; each connection has a thread that sends. There are a few chunks in all and they
+//! circulate, full to the connections and empty back: that bounds the memory, and makes a fast input wait for a slow
+//! server. What became of a chunk comes back with it, so that only the calling thread counts. A connection is taken
+//! before a chunk is: others may have the pool's, and as long as there is one to write over, the rows do not wait for
+//! more.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use diesel::prelude::*;
+use diesel::result::Error as Diesel;
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::batch::{Batch, TooLong};
+use super::path::{Failure, OnConflict, Refused, Through, WritePath, position};
+use super::table::Table;
+use super::{Error, write_failed};
+use crate::connection::{self, Pool};
+use crate::error::Result;
+use crate::id::CustomerId;
+use crate::timeouts;
+
+/// A chunk ends here too, so that large rows do not make large chunks. Rows of samples are 100 to 250 bytes.
+const BYTES_PER_CHUNK: usize = 6 << 20;
+
+/// How long a cancellation goes unnoticed at most while the input waits for the server.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// How far a write has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Progress {
+    /// Rows taken from the input.
+    pub received: u64,
+    /// Rows written.
+    pub written: u64,
+    /// Rows left out because they are there already.
+    pub skipped: u64,
+    /// Chunks written.
+    pub chunks: u64,
+}
+
+/// An input.
+pub(crate) trait Feed {
+    /// What the input remembers of the rows of a chunk.
+    type Origins: Default + Send;
+
+    /// How the input fails.
+    type Error: From<crate::Error>;
+
+    /// Appends the next row to a chunk.
+    fn next(&mut self, batch: &mut Batch, origins: &mut Self::Origins) -> Result<Next, Self::Error>;
+
+    /// The server does not take a row. It is called before the input is asked for more.
+    fn refused(&mut self, origins: &Self::Origins, refused: &Refused);
+
+    /// A chunk is done: its origins are to be emptied.
+    fn settled(&mut self, origins: &mut Self::Origins, progress: Progress);
+}
+
+/// What an input had.
+pub(crate) enum Next {
+    Row,
+    End,
+    /// A row that cannot be sent.
+    TooLong(Uuid, TooLong),
+}
+
+/// Where chunks are written.
+pub(crate) enum Connections<'a> {
+    /// Each a transaction, over up to so many connections of a pool.
+    Pool(&'a Pool, usize),
+    /// All within the transaction that the caller has begun.
+    Transaction(&'a mut PgConnection),
+}
+
+/// How an input is written.
+pub(crate) struct Pipeline<'a> {
+    pub(crate) table: &'static Table,
+    pub(crate) connections: Connections<'a>,
+    pub(crate) on_conflict: OnConflict,
+    pub(crate) customer: Option<CustomerId>,
+    pub(crate) rows_per_chunk: usize,
+    /// How many rows may be refused and left out.
+    pub(crate) allowance: &'a AtomicU64,
+    pub(crate) cancel: Option<&'a AtomicBool>,
+}
+
+/// What became of an input.
+pub(crate) struct Done {
+    pub(crate) progress: Progress,
+    pub(crate) through: Option<Through>,
+}
+
+impl Pipeline<'_> {
+    /// Writes an input to its end, or until something fails.
+    pub(crate) fn run<F: Feed>(self, feed: &mut F) -> Result<Done, F::Error> {
+        let stop = AtomicBool::new(false);
+        let (to_server, chunks) = mpsc::channel();
+        let chunks = Mutex::new(chunks);
+        let Self { table, connections, on_conflict, customer, rows_per_chunk, allowance, cancel } = self;
+        let (most, commits) = match connections {
+            Connections::Pool(_, most) => (most, true),
+            Connections::Transaction(_) => (1, false),
+        };
+        let worker = Worker { table, on_conflict, customer, allowance, stop: &stop, chunks: &chunks };
+        std::thread::scope(|scope| {
+            // Within the scope, so that they are dropped when the input panics: the workers end, and the panic goes on.
+            let (to_input, news) = mpsc::channel();
+            let start: Box<dyn FnMut() + '_> = match connections {
+                Connections::Pool(pool, _) => Box::new(move || {
+                    let to_input = to_input.clone();
+                    scope.spawn(move || worker.work_with(pool, &to_input));
+                }),
+                Connections::Transaction(conn) => {
+                    let mut only = Some((conn, to_input));
+                    Box::new(move || {
+                        if let Some((conn, to_input)) = only.take() {
+                            scope.spawn(move || worker.work(conn, &to_input));
+                        }
+                    })
+                }
+            };
+            let run = Run {
+                table,
+                rows_per_chunk: rows_per_chunk.max(1),
+                connections: most,
+                cancel,
+                commits,
+                to_server: Some(to_server),
+                start: Some(start),
+                started: 0,
+                working: 0,
+                news,
+                stop: StopOnDrop(&stop),
+                made: 0,
+                progress: Progress::default(),
+                through: None,
+                failure: None,
+                abandoned: false,
+                in_doubt: 0,
+                feed,
+            };
+            run.all()
+        })
+    }
+}
+
+/// Rows on their way to the server.
+struct Chunk<O> {
+    batch: Batch,
+    origins: O,
+    /// Position in the input of the first row, counted from 1.
+    first: u64,
+}
+
+/// What a connection's thread reports.
+enum News<O> {
+    /// A chunk has come back, without the rows that the server refused.
+    Done { chunk: Chunk<O>, refused: Vec<Refused>, outcome: Outcome },
+    /// There is no connection.
+    NoConnection(crate::Error),
+}
+
+enum Outcome {
+    Written(u64, Through),
+    Failed(Failure),
+    /// Not begun, because another chunk failed.
+    Abandoned,
+}
+
+/// What ends a run before its time.
+enum End {
+    Refused { row: u64, id: Uuid, source: Diesel },
+    Failed { first: u64, last: u64, source: crate::Error },
+    Cancelled,
+}
+
+/// Keeps the workers from beginning another chunk once the input has ended, for whatever reason.
+struct StopOnDrop<'s>(&'s AtomicBool);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// The calling thread's side of one run.
+struct Run<'s, 'f, F: Feed> {
+    table: &'static Table,
+    rows_per_chunk: usize,
+    connections: usize,
+    cancel: Option<&'s AtomicBool>,
+    /// Whether a written chunk is committed.
+    commits: bool,
+    to_server: Option<Sender<Chunk<F::Origins>>>,
+    /// Starts one more worker.
+    start: Option<Box<dyn FnMut() + 's>>,
+    started: usize,
+    /// Workers that have a connection or hope for one.
+    working: usize,
+    news: Receiver<News<F::Origins>>,
+    stop: StopOnDrop<'s>,
+    /// Chunks made so far.
+    made: usize,
+    progress: Progress,
+    through: Option<Through>,
+    failure: Option<End>,
+    abandoned: bool,
+    /// Rows of chunks whose COMMIT was not answered.
+    in_doubt: u64,
+    feed: &'f mut F,
+}
+
+impl<F: Feed> Run<'_, '_, F> {
+    fn all(mut self) -> Result<Done, F::Error> {
+        let of_input = self.read_input();
+        if of_input.is_err() {
+            self.stop.0.store(true, Ordering::Relaxed);
+        }
+        (self.to_server, self.start) = (None, None);
+        while self.wait() {}
+        // Before the input's own error: what the server has of the rows matters more.
+        if let Some(failure) = self.failure.take() {
+            return Err(self.error(failure).into());
+        }
+        of_input?;
+        if self.abandoned {
+            return Err(self.error(End::Cancelled).into());
+        }
+        Ok(Done { progress: self.progress, through: self.through })
+    }
+
+    /// Packs the input into chunks and hands these on, until it ends or something fails.
+    fn read_input(&mut self) -> Result<(), F::Error> {
+        while let Some(mut chunk) = self.empty_chunk() {
+            chunk.first = self.progress.received + 1;
+            let is_last = loop {
+                if self.is_over() {
+                    return Ok(());
+                }
+                match self.feed.next(&mut chunk.batch, &mut chunk.origins)? {
+                    Next::Row => self.progress.received += 1,
+                    Next::End => break true,
+                    Next::TooLong(id, error) => {
+                        let source = Diesel::SerializationError(Box::new(error));
+                        self.fail(End::Refused { row: self.progress.received + 1, id, source });
+                        return Ok(());
+                    }
+                }
+                if chunk.batch.len() >= self.rows_per_chunk || chunk.batch.size() >= BYTES_PER_CHUNK {
+                    break false;
+                }
+            };
+            if chunk.batch.len() > 0 {
+                self.send(chunk);
+            }
+            if is_last {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands a chunk on, to one more worker while there may be more.
+    fn send(&mut self, chunk: Chunk<F::Origins>) {
+        if let Some(start) = self.start.as_mut().filter(|_| self.started < self.connections) {
+            (self.started, self.working) = (self.started + 1, self.working + 1);
+            start();
+        }
+        if let Some(to_server) = &self.to_server {
+            // Nobody takes it only when every worker has ended, and then the next wait notices.
+            let _ = to_server.send(chunk);
+        }
+    }
+
+    /// A chunk to fill, one that has come back where all have been made; `None` when it is over.
+    fn empty_chunk(&mut self) -> Option<Chunk<F::Origins>> {
+        // One for each connection, one that waits for the first to be free, and the one that is being filled.
+        if self.made < self.connections + 2 {
+            self.made += 1;
+            return Some(Chunk { batch: Batch::default(), origins: F::Origins::default(), first: 0 });
+        }
+        loop {
+            if self.is_over() {
+                return None;
+            }
+            match self.news.recv_timeout(PATIENCE) {
+                Ok(news) => {
+                    if let Some(chunk) = self.take_in(news) {
+                        return Some(chunk);
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return None,
+            }
+        }
+    }
+
+    /// Waits for a chunk to come back, without another to fill; false when none is left.
+    fn wait(&mut self) -> bool {
+        match self.news.recv_timeout(PATIENCE) {
+            Ok(news) => drop(self.take_in(news)),
+            Err(RecvTimeoutError::Timeout) => drop(self.is_over()),
+            Err(RecvTimeoutError::Disconnected) => return false,
+        }
+        true
+    }
+
+    /// Whether something has failed, or somebody wants it to end.
+    fn is_over(&mut self) -> bool {
+        let cancelled = self.cancel.is_some_and(|flag| flag.load(Ordering::Relaxed));
+        if cancelled && self.to_server.is_some() {
+            self.fail(End::Cancelled);
+        }
+        if cancelled {
+            self.stop.0.store(true, Ordering::Relaxed);
+        }
+        self.failure.is_some()
+    }
+
+    fn fail(&mut self, failure: End) {
+        self.stop.0.store(true, Ordering::Relaxed);
+        self.failure.get_or_insert(failure);
+    }
+
+    /// Takes in what a worker reports; returns the chunk that came back.
+    fn take_in(&mut self, news: News<F::Origins>) -> Option<Chunk<F::Origins>> {
+        match news {
+            News::Done { chunk, refused, outcome } => Some(self.take_back(chunk, &refused, outcome)),
+            News::NoConnection(source) => {
+                self.working -= 1;
+                if self.working == 0 {
+                    self.fail(End::Failed { first: 1, last: self.progress.received, source });
+                } else {
+                    tracing::warn!(%source, table = self.table.name, "writing over one connection less");
+                }
+                None
+            }
+        }
+    }
+
+    /// Counts what became of a chunk, and empties it.
+    fn take_back(&mut self, mut chunk: Chunk<F::Origins>, refused: &[Refused], outcome: Outcome) -> Chunk<F::Origins> {
+        let (first, rows) = (chunk.first, position(chunk.batch.len()));
+        let last = first + rows + position(refused.len()) - 1;
+        refused.iter().for_each(|refused| self.feed.refused(&chunk.origins, refused));
+        match outcome {
+            Outcome::Written(written, through) => {
+                self.progress.written += written;
+                self.progress.skipped += rows.saturating_sub(written);
+                self.progress.chunks += 1;
+                self.through = Some(through);
+            }
+            Outcome::Failed(Failure::OneTooMany(refused)) => {
+                self.feed.refused(&chunk.origins, &refused);
+                let Refused { row, id, source } = refused;
+                self.fail(End::Refused { row: first + position(row), id, source });
+            }
+            Outcome::Failed(Failure::Failed { source, in_doubt }) => {
+                self.in_doubt += if in_doubt { rows } else { 0 };
+                self.fail(End::Failed { first, last, source: write_failed(self.table.name, source) });
+            }
+            Outcome::Abandoned => self.abandoned = true,
+        }
+        self.feed.settled(&mut chunk.origins, self.progress);
+        chunk.batch.clear();
+        chunk
+    }
+
+    fn error(&self, failure: End) -> crate::Error {
+        let table = self.table.name;
+        let (written, in_doubt) = if self.commits { (self.progress.written, self.in_doubt) } else { (0, 0) };
+        match failure {
+            End::Refused { row, id, source } => Error::RowRefused { table, row, id, written, in_doubt, source },
+            End::Failed { first, last, source } => {
+                Error::ChunkFailed { table, first, last, written, in_doubt, source: Box::new(source) }
+            }
+            End::Cancelled => Error::Cancelled { table, written, in_doubt },
+        }
+        .into()
+    }
+}
+
+/// A connection's side.
+struct Worker<'w, O> {
+    table: &'static Table,
+    on_conflict: OnConflict,
+    customer: Option<CustomerId>,
+    allowance: &'w AtomicU64,
+    stop: &'w AtomicBool,
+    chunks: &'w Mutex<Receiver<Chunk<O>>>,
+}
+
+// Not derived: that would require it of the origins too.
+impl<O> Clone for Worker<'_, O> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<O> Copy for Worker<'_, O> {}
+
+impl<O> Worker<'_, O> {
+    /// Works with a connection of a pool.
+    fn work_with(self, pool: &Pool, to_input: &Sender<News<O>>) {
+        let mut conn = match connection::take(pool) {
+            Ok(conn) => conn,
+            Err(error) => return no_connection(error, to_input),
+        };
+        if let Err(error) = timeouts::lift_in_session(&mut conn) {
+            return no_connection(write_failed(self.table.name, error), to_input);
+        }
+        self.work(&mut conn, to_input);
+        if let Err(error) = timeouts::restore_in_session(&mut conn) {
+            tracing::debug!(%error, "a connection goes back to the pool broken");
+        }
+    }
+
+    fn work(self, conn: &mut PgConnection, to_input: &Sender<News<O>>) {
+        let path = match WritePath::find(conn, self.table, self.on_conflict, self.customer) {
+            Ok(path) => path,
+            Err(error) => return no_connection(error, to_input),
+        };
+        loop {
+            // No worker panics while it holds this, and a receiver has no state to spoil.
+            let next = self.chunks.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            let Ok(mut chunk) = next else { return };
+            let mut refused = Vec::new();
+            let outcome = self.write(conn, path, &mut chunk.batch, &mut refused);
+            if matches!(outcome, Outcome::Failed(_)) {
+                // At once, and not when the calling thread learns of it: the next chunk may be waiting.
+                self.stop.store(true, Ordering::Relaxed);
+            }
+            if to_input.send(News::Done { chunk, refused, outcome }).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn write(
+        &self,
+        conn: &mut PgConnection,
+        path: WritePath,
+        batch: &mut Batch,
+        refused: &mut Vec<Refused>,
+    ) -> Outcome {
+        if self.stop.load(Ordering::Relaxed) {
+            return Outcome::Abandoned;
+        }
+        match path.write(conn, batch, self.allowance, refused) {
+            Ok(written) => Outcome::Written(written, path.through()),
+            Err(failure) => Outcome::Failed(failure),
+        }
+    }
+}
+
+fn no_connection<O>(error: crate::Error, to_input: &Sender<News<O>>) {
+    // Nobody receives it only where the input has panicked.
+    let _ = to_input.send(News::NoConnection(error));
+}

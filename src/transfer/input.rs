@@ -1,0 +1,251 @@
+//! Opens a file: what it is, by how it begins. gzip is inflated, a byte order mark is taken off, other compressions are
+//! named.
+//!
+//! Nothing here knows a table or a record.
+
+use std::fmt;
+use std::io::{self, BufRead, BufReader, Read};
+
+use flate2::bufread::GzDecoder;
+
+use super::error::{Error, Result};
+
+/// The longest record that is read, in bytes, its quotes included.
+pub const LONGEST: usize = 16 * 1024 * 1024;
+/// The most fields that a record may have.
+pub(super) const MOST_FIELDS: usize = 1024;
+const BUFFER: usize = 256 * 1024;
+const BYTE_ORDER_MARK: [u8; 3] = [0xef, 0xbb, 0xbf];
+
+/// How a file holds its rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// Comma-separated values, as RFC 4180 and PostgreSQL's COPY write them.
+    Csv,
+    /// One JSON object a line.
+    Ndjson,
+}
+
+/// A way to compress a file that is not read here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Compression {
+    /// Zstandard.
+    Zstd,
+    /// bzip2.
+    Bzip2,
+    /// xz.
+    Xz,
+    /// A zip archive, which an Excel file is too.
+    Zip,
+}
+
+const GZIP: &[u8] = b"\x1f\x8b";
+const LONGEST_MAGIC: usize = 6;
+const OTHERS: [(&[u8], Compression); 4] = [
+    (b"\x28\xb5\x2f\xfd", Compression::Zstd),
+    (b"BZh", Compression::Bzip2),
+    (b"\xfd7zXZ\0", Compression::Xz),
+    (b"PK\x03\x04", Compression::Zip),
+];
+
+impl fmt::Display for Compression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Zstd => "zstd",
+            Self::Bzip2 => "bzip2",
+            Self::Xz => "xz",
+            Self::Zip => "zip",
+        })
+    }
+}
+
+/// JSON that is not one object a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OtherJson {
+    /// One array of all rows.
+    Array,
+    /// Objects, each on several lines.
+    Pretty,
+}
+
+impl OtherJson {
+    /// What a text that begins like this is.
+    fn of(beginning: &[u8]) -> Option<Self> {
+        match beginning.trim_ascii_start() {
+            [b'[', ..] => Some(Self::Array),
+            // The end of the line has to be there: the buffer may have cut something off.
+            [b'{', rest @ ..] => {
+                let line = &rest[..rest.iter().position(|byte| *byte == b'\n')?];
+                line.trim_ascii().is_empty().then_some(Self::Pretty)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// A file that is ready to be read: inflated where it was compressed, and without a byte order mark.
+pub(super) struct Input<'a> {
+    pub text: Box<dyn BufRead + 'a>,
+    /// What the first byte looks like: an object is NDJSON, everything else CSV.
+    pub looks_like: Format,
+    /// What it is where it looks like JSON that is not one object a line.
+    pub other_json: Option<OtherJson>,
+}
+
+/// Looks at the beginning of an input.
+pub(super) fn open<'a>(mut input: impl Read + 'a) -> Result<Input<'a>> {
+    let head = take(&mut input, LONGEST_MAGIC).map_err(Error::input)?;
+    if let Some((_, compression)) = OTHERS.into_iter().find(|(magic, _)| head.starts_with(magic)) {
+        return Err(Error::Compressed(compression));
+    }
+    let is_gzip = head.starts_with(GZIP);
+    let input = BufReader::with_capacity(BUFFER, io::Cursor::new(head).chain(input));
+    let mut text: Box<dyn BufRead + 'a> = if is_gzip {
+        Box::new(BufReader::with_capacity(BUFFER, Inflated { member: Some(GzDecoder::new(input)) }))
+    } else {
+        Box::new(input)
+    };
+    let head = take(&mut text, BYTE_ORDER_MARK.len()).map_err(Error::input)?;
+    let head = head.strip_prefix(&BYTE_ORDER_MARK[..]).map(<[u8]>::to_vec).unwrap_or(head);
+    let mut text: Box<dyn BufRead + 'a> = Box::new(BufReader::with_capacity(BUFFER, io::Cursor::new(head).chain(text)));
+    let beginning = text.fill_buf().map_err(Error::input)?;
+    let is_object = beginning.trim_ascii_start().starts_with(b"{");
+    let other_json = OtherJson::of(beginning);
+    let looks_like = if is_object { Format::Ndjson } else { Format::Csv };
+    Ok(Input { text, looks_like, other_json })
+}
+
+/// Reads so many bytes, fewer only at the end of the input.
+fn take(input: &mut impl Read, count: usize) -> io::Result<Vec<u8>> {
+    let mut head = Vec::with_capacity(count);
+    input.take(count as u64).read_to_end(&mut head)?;
+    Ok(head)
+}
+
+/// Members of gzip one after the other, and zeros behind the last one, with which tapes and block devices pad.
+struct Inflated<R> {
+    /// `None` once the last one has ended.
+    member: Option<GzDecoder<R>>,
+}
+
+impl<R: BufRead> Read for Inflated<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while let Some(member) = self.member.as_mut() {
+            let count = member.read(buffer).map_err(|error| match error.kind() {
+                io::ErrorKind::UnexpectedEof => io::Error::new(error.kind(), "the gzip data ends early"),
+                io::ErrorKind::InvalidInput => {
+                    io::Error::new(error.kind(), format!("the gzip data is damaged: {error}"))
+                }
+                _ => error,
+            })?;
+            if count > 0 || buffer.is_empty() {
+                return Ok(count);
+            }
+            let mut rest = match self.member.take() {
+                Some(member) => member.into_inner(),
+                None => break,
+            };
+            if !is_padding(&mut rest)? {
+                self.member = Some(GzDecoder::new(rest));
+            }
+        }
+        Ok(0)
+    }
+}
+
+/// Passes over zeros; whether nothing else is left.
+fn is_padding(input: &mut impl BufRead) -> io::Result<bool> {
+    loop {
+        let buffer = input.fill_buf()?;
+        let zeros = buffer.iter().take_while(|byte| **byte == 0).count();
+        let is_over = zeros < buffer.len() || buffer.is_empty();
+        input.consume(zeros);
+        if is_over {
+            return Ok(input.fill_buf()?.is_empty());
+        }
+    }
+}
+
+pub(super) fn too_long(line: u64) -> io::Error {
+    invalid(format!("the row on line {line} is longer than {} MiB", LONGEST >> 20))
+}
+
+pub(super) fn invalid(problem: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, problem)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    #[test]
+    fn an_input_is_taken_for_what_it_begins_with() {
+        for (text, format) in [("  {\"a\":1}", Format::Ndjson), ("a,b", Format::Csv), ("", Format::Csv)] {
+            assert_eq!(open(text.as_bytes()).unwrap().looks_like, format);
+        }
+    }
+
+    #[test]
+    fn json_that_is_not_one_object_a_line_is_told_by_its_beginning() {
+        for (text, is) in [
+            ("[\n{}]", Some(OtherJson::Array)),
+            ("\n [{\"a\":1}]", Some(OtherJson::Array)),
+            ("{\n  \"a\": 1\n}\n", Some(OtherJson::Pretty)),
+            ("\u{feff}{\r\n", Some(OtherJson::Pretty)),
+            ("{\"a\":1}\n[]", None),
+            ("{   \"a\": 1}\n", None),
+            ("{}", None),
+            ("a,b\n", None),
+            ("", None),
+        ] {
+            assert_eq!(open(text.as_bytes()).unwrap().other_json, is, "{text:?}");
+        }
+    }
+
+    fn gzip(text: &str) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(text.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn text(file: &[u8]) -> Result<String, String> {
+        let mut text = String::new();
+        let mut input = open(file).map_err(|error| error.to_string())?;
+        input.text.read_to_string(&mut text).map(|_| text).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn zeros_behind_gzip_are_padding() {
+        let two = [gzip("a,b\n"), gzip("c,d\n")].concat();
+        for padding in [0, 1, 511, 3 * BUFFER] {
+            assert_eq!(text(&[two.clone(), vec![0; padding]].concat()).as_deref(), Ok("a,b\nc,d\n"));
+        }
+        // What is not only zeros is no padding.
+        for rest in [&b"\0\0x"[..], b"x", b"\0\x1f\x8b"] {
+            assert!(text(&[&two, rest].concat()).is_err(), "{rest:?}");
+        }
+        assert_eq!(text(&[gzip("a"), vec![0; 9], gzip("b")].concat()).as_deref(), Ok("ab"));
+    }
+
+    #[test]
+    fn another_compression_is_named() {
+        for (beginning, compression) in [
+            (&b"\x28\xb5\x2f\xfd\x24\x05"[..], Compression::Zstd),
+            (b"BZh91AY&SY", Compression::Bzip2),
+            (b"\xfd7zXZ\0\0\x04", Compression::Xz),
+            (b"PK\x03\x04\x14\0", Compression::Zip),
+        ] {
+            assert!(matches!(open(beginning), Err(Error::Compressed(found)) if found == compression));
+        }
+        for plain in [&b"BZ,h\n"[..], b"PK,a\n", b""] {
+            assert!(open(plain).is_ok());
+        }
+    }
+}
