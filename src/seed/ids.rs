@@ -6,7 +6,7 @@
 //! | `00000000-0000-0000-0000-00000000010N` | an agent of the core layer |
 //! | any of version 5 | every other row: SHA-1 of `table/key` in [`NAMESPACE`] |
 //!
-//! A key is made of what names the row for a person and never of a time, so a seed with another anchor finds the
+//! The files of the layers hold the ids as they are; a key is made of what names the row for a person and never of a time, so a seed with another anchor finds the
 //! rows of an earlier one. To change a key, the namespace or an id is to abandon the rows already out there: the
 //! seed would no longer know them as its own.
 

@@ -4,8 +4,8 @@
 //! anchor finds the rows in place and changes nothing. What a user wrote is never touched: a seed neither overwrites
 //! a row nor removes one that it does not own, and says so when it cannot do its work without.
 //!
-//! A file per layer holds that layer's rows as pure functions of the anchor and nothing else; this file decides what
-//! is written when.
+//! The rows are data: a JSON file a layer, read by `records`. Only the samples, which follow from a few numbers, are
+//! made by code: `resource`, `application`. This file decides what is written when.
 //!
 //! ```no_run
 //! # fn f(conn: &mut diesel::PgConnection) -> optiinfra_db::Result<()> {
@@ -17,17 +17,15 @@
 //! # }
 //! ```
 
-mod agent_state;
 mod application;
-mod core;
 mod error;
 pub mod ids;
 pub(crate) mod lock;
 pub(crate) mod random;
+mod records;
 pub(crate) mod removal;
 mod resource;
 mod rows;
-mod workflow_history;
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -40,7 +38,7 @@ pub(crate) use self::error::list;
 pub use self::error::{Dependants, Error};
 pub(crate) use self::rows::Rows;
 use crate::error::{Doing, Result};
-use crate::layer::Layer;
+use crate::layer::{self, Layer};
 
 /// What a seed did to the rows of one layer in one table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -207,14 +205,16 @@ pub fn row_ids(layer: Layer) -> Vec<(&'static str, Vec<Uuid>)> {
     rows_of(layer, DateTime::UNIX_EPOCH).iter().map(|rows| (rows.table(), rows.ids())).collect()
 }
 
+/// The rows of a layer: those of its file and those that are generated, in the order in which tables refer to each other.
 fn rows_of(layer: Layer, at: DateTime<Utc>) -> Vec<Box<dyn Rows>> {
+    let mut rows = records::of(layer, at);
     match layer {
-        Layer::Core => core::rows(at),
-        Layer::AgentState => agent_state::rows(at),
-        Layer::WorkflowHistory => workflow_history::rows(at),
-        Layer::Resource => resource::rows(at),
-        Layer::Application => application::rows(at),
+        Layer::Resource => rows.push(Box::new(resource::metrics(at))),
+        Layer::Application => rows.push(Box::new(application::metrics(at))),
+        Layer::Core | Layer::AgentState | Layer::WorkflowHistory => {}
     }
+    rows.sort_by_key(|rows| layer::tables().position(|(_, table)| table == rows.table()));
+    rows
 }
 
 /// To the microsecond: what PostgreSQL stores, so that the report names the time that the rows have.
@@ -225,10 +225,6 @@ fn anchor(at: DateTime<Utc>) -> DateTime<Utc> {
 /// A time before the anchor. Where the calendar ends it stays at the end, and PostgreSQL refuses the value.
 pub(crate) fn ago(at: DateTime<Utc>, time: TimeDelta) -> DateTime<Utc> {
     at.checked_sub_signed(time).unwrap_or(DateTime::<Utc>::MIN_UTC)
-}
-
-fn minutes_ago(at: DateTime<Utc>, minutes: i64) -> DateTime<Utc> {
-    ago(at, TimeDelta::minutes(minutes))
 }
 
 /// Two decimals are what a meter shows.
