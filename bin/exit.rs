@@ -3,7 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
-use optiinfra_db::{Error, ingest, transfer};
+use optiinfra_db::{Error, ingest, migrate, transfer};
 
 /// How a command ended. The numbers never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,12 +33,18 @@ impl Exit {
     pub fn of(error: &anyhow::Error) -> Self {
         match error.downcast_ref::<Error>() {
             Some(Error::Connect { .. } | Error::Pool { .. }) => Self::NoConnection,
-            Some(Error::Locked { .. } | Error::TableLocked { .. }) => Self::Locked,
-            Some(Error::Migration { .. } | Error::MigrationStopped { .. } | Error::Occupied { .. }) => {
-                Self::MigrationFailed
-            }
-            Some(Error::Ahead { .. }) => Self::Ahead,
+            Some(Error::Migrate(error)) => Self::of_migration(error),
             Some(error) if lost_connection(error) => Self::NoConnection,
+            _ => Self::Refused,
+        }
+    }
+
+    const fn of_migration(error: &migrate::Error) -> Self {
+        use migrate::Error as E;
+        match error {
+            E::Locked { .. } | E::TableLocked { .. } => Self::Locked,
+            E::Failed { .. } | E::Stopped { .. } | E::Occupied { .. } => Self::MigrationFailed,
+            E::Ahead { .. } => Self::Ahead,
             _ => Self::Refused,
         }
     }

@@ -4,6 +4,7 @@
 use std::fmt::{self, Display};
 
 use diesel::result::Error as DieselError;
+use optiinfra_db::migrate::{self, Direction};
 use optiinfra_db::transfer::{Compression, Missing, OtherJson};
 use optiinfra_db::{Error, fleet, ingest, seed, stats, transfer, verify};
 
@@ -48,7 +49,6 @@ fn connection(error: &Error) -> Option<String> {
         Error::NoSchema { .. } => {
             "set search_path to a schema that exists (options=-csearch_path%3DNAME in the URL), or create it: CREATE SCHEMA"
         }
-        Error::Pooler => "give the URL of the server itself, or of a pooler in session mode",
         _ => return None,
     };
     Some(hint.to_owned())
@@ -62,35 +62,52 @@ fn local(error: &Error) -> Option<String> {
 }
 
 fn migrate(error: &Error) -> Option<String> {
+    use migrate::Error as E;
+    let Error::Migrate(error) = error else { return None };
     let hint = match error {
-        Error::Locked { .. } => "wait for the other run to end, or raise --lock-wait",
-        Error::Migration { source, .. } => migration(source),
-        Error::MigrationStopped { .. } => {
-            "fix the cause and run `optiinfra-dbctl migrate` again: it goes on at that statement"
+        E::Locked { .. } => "wait for the other run to end, or raise --lock-wait",
+        E::Failed { source, .. } => migration(source),
+        E::Stopped { direction: Direction::Apply, .. } => {
+            "fix the cause and run `optiinfra-dbctl migrate` again: it goes on at that statement; or take back what is done \
+             with `optiinfra-dbctl migrate revert --steps 1`"
         }
-        Error::ResumedTextChanged { .. } => "give these statements their old text back; add what is new behind them",
-        Error::TableLocked { .. } => {
+        E::Stopped { direction: Direction::Revert, .. } => {
+            "fix the cause and run `optiinfra-dbctl migrate revert --steps 1` to finish it, or `optiinfra-dbctl migrate` to \
+             apply the migration again"
+        }
+        E::ResumedTextChanged { .. } => "give these statements their old text back; add what is new behind them",
+        E::TableLocked { .. } => {
             "end the session that holds the table (`SELECT * FROM pg_stat_activity WHERE state <> 'idle'`), or raise \
              --lock-wait"
         }
-        Error::Header { .. } => {
+        E::Header { .. } => {
             "write `-- optiinfra: lock_timeout = 2s`, `-- optiinfra: statement_timeout = 10min` or \
              `-- optiinfra: compatible`"
         }
-        Error::Edited { .. } => {
+        E::Edited { .. } => {
             "give the file its old text back and write a new migration; if the edit is right, \
              `optiinfra-dbctl migrate repair --reason TEXT` records it"
         }
-        Error::UnknownVersion(_) => "`optiinfra-dbctl migrate status` lists the versions",
-        Error::Ahead { .. } => "run a newer optiinfra-dbctl, or revert with the one that applied them",
-        Error::Behind { .. } => "run `optiinfra-dbctl migrate`",
-        Error::Occupied { by_alembic: true, .. } => {
+        E::Pooler => "give the URL of the server itself, or of a pooler in session mode",
+        E::NoSecondConnection { .. } => {
+            "allow the role and the database two connections (ALTER ROLE NAME CONNECTION LIMIT 2), or end a session of theirs"
+        }
+        E::UnknownVersion(_) | E::TooFewApplied { .. } => "`optiinfra-dbctl migrate status` lists the versions",
+        E::Ahead { .. } => "run a newer optiinfra-dbctl, or revert with the one that applied them",
+        E::Behind { .. } => "run `optiinfra-dbctl migrate`",
+        E::InstalledElsewhere { current, found } => {
+            return Some(format!(
+                "name the schema in the URL: options=-csearch_path%3D{found} for the tables that are there, \
+                 options=-csearch_path%3D{current} for new ones"
+            ));
+        }
+        E::Occupied { by_alembic: true, .. } => {
             "take the database over from Alembic: `optiinfra-dbctl migrate adopt --dry-run`, then without"
         }
-        Error::Occupied { .. } => {
+        E::Occupied { .. } => {
             "use an empty database or schema; `optiinfra-dbctl verify` shows how these tables differ from ours"
         }
-        Error::NotAdoptable(_) => {
+        E::NotAdoptable(_) => {
             "`optiinfra-dbctl migrate status` shows the history; `alembic current` and `alembic heads` show Alembic's"
         }
         _ => return None,

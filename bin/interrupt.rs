@@ -18,7 +18,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Integer, Text};
 use optiinfra_db::connection::{self, Target};
 use optiinfra_db::raw::sql_query;
-use optiinfra_db::{Error, ingest};
+use optiinfra_db::{Error, ingest, migrate};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -160,10 +160,12 @@ fn claim() -> bool {
 /// The state in which a failed command leaves the database.
 fn state_after(error: &anyhow::Error) -> String {
     match error.downcast_ref::<Error>() {
-        Some(Error::Migration { name, .. }) => {
+        Some(Error::Migrate(migrate::Error::Failed { name, .. })) => {
             format!("migration {name} was rolled back; what was applied before it stays")
         }
-        Some(stopped @ Error::MigrationStopped { .. }) => format!("{stopped}; the next run goes on there"),
+        Some(Error::Migrate(stopped @ migrate::Error::Stopped { .. })) => {
+            format!("{stopped}; the next run goes on there")
+        }
         Some(cancelled @ Error::Ingest(ingest::Error::Cancelled { .. })) => format!("{cancelled}; {CHUNKS_STAY}"),
         _ => "nothing is half done: what was not committed is rolled back".to_owned(),
     }

@@ -1,11 +1,14 @@
 //! `migrate`: apply, go to a version, status, plan, redo, revert, repair.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use clap::Subcommand;
 use diesel::pg::PgConnection;
 use optiinfra_db::adopt;
-use optiinfra_db::migrate::{self, Direction, Event, Goal, Loss, Migrator, Plan, Report, Status, TextState};
+use optiinfra_db::migrate::{
+    self, Direction, Event, Goal, Interrupted, Loss, Migrator, Plan, PlannedStep, Report, Status, TextState,
+};
 use serde::Serialize;
 
 use crate::args::{Confirm, Global, LockWait, TableOutput};
@@ -233,12 +236,16 @@ fn status(check: bool, conn: &mut PgConnection, out: &mut Output) -> anyhow::Res
         ]);
     }
     for pending in &status.pending {
-        let state =
-            pending.statements_done.map_or("pending".to_owned(), |done| format!("interrupted after statement {done}"));
+        let state = pending.interrupted.map_or("pending".to_owned(), half_done);
         table.row([pending.name.as_str(), &state, "", "", ""]);
     }
     for unknown in &status.unknown {
-        let state = if unknown.compatible { "unknown, compatible" } else { "unknown" };
+        let state = match (unknown.interrupted, unknown.compatible) {
+            (Some(Direction::Apply), _) => "unknown, half applied",
+            (Some(Direction::Revert), _) => "unknown, half reverted",
+            (None, true) => "unknown, compatible",
+            (None, false) => "unknown",
+        };
         table.row([unknown.label(), state, "", "", ""]);
     }
     let edited = status.with_text(TextState::Edited).len();
@@ -253,34 +260,45 @@ fn status(check: bool, conn: &mut PgConnection, out: &mut Output) -> anyhow::Res
     Ok(if check && !up_to_date { Exit::Findings } else { Exit::Done })
 }
 
+/// The state of a migration that an interrupted run left.
+fn half_done(interrupted: Interrupted) -> String {
+    let Interrupted { direction, statements_done, statements } = interrupted;
+    let done = match direction {
+        Direction::Apply => "applied",
+        Direction::Revert => "reverted",
+    };
+    format!("half {done}: {statements_done} of {statements} statements")
+}
+
 fn plan(goal: &Goal, conn: &mut PgConnection, out: &mut Output) -> anyhow::Result<Exit> {
     let plan = Migrator::default().plan(conn, goal)?;
     out.text(&plan, &plan_script(&plan))?;
     Ok(Exit::Done)
 }
 
-/// The plan as a script that says in comments what it would lock.
+/// The plan as a script for psql that says in comments what it would lock.
 fn plan_script(plan: &Plan) -> String {
     if plan.steps.is_empty() {
         return "-- nothing to do\n".to_owned();
     }
-    let mut script = String::new();
+    let mut script = String::from("-- for `psql -v ON_ERROR_STOP=1`, while no other run is under way\n\n");
+    if let Some(tables) = &plan.history_tables {
+        script += &format!("{};\n\n", tables.trim_end());
+    }
     for step in &plan.steps {
-        script += &format!("-- {} {}\n", doing(step.direction), step.name);
-        script += &format!("-- waits at most {} s for a lock\n", step.lock_timeout_seconds);
-        let locks: std::collections::BTreeSet<_> = step
-            .statements
-            .iter()
-            .flat_map(|statement| &statement.locks)
-            .map(|lock| (&lock.object, lock.mode))
-            .collect();
-        for (object, mode) in locks {
-            script += &format!("-- locks {object}: {mode}\n");
-        }
-        let (begin, commit) = if step.in_transaction { ("BEGIN;\n", "COMMIT;\n") } else { ("", "") };
-        script += &format!("{begin}{};\n{}\n{commit}\n", step.history, step.sql.trim_end());
+        script += &step_script(step);
     }
     script
+}
+
+fn step_script(step: &PlannedStep) -> String {
+    let mut script = format!("-- {} {}\n", doing(step.direction), step.name);
+    script += &format!("-- waits at most {} s for a lock\n", step.lock_timeout_seconds);
+    let locks = step.statements.iter().flat_map(|statement| &statement.locks);
+    for (object, mode) in locks.map(|lock| (&lock.object, lock.mode)).collect::<BTreeSet<_>>() {
+        script += &format!("-- locks {object}: {mode}\n");
+    }
+    script + &step.script + "\n"
 }
 
 fn adopt(dry_run: bool, global: &Global, out: &mut Output) -> anyhow::Result<Exit> {

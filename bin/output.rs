@@ -279,7 +279,9 @@ impl Output {
                 }
             }
         }
-        if let Some(optiinfra_db::Error::Edited { diff, .. }) = error.downcast_ref() {
+        if let Some(optiinfra_db::Error::Migrate(optiinfra_db::migrate::Error::Edited { diff, .. })) =
+            error.downcast_ref()
+        {
             write!(self.stderr, "{diff}")?;
         }
         if let Some(hint) = hints::of(error) {

@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::catalog::{self, Catalog, Difference};
 use crate::error::{Doing, Error, Result};
 use crate::layer;
-use crate::migrate::{EMBEDDED, Migration, Migrator, Status};
+use crate::migrate::{self, EMBEDDED, Migration, Migrator, Status};
 use crate::raw::{RunSql, sql_query};
 
 /// The revisions of the platform's Alembic, each with the version of the migration that does the same.
@@ -44,7 +44,7 @@ pub struct Report {
 ///
 /// # Errors
 ///
-/// [`Error::NotAdoptable`] when there is no single known revision, or a history of ours already; [`Error::Locked`] when
+/// [`Error::NotAdoptable`] when there is no single known revision, or a history of ours already; [`migrate::Error::Locked`] when
 /// another run does not end in time; [`Error::Query`] when the server refuses something, for instance to create the
 /// schema for the comparison.
 pub fn run(conn: &mut PgConnection, rehearsal: bool) -> Result<Report> {
@@ -81,7 +81,11 @@ fn refuse_history(status: &Status) -> Result<()> {
     if status.applied.is_empty() && status.unknown.is_empty() {
         return Ok(());
     }
-    Err(Error::NotAdoptable("it has a migration history of its own already".to_owned()))
+    Err(not_adoptable("it has a migration history of its own already"))
+}
+
+fn not_adoptable(why: impl Into<String>) -> Error {
+    migrate::Error::NotAdoptable(why.into()).into()
 }
 
 /// The revision that Alembic wrote down.
@@ -92,17 +96,17 @@ fn revision(conn: &mut PgConnection) -> Result<String> {
         version_num: String,
     }
     if !layer::is_there(conn, "alembic_version").doing("look for alembic_version")? {
-        return Err(Error::NotAdoptable("it has no table alembic_version".to_owned()));
+        return Err(not_adoptable("it has no table alembic_version"));
     }
     let rows: Vec<Row> = sql_query("SELECT version_num::text FROM alembic_version ORDER BY version_num")
         .load(conn)
         .doing("read alembic_version")?;
     match rows.as_slice() {
         [row] => Ok(row.version_num.clone()),
-        [] => Err(Error::NotAdoptable("alembic_version is empty".to_owned())),
+        [] => Err(not_adoptable("alembic_version is empty")),
         rows => {
             let revisions: Vec<_> = rows.iter().map(|row| row.version_num.as_str()).collect();
-            Err(Error::NotAdoptable(format!("alembic_version holds more than one revision: {}", revisions.join(", "))))
+            Err(not_adoptable(format!("alembic_version holds more than one revision: {}", revisions.join(", "))))
         }
     }
 }
@@ -112,7 +116,7 @@ fn migrations_of(revision: &str) -> Result<&'static [Migration]> {
     let version = REVISIONS.iter().find(|(known, _)| *known == revision).map(|(_, version)| *version);
     let last = version.and_then(|version| EMBEDDED.iter().position(|migration| migration.version == version));
     last.map(|last| &EMBEDDED[..=last])
-        .ok_or_else(|| Error::NotAdoptable(format!("nobody knows its Alembic revision '{revision}'")))
+        .ok_or_else(|| not_adoptable(format!("its Alembic revision '{revision}' is not one of the platform's")))
 }
 
 /// The catalogue that the migrations make, from a schema that is gone again when this returns.
@@ -122,7 +126,8 @@ fn expected(conn: &mut PgConnection, migrations: &[Migration]) -> Result<Catalog
         let scratch = "CREATE SCHEMA __optiinfra_scratch; SET LOCAL search_path TO __optiinfra_scratch";
         conn.batch(scratch).doing("create a schema for the comparison")?;
         for migration in migrations {
-            conn.batch(migration.up).map_err(|source| Error::Migration { name: migration.name.to_owned(), source })?;
+            let failed = |source| migrate::Error::Failed { name: migration.name.to_owned(), source };
+            conn.batch(migration.up).map_err(failed)?;
         }
         expected = catalog::read(conn)?;
         Err::<(), Error>(diesel::result::Error::RollbackTransaction.into())

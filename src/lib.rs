@@ -29,6 +29,7 @@
 pub mod adopt;
 pub mod catalog;
 pub mod connection;
+mod deadline;
 pub mod enums;
 mod error;
 pub mod fleet;

@@ -1,7 +1,7 @@
 //! SQL as text: the one room where a statement may come from anywhere else than the query builder.
 //!
-//! [`Sql`] is made of constants of this program, of whole numbers, of ids and of quoted identifiers, and of nothing
-//! else: there is no way by accident from a `String` into it, so no user's text can become a part of a statement. A value goes to
+//! [`Sql`] is made of constants of this program, of whole numbers, of ids and of quoted identifiers and literals, and of
+//! nothing else: there is no way by accident from a `String` into it, so no user's text can become a part of a statement. A value goes to
 //! the server as a bound parameter. Everywhere else `clippy.toml` forbids Diesel's functions for raw SQL; those here
 //! have the same names and take an [`Sql`].
 
@@ -44,6 +44,17 @@ impl Sql {
     /// name, and the driver refuses a text with a zero byte, so neither can become another statement.
     pub fn identifier(name: &str) -> Self {
         Self(Cow::Owned(format!("\"{}\"", name.replace('"', "\"\""))))
+    }
+
+    /// A text as a literal that the server reads in the same way whatever the session's settings are: in plain quotes
+    /// where it needs no escape, else between dollar quotes with a tag that does not end it early.
+    pub fn literal(text: &str) -> Self {
+        if !text.contains(['\'', '\\']) {
+            return Self(Cow::Owned(format!("'{text}'")));
+        }
+        let ends_it = |tag: &String| format!("{text}{tag}").find(tag.as_str()) == Some(text.len());
+        let tag = (0_u32..).map(|n| format!("$text{n}$")).find(ends_it).unwrap_or_default();
+        Self(Cow::Owned(format!("{tag}{text}{tag}")))
     }
 
     /// The pieces with a constant between them.
@@ -157,5 +168,14 @@ mod tests {
         );
         assert_eq!(Sql::join([column, Sql::from("b")], ", ").as_str(), "\"a\"\"; DROP TABLE customers; --\", b");
         assert_eq!(Sql::join([], ", ").as_str(), "");
+        for (text, literal) in [
+            ("", "''"),
+            ("a; b", "'a; b'"),
+            ("it's \\", "$text0$it's \\$text0$"),
+            ("'$text0$; DROP TABLE a", "$text1$'$text0$; DROP TABLE a$text1$"),
+            ("'$text0", "$text1$'$text0$text1$"),
+        ] {
+            assert_eq!(Sql::literal(text).as_str(), literal);
+        }
     }
 }

@@ -8,7 +8,7 @@ use std::fmt::{Display, Write as _};
 use std::time::Duration;
 
 use optiinfra_db::stats::{Observation, Report};
-use optiinfra_db::{Error, verify};
+use optiinfra_db::{Error, migrate, verify};
 
 use super::section::{Metric, Section};
 use super::sections;
@@ -63,7 +63,7 @@ fn escaped(text: &str) -> String {
 /// What there is to say when this error kept the figures away.
 pub fn without_figures(error: &anyhow::Error) -> String {
     let mut text = Text::default();
-    if let Some(Error::Behind { pending }) = error.downcast_ref() {
+    if let Some(Error::Migrate(migrate::Error::Behind { pending })) = error.downcast_ref() {
         up(&mut text, 1);
         text.gauge("migrations_applied", "Migrations that the database has.", [(vec![], 0)]);
         text.gauge("migrations_pending", "Migrations that the database lacks.", [(vec![], pending.len())]);

@@ -1,4 +1,4 @@
--- IF NOT EXISTS would tell a notice to the user's terminal.
+-- IF NOT EXISTS would send a notice to the user's terminal. statements_reverted is younger than the table.
 DO $$
 BEGIN
     IF to_regclass(quote_ident(current_schema()) || '.__diesel_schema_migrations') IS NULL THEN
@@ -22,6 +22,13 @@ BEGIN
             adopted_from    text,
             repairs         jsonb       NOT NULL DEFAULT '[]'
         );
+    END IF;
+    IF NOT EXISTS (
+        SELECT FROM pg_attribute
+        WHERE attrelid = to_regclass(quote_ident(current_schema()) || '.__optiinfra_migrations')
+          AND attname = 'statements_reverted'
+    ) THEN
+        ALTER TABLE __optiinfra_migrations ADD COLUMN statements_reverted integer;
     END IF;
 END
 $$

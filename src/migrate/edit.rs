@@ -1,4 +1,4 @@
-//! Applied migrations whose text is not what it was: told with a diff, and recorded when somebody says that it is right.
+//! Applied migrations whose text is not what it was: refused with a diff, and recorded when somebody says that it is right.
 
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
@@ -6,9 +6,12 @@ use diesel::sql_types::Text;
 use serde::Serialize;
 use similar::TextDiff;
 
-use super::history::{self, Status, TextState};
+use super::error::Error as MigrateError;
+use super::header::Header;
+use super::history;
 use super::set::{self, Migration};
-use crate::error::{Doing, Error, Result};
+use super::status::{Status, TextState};
+use crate::error::{Doing, Result};
 use crate::raw::sql_query;
 
 /// A migration whose recorded text was replaced by the text of this build.
@@ -33,12 +36,12 @@ pub(super) fn refuse_edited(conn: &mut PgConnection, set: &[Migration], status: 
     for name in &names {
         diff += &difference(conn, set::find(set, name)?)?;
     }
-    Err(Error::Edited { names, diff })
+    Err(MigrateError::Edited { names, diff }.into())
 }
 
 /// The change of a migration's text since it was applied, as a unified diff.
 fn difference(conn: &mut PgConnection, migration: &Migration) -> Result<String> {
-    let applied = history::recorded_text(conn, migration.version)?.map(|(text, _)| text).unwrap_or_default();
+    let applied = history::recorded_text(conn, migration.version)?.unwrap_or_default();
     let names = (format!("{}/up.sql as applied", migration.name), format!("{}/up.sql now", migration.name));
     Ok(TextDiff::from_lines(applied.as_str(), migration.up)
         .unified_diff()
@@ -58,7 +61,6 @@ pub(super) fn repair(
     if different.is_empty() {
         return Ok(Vec::new());
     }
-    history::create(conn)?;
     conn.transaction(|conn| {
         let mut repaired = Vec::new();
         for applied in different {
@@ -78,7 +80,7 @@ fn replace(conn: &mut PgConnection, migration: &Migration, reason: &str) -> Quer
         .bind::<Text, _>(env!("CARGO_PKG_VERSION"))
         .bind::<Text, _>(migration.file_hash())
         .bind::<Text, _>(migration.content_hash())
-        .bind::<diesel::sql_types::Bool, _>(migration.header().is_ok_and(|header| header.compatible))
+        .bind::<diesel::sql_types::Bool, _>(Header::of(migration).is_ok_and(|header| header.compatible))
         .bind::<Text, _>(migration.up)
         .bind::<Text, _>(reason)
         .execute(conn)

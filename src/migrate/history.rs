@@ -1,145 +1,27 @@
-//! Two tables that remember what was applied: Diesel's own, which says which versions are, and ours beside it, which
-//! says how and with what text. Reading them never creates them.
+//! Reads the two tables that remember what was applied: Diesel's own, which says which versions are, and ours beside
+//! it, which says how and with what text. Reading them never creates them. `record` has what is written into them.
 //!
-//! Diesel's is left as diesel_cli expects it, and what diesel_cli applied is simply not recorded in ours.
+//! Diesel's table has a row exactly while the whole of a migration is applied. Of a migration outside a transaction that
+//! is half done, only ours has one: with `statements_done` while it is being applied, with `statements_reverted` while it
+//! is being reverted.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
-use diesel::sql_types::{Array, Bool, Double, Integer, Nullable, Text, Timestamptz};
-use serde::Serialize;
+use diesel::sql_types::{Bool, Double, Integer, Nullable, Text, Timestamptz};
 
-use super::set::Migration;
+use super::set::{Direction, Migration};
+use super::sql::statements;
+use super::status::{Applied, Interrupted, Pending, Status, TextState, Unknown};
 use crate::error::{Doing, Error, Result};
-use crate::layer;
-use crate::raw::{RunSql, sql_query};
-
-/// Where Alembic keeps its revision.
-const ALEMBIC: &str = "alembic_version";
-
-/// A migration that the database holds.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Applied {
-    /// Version in the history.
-    pub version: String,
-    /// Name of the migration's folder.
-    pub name: String,
-    /// When it was applied: RFC 3339, UTC where this library applied it, the session's time zone where `diesel_cli` did.
-    pub applied_at: String,
-    /// How long it took in seconds; `None` where this library did not apply it.
-    pub seconds: Option<f64>,
-    /// Version of the tool that applied it; `None` where this library did not.
-    pub tool_version: Option<String>,
-    /// Whether the text that was applied is the text of this build.
-    pub text: TextState,
-}
-
-/// How the text of an applied migration compares with the text of this build.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TextState {
-    /// It is the same.
-    Same,
-    /// It differs in comments, white space or line ends only.
-    Cosmetic,
-    /// It differs in what it does.
-    Edited,
-    /// Another tool applied it: there is nothing to compare.
-    Unrecorded,
-}
-
-/// A migration that the database lacks.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Pending {
-    /// Version in the history.
-    pub version: String,
-    /// Name of the migration's folder.
-    pub name: String,
-    /// Statements that are done, of a migration that is no transaction and was interrupted.
-    pub statements_done: Option<i32>,
-}
-
-/// A migration that the database holds and this build does not know.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Unknown {
-    /// Version in the history.
-    pub version: String,
-    /// Name of the migration's folder, where it is recorded.
-    pub name: Option<String>,
-    /// Whether it was marked compatible with binaries that do not know it.
-    pub compatible: bool,
-}
-
-impl Unknown {
-    /// The name, or the version where the name is not recorded.
-    pub fn label(&self) -> &str {
-        self.name.as_deref().unwrap_or(&self.version)
-    }
-}
-
-/// What the database holds and lacks of a set of migrations.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Status {
-    /// Applied migrations, by version.
-    pub applied: Vec<Applied>,
-    /// Pending migrations, by version.
-    pub pending: Vec<Pending>,
-    /// Applied migrations that the set does not hold.
-    pub unknown: Vec<Unknown>,
-}
-
-impl Status {
-    /// Name of the newest applied migration that the set holds.
-    pub fn head(&self) -> Option<String> {
-        self.applied.last().map(|applied| applied.name.clone())
-    }
-
-    /// Whether everything is applied, nothing unknown is there, and no applied text was edited since.
-    pub fn is_current(&self) -> bool {
-        self.pending.is_empty() && self.unknown.is_empty() && self.with_text(TextState::Edited).is_empty()
-    }
-
-    /// Names of the applied migrations whose text compares like this.
-    pub fn with_text(&self, state: TextState) -> Vec<&str> {
-        self.applied.iter().filter(|applied| applied.text == state).map(|applied| applied.name.as_str()).collect()
-    }
-
-    /// Fails unless every migration is applied and none is unknown.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Behind`] with the pending migrations, [`Error::Ahead`] with unknown ones.
-    pub fn require_current(&self) -> Result<()> {
-        if !self.unknown.is_empty() {
-            return Err(self.ahead());
-        }
-        self.require_applied()
-    }
-
-    /// Fails when a migration of this build is pending; what a newer build has added does no harm.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Behind`].
-    pub fn require_applied(&self) -> Result<()> {
-        if self.pending.is_empty() {
-            return Ok(());
-        }
-        Err(Error::Behind { pending: self.pending.iter().map(|pending| pending.name.clone()).collect() })
-    }
-
-    /// The error that names the unknown migrations.
-    pub(super) fn ahead(&self) -> Error {
-        Error::Ahead { unknown: self.unknown.iter().map(|unknown| unknown.label().to_owned()).collect() }
-    }
-}
+use crate::raw::{Sql, raw, sql_query};
 
 /// A row of the two tables.
 #[derive(QueryableByName)]
 struct Row {
     #[diesel(sql_type = Text)]
     version: String,
-    /// Whether Diesel's table has the version; ours also has what is under way.
+    /// Whether Diesel's table has the version; ours also has what is half done.
     #[diesel(sql_type = Bool)]
     applied: bool,
     #[diesel(sql_type = Nullable<Timestamptz>)]
@@ -158,6 +40,8 @@ struct Row {
     compatible: bool,
     #[diesel(sql_type = Nullable<Integer>)]
     statements_done: Option<i32>,
+    #[diesel(sql_type = Nullable<Integer>)]
+    statements_reverted: Option<i32>,
 }
 
 impl Row {
@@ -170,7 +54,7 @@ impl Row {
         }
     }
 
-    fn applied(&self, migration: &Migration) -> Applied {
+    fn as_applied(&self, migration: &Migration) -> Applied {
         Applied {
             version: self.version.clone(),
             name: migration.name.to_owned(),
@@ -180,166 +64,119 @@ impl Row {
             text: self.text_state(migration),
         }
     }
+
+    /// What is half done, and how many of its statements are.
+    fn half_done(&self) -> Option<(Direction, i32)> {
+        let reverted = self.statements_reverted.map(|done| (Direction::Revert, done));
+        reverted.or(self.statements_done.map(|done| (Direction::Apply, done))).filter(|_| !self.applied)
+    }
+
+    fn as_unknown(&self) -> Unknown {
+        Unknown {
+            version: self.version.clone(),
+            name: self.name.clone(),
+            compatible: self.compatible,
+            interrupted: self.half_done().map(|(direction, _)| direction),
+        }
+    }
 }
 
 /// Reads what is applied, in two queries.
 pub(super) fn status(conn: &mut PgConnection, set: &[Migration]) -> Result<Status> {
     let rows = read(conn)?;
+    let row_of = |migration: &Migration| rows.iter().find(|row| row.version == migration.version);
     let mut status = Status { applied: Vec::new(), pending: Vec::new(), unknown: Vec::new() };
-    for row in rows.iter().filter(|row| row.applied) {
-        match set.iter().find(|migration| migration.version == row.version) {
-            Some(migration) => status.applied.push(row.applied(migration)),
-            None => status.unknown.push(Unknown {
-                version: row.version.clone(),
-                name: row.name.clone(),
-                compatible: row.compatible,
-            }),
-        }
-    }
     for migration in set {
-        let row = rows.iter().find(|row| row.version == migration.version);
-        if !row.is_some_and(|row| row.applied) {
-            status.pending.push(Pending {
-                version: migration.version.to_owned(),
-                name: migration.name.to_owned(),
-                statements_done: row.and_then(|row| row.statements_done),
-            });
+        match row_of(migration) {
+            Some(row) if row.applied => status.applied.push(row.as_applied(migration)),
+            row => status.pending.push(pending(migration, row)),
         }
     }
+    let is_known = |row: &Row| set.iter().any(|migration| migration.version == row.version);
+    let unknown = rows.iter().filter(|row| !is_known(row) && (row.applied || row.half_done().is_some()));
+    status.unknown.extend(unknown.map(Row::as_unknown));
     Ok(status)
 }
 
-fn read(conn: &mut PgConnection) -> Result<Vec<Row>> {
-    #[derive(QueryableByName)]
-    struct Tables {
-        #[diesel(sql_type = Bool)]
-        diesel: bool,
-        #[diesel(sql_type = Bool)]
-        ours: bool,
+fn pending(migration: &Migration, row: Option<&Row>) -> Pending {
+    let half_done = row.and_then(Row::half_done);
+    Pending {
+        version: migration.version.to_owned(),
+        name: migration.name.to_owned(),
+        statements_done: half_done.filter(|(direction, _)| *direction == Direction::Apply).map(|(_, done)| done),
+        interrupted: half_done.map(|(direction, done)| Interrupted {
+            direction,
+            statements_done: usize::try_from(done).unwrap_or(0),
+            statements: statements(migration.text(direction)).len(),
+        }),
     }
+}
+
+/// Which of the two tables are there and may be read, in the current schema.
+#[derive(QueryableByName)]
+struct Tables {
+    #[diesel(sql_type = Bool)]
+    has_schema: bool,
+    #[diesel(sql_type = Text)]
+    search_path: String,
+    #[diesel(sql_type = Bool)]
+    diesel: bool,
+    #[diesel(sql_type = Bool)]
+    ours: bool,
+    /// Whether ours has the column that tells of reverts. Older versions of this library made it without.
+    #[diesel(sql_type = Bool)]
+    reverts: bool,
+}
+
+fn tables(conn: &mut PgConnection) -> Result<Tables> {
     let tables: Tables =
         sql_query(include_str!("tables.sql")).get_result(conn).doing("look for the migration history")?;
-    let query = match (tables.diesel, tables.ours) {
-        (false, _) => return Ok(Vec::new()),
-        (true, false) => include_str!("read_diesel.sql"),
-        (true, true) => include_str!("read_both.sql"),
-    };
+    if !tables.has_schema {
+        return Err(Error::NoSchema { search_path: tables.search_path });
+    }
+    Ok(tables)
+}
+
+fn read(conn: &mut PgConnection) -> Result<Vec<Row>> {
+    let tables = tables(conn)?;
+    if !tables.diesel {
+        return Ok(Vec::new());
+    }
+    let query = if tables.ours { read_both(tables.reverts) } else { include_str!("read_diesel.sql").into() };
     sql_query(query).load(conn).doing("read the migration history")
 }
 
-/// Creates the tables where they are missing, Diesel's as Diesel does.
-pub(super) fn create(conn: &mut PgConnection) -> Result<()> {
-    conn.batch(include_str!("create.sql")).doing("create the migration history")
+fn read_both(reverts: bool) -> Sql {
+    let reverted = if reverts { "o.statements_reverted" } else { "NULL::integer" };
+    raw!(
+        "SELECT version, d.version IS NOT NULL AS applied, d.run_on AT TIME ZONE 'UTC' AS applied_at, o.name, o.seconds,
+                o.tool_version, o.file_hash, o.content_hash, coalesce(o.compatible, false) AS compatible,
+                o.statements_done, {reverted} AS statements_reverted
+         FROM __diesel_schema_migrations AS d
+         FULL JOIN __optiinfra_migrations AS o USING (version)
+         ORDER BY version",
+        reverted
+    )
 }
 
-/// Writes down that a migration is being applied: the row in Diesel's table claims it.
-pub(super) fn claim(conn: &mut PgConnection, migration: &Migration) -> QueryResult<()> {
-    insert_applied(conn, migration)?;
-    insert_record(conn, migration, None)
+/// What makes the tables complete: nothing where they are.
+pub(super) fn creation(conn: &mut PgConnection) -> Result<Option<&'static str>> {
+    let tables = tables(conn)?;
+    let is_complete = tables.diesel && tables.ours && tables.reverts;
+    Ok((!is_complete).then_some(include_str!("create.sql")))
 }
 
-/// Writes the row of Diesel's table.
-pub(super) fn insert_applied(conn: &mut PgConnection, migration: &Migration) -> QueryResult<()> {
-    sql_query("INSERT INTO __diesel_schema_migrations (version, run_on) VALUES ($1, now() AT TIME ZONE 'UTC')")
-        .bind::<Text, _>(migration.version)
-        .execute(conn)
-        .map(drop)
-}
-
-/// Writes the row of our table, in place of one that an earlier attempt or another tool's revert left.
-pub(super) fn insert_record(
-    conn: &mut PgConnection,
-    migration: &Migration,
-    statements_done: Option<i32>,
-) -> QueryResult<()> {
-    sql_query(include_str!("insert_record.sql"))
-        .bind::<Text, _>(migration.version)
-        .bind::<Text, _>(migration.name)
-        .bind::<Text, _>(env!("CARGO_PKG_VERSION"))
-        .bind::<Text, _>(migration.file_hash())
-        .bind::<Text, _>(migration.content_hash())
-        .bind::<Bool, _>(migration.header().is_ok_and(|header| header.compatible))
-        .bind::<Text, _>(migration.up)
-        .bind::<Nullable<Integer>, _>(statements_done)
-        .execute(conn)
-        .map(drop)
-}
-
-/// Writes both rows of a migration that another tool applied.
-pub(super) fn insert_adopted(conn: &mut PgConnection, migration: &Migration, revision: &str) -> QueryResult<()> {
-    claim(conn, migration)?;
-    sql_query("UPDATE __optiinfra_migrations SET adopted_from = $2 WHERE version = $1")
-        .bind::<Text, _>(migration.version)
-        .bind::<Text, _>(revision)
-        .execute(conn)
-        .map(drop)
-}
-
-/// Writes how far a migration has come; `seconds` once it is done.
-pub(super) fn update_record(
-    conn: &mut PgConnection,
-    migration: &Migration,
-    seconds: Option<f64>,
-    statements_done: Option<i32>,
-) -> QueryResult<()> {
-    sql_query("UPDATE __optiinfra_migrations SET seconds = $2, statements_done = $3 WHERE version = $1")
-        .bind::<Text, _>(migration.version)
-        .bind::<Nullable<Double>, _>(seconds)
-        .bind::<Nullable<Integer>, _>(statements_done)
-        .execute(conn)
-        .map(drop)
-}
-
-/// Removes the rows of a migration that is being reverted.
-pub(super) fn delete(conn: &mut PgConnection, migration: &Migration) -> QueryResult<()> {
-    let deleted = sql_query("DELETE FROM __diesel_schema_migrations WHERE version = $1")
-        .bind::<Text, _>(migration.version)
-        .execute(conn)?;
-    if deleted != 1 {
-        return Err(diesel::result::Error::NotFound);
-    }
-    if layer::is_there(conn, "__optiinfra_migrations")? {
-        sql_query("DELETE FROM __optiinfra_migrations WHERE version = $1")
-            .bind::<Text, _>(migration.version)
-            .execute(conn)?;
-    }
-    Ok(())
-}
-
-/// The text that was applied, and how many of its statements are done while it is under way.
-pub(super) fn recorded_text(conn: &mut PgConnection, version: &str) -> Result<Option<(String, Option<i32>)>> {
+/// The text of `up.sql` that was applied, or is being applied.
+pub(super) fn recorded_text(conn: &mut PgConnection, version: &str) -> Result<Option<String>> {
     #[derive(QueryableByName)]
     struct Recorded {
         #[diesel(sql_type = Text)]
         up_sql: String,
-        #[diesel(sql_type = Nullable<Integer>)]
-        statements_done: Option<i32>,
     }
-    let found: Option<Recorded> =
-        sql_query("SELECT up_sql, statements_done FROM __optiinfra_migrations WHERE version = $1")
-            .bind::<Text, _>(version)
-            .get_result(conn)
-            .optional()
-            .doing("read the text of a migration as it was applied")?;
-    Ok(found.map(|found| (found.up_sql, found.statements_done)))
-}
-
-/// Fails when a table of ours is there before the first migration: it is not ours then.
-pub(super) fn refuse_occupied(conn: &mut PgConnection) -> Result<()> {
-    #[derive(QueryableByName)]
-    struct Found {
-        #[diesel(sql_type = Text)]
-        name: String,
-    }
-    let ours: Vec<&str> = layer::tables().map(|(_, table)| table).chain([ALEMBIC]).collect();
-    let found: Vec<Found> = sql_query(include_str!("occupied.sql"))
-        .bind::<Array<Text>, _>(ours)
-        .load(conn)
-        .doing("look for tables of the same names")?;
-    let (alembic, tables): (Vec<_>, Vec<_>) =
-        found.into_iter().map(|found| found.name).partition(|name| name == ALEMBIC);
-    if tables.is_empty() {
-        return Ok(());
-    }
-    Err(Error::Occupied { tables, by_alembic: !alembic.is_empty() })
+    let found: Option<Recorded> = sql_query("SELECT up_sql FROM __optiinfra_migrations WHERE version = $1")
+        .bind::<Text, _>(version)
+        .get_result(conn)
+        .optional()
+        .doing("read the text of a migration as it was applied")?;
+    Ok(found.map(|found| found.up_sql))
 }

@@ -4,14 +4,16 @@
 //! a snapshot, for which a `CREATE INDEX CONCURRENTLY` of the lock's holder would wait in turn.
 
 use std::ops::{Deref, DerefMut};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Text};
 
-use super::Event;
-use crate::error::{Doing, Error, Result};
+use super::error::Error as MigrateError;
+use super::event::Event;
+use crate::deadline::Deadline;
+use crate::error::{Doing, Result};
 use crate::raw::{Sql, raw, sql, sql_query};
 
 const POLL: Duration = Duration::from_millis(50);
@@ -34,14 +36,14 @@ pub(super) struct Locked<'a> {
     conn: &'a mut PgConnection,
 }
 
-/// Takes the lock, or tells the observer that it waits and tries until the time is up.
+/// Takes the lock; until the time is up, for which the observer hears once who holds it.
 pub(super) fn acquire<'a>(
     conn: &'a mut PgConnection,
     wait: Duration,
     observer: &mut dyn FnMut(Event<'_>),
 ) -> Result<Locked<'a>> {
-    let deadline = Instant::now() + wait;
-    let mut told = false;
+    let deadline = Deadline::after(wait);
+    let mut has_reported = false;
     loop {
         let taken: bool = diesel::select(sql::<Bool>(raw!("pg_try_advisory_lock({KEY})", KEY)))
             .get_result(conn)
@@ -49,16 +51,16 @@ pub(super) fn acquire<'a>(
         if taken {
             return Ok(Locked { conn });
         }
-        if Instant::now() >= deadline {
-            return Err(Error::Locked { waited: wait, holder: holder(conn)? });
+        if deadline.has_passed() {
+            return Err(MigrateError::Locked { waited: wait, holder: holder(conn)? }.into());
         }
-        if !told {
+        if !has_reported {
             let holder = holder(conn)?;
             tracing::info!(holder, "waiting for the migration lock");
             observer(Event::Waiting { holder: holder.as_deref() });
-            told = true;
+            has_reported = true;
         }
-        std::thread::sleep(POLL);
+        std::thread::sleep(POLL.min(deadline.left()));
     }
 }
 

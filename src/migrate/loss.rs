@@ -1,12 +1,16 @@
 //! What reverting would destroy, found out by doing it in a transaction that is rolled back.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use serde::Serialize;
 
+use super::error::Error as MigrateError;
+use super::limits;
+use super::retry::{Failure, telling_locks};
 use super::set::Migration;
 use crate::error::{Error, Result};
 use crate::raw::{RunSql, Sql, raw, sql, sql_query};
@@ -25,32 +29,41 @@ pub struct Loss {
 /// Tables with their columns.
 type Columns = BTreeSet<(String, String)>;
 
+/// How long to wait for a lock.
+const LOCK_WAIT: Duration = Duration::from_secs(5);
+
 pub(super) fn of_reverting(conn: &mut PgConnection, migrations: &[&Migration]) -> Result<Loss> {
     let mut loss = Loss {
         migrations: migrations.iter().map(|migration| migration.name.to_owned()).collect(),
         tables: BTreeMap::new(),
         columns: BTreeMap::new(),
     };
-    let mut failed = "";
+    let mut reverting = None;
     let rehearsed = conn.transaction(|conn| {
-        conn.batch("SET LOCAL lock_timeout = '5s'")?;
+        conn.batch(limits::set("LOCAL", LOCK_WAIT, Duration::ZERO))?;
         let before = columns(conn)?;
         conn.batch("SAVEPOINT before_revert")?;
         // What runs outside a transaction cannot be rehearsed in one. It touches indexes only: migrations/README.md.
         for migration in migrations.iter().filter(|migration| migration.in_transaction) {
-            failed = migration.name;
-            conn.batch(migration.down)?;
+            reverting = Some(migration.name);
+            conn.batch(telling_locks(&limits::within(migration.down, LOCK_WAIT)))?;
         }
-        failed = "";
+        reverting = None;
         let after = columns(conn)?;
         conn.batch("ROLLBACK TO SAVEPOINT before_revert")?;
         count(conn, &before, &after, &mut loss)?;
-        Err::<(), _>(diesel::result::Error::RollbackTransaction)
+        Err::<(), _>(Failure::Other(diesel::result::Error::RollbackTransaction))
     });
-    match rehearsed {
-        Ok(()) | Err(diesel::result::Error::RollbackTransaction) => Ok(loss),
-        Err(source) if failed.is_empty() => Err(Error::Query { doing: "see what would be lost".into(), source }),
-        Err(source) => Err(Error::Migration { name: failed.to_owned(), source }),
+    let name = reverting.map(str::to_owned);
+    match (rehearsed, name) {
+        (Ok(()) | Err(Failure::Other(diesel::result::Error::RollbackTransaction)), _) => Ok(loss),
+        (Err(Failure::Locked(source)), Some(name)) => {
+            Err(MigrateError::TableLocked { name, waited: LOCK_WAIT, source }.into())
+        }
+        (Err(Failure::Other(source)), Some(name)) => Err(MigrateError::Failed { name, source }.into()),
+        (Err(Failure::Locked(source) | Failure::Other(source)), None) => {
+            Err(Error::Query { doing: "see what would be lost".into(), source })
+        }
     }
 }
 

@@ -1,20 +1,26 @@
-//! What a run would do, in full: each statement with the locks that it takes, and the change of the history.
-//!
-//! The locks are read off the statements by PostgreSQL's documented rules, because finding out by running them would
-//! be no plan. A test compares them with what the server really takes.
+//! What a run would do, in full: each statement with the locks that it takes, and the changes of the history.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
+use diesel::pg::PgConnection;
+use diesel::prelude::*;
+use diesel::sql_types::Text;
 use serde::Serialize;
 
-use super::Direction;
-use super::set::Migration;
-use super::sql::{statements, texts, words};
-use crate::error::Result;
+use super::locks::{self, Lock};
+use super::script::{Command, Part, Script};
+use super::set::Direction;
+use super::sql::{is_terminated, statements};
+use super::{history, index, limits};
+use crate::error::{Doing, Result};
+use crate::raw::{Sql, sql_query};
 
 /// What a run would do.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Plan {
+    /// What creates or completes the tables of the history first; `None` where they are complete.
+    pub history_tables: Option<String>,
     /// The migrations to run, in that order; empty when there is nothing to do.
     pub steps: Vec<PlannedStep>,
 }
@@ -34,12 +40,14 @@ pub struct PlannedStep {
     pub lock_timeout_seconds: f64,
     /// How long a statement may run, in seconds; 0 for as long as it takes.
     pub statement_timeout_seconds: f64,
-    /// The text that would be run, comments included.
+    /// The text of the migration's file, comments included.
     pub sql: String,
-    /// The statements of the text.
+    /// The statements of the text that would be run: without those that an interrupted run has done.
     pub statements: Vec<PlannedStatement>,
-    /// The change of the history.
+    /// The changes of the history.
     pub history: String,
+    /// All of it in the order in which it would be run, as a script for psql.
+    pub script: String,
 }
 
 /// A statement to run.
@@ -47,150 +55,96 @@ pub struct PlannedStep {
 pub struct PlannedStatement {
     /// The statement.
     pub sql: String,
-    /// Locks on objects that are there before the run; what the run itself creates, nobody else waits for.
+    /// Locks on tables that are there before the run; what the run itself creates, nobody else waits for.
     pub locks: Vec<Lock>,
 }
 
-/// A lock on a table or index.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Lock {
-    /// The table or index, as the statement names it; for `DROP INDEX` and its like that is all there is to go by.
-    pub object: String,
-    /// The mode as PostgreSQL's documentation calls it; `unknown` for a statement that can do anything.
-    pub mode: &'static str,
-}
-
-/// Plans a route.
-pub(super) fn of(route: &[(Direction, &Migration)]) -> Result<Plan> {
-    let mut created = BTreeSet::new();
-    let mut steps = Vec::new();
-    for (direction, migration) in route {
-        let header = migration.header()?;
-        let (sql, history) = match direction {
-            Direction::Apply => (
-                migration.up,
-                format!("INSERT INTO __diesel_schema_migrations (version) VALUES ('{}')", migration.version),
-            ),
-            Direction::Revert => (
-                migration.down,
-                format!("DELETE FROM __diesel_schema_migrations WHERE version = '{}'", migration.version),
-            ),
-        };
-        let planned = statements(sql).into_iter().map(|statement| {
-            let mut locks = locks(statement);
-            locks.extend(dropped_references(statement, migration.up));
-            created.extend(creates(statement));
-            locks.retain(|lock| !created.contains(&lock.object));
-            PlannedStatement { sql: statement.to_owned(), locks }
-        });
-        steps.push(PlannedStep {
-            statements: planned.collect(),
-            version: migration.version.to_owned(),
-            name: migration.name.to_owned(),
-            direction: *direction,
-            in_transaction: migration.in_transaction,
-            lock_timeout_seconds: header.lock_timeout.as_secs_f64(),
-            statement_timeout_seconds: header.statement_timeout.as_secs_f64(),
-            sql: sql.to_owned(),
-            history,
-        });
+/// Plans a run.
+pub(super) fn of(conn: &mut PgConnection, scripts: &[Script<'_>]) -> Result<Plan> {
+    if scripts.is_empty() {
+        return Ok(Plan { history_tables: None, steps: Vec::new() });
     }
-    Ok(Plan { steps })
+    let tables = tables(conn).doing("read which tables there are")?;
+    let history_tables = history::creation(conn)?.map(str::to_owned);
+    let steps = scripts.iter().map(|script| step(conn, script, &tables)).collect::<Result<_>>()?;
+    Ok(Plan { history_tables, steps })
 }
 
-/// Dropping a table also locks the tables that it refers to; what these are stands where the table was created.
-fn dropped_references(statement: &str, up: &str) -> Vec<Lock> {
-    let words = words(statement);
-    if words.len() < 3 || words[..2] != ["DROP", "TABLE"] {
-        return Vec::new();
-    }
-    let dropped = texts(statement).last().map(|name| (*name).to_owned());
-    let creation = statements(up).into_iter().find(|create| creates(create) == dropped);
-    let referred = creation.map(locks).unwrap_or_default().into_iter();
-    referred.map(|lock| Lock { mode: "ACCESS EXCLUSIVE", ..lock }).collect()
-}
-
-/// The table or index that a statement creates.
-fn creates(statement: &str) -> Option<String> {
-    let words = words(statement);
-    let at = match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["CREATE", "TABLE" | "VIEW" | "SEQUENCE", ..] => 2,
-        ["CREATE", "INDEX", "CONCURRENTLY", ..] | ["CREATE", "UNIQUE", "INDEX", ..] => 3,
-        ["CREATE", "INDEX", ..] => 2,
-        _ => return None,
+fn step(conn: &mut PgConnection, script: &Script<'_>, tables: &BTreeSet<String>) -> Result<PlannedStep> {
+    let Script { migration, direction, header, ref commands } = *script;
+    let changes = commands.iter().filter_map(|command| match command {
+        Command::Claim(sql) | Command::Record(sql) => Some(sql.as_str()),
+        Command::Run(_) => None,
+    });
+    let statement = |(number, sql): (usize, &str)| {
+        let mut locks = locks::of(migration, direction, number);
+        locks.retain(|lock| tables.contains(&lock.object) || lock.object == "?");
+        PlannedStatement { sql: sql.to_owned(), locks }
     };
-    let at = if words[at..].starts_with(&["IF", "NOT", "EXISTS"].map(str::to_owned)) { at + 3 } else { at };
-    texts(statement).get(at).map(|name| (*name).to_owned())
+    let parts = commands.iter().filter_map(|command| match command {
+        Command::Run(part) => Some(part),
+        _ => None,
+    });
+    Ok(PlannedStep {
+        version: migration.version.to_owned(),
+        name: migration.name.to_owned(),
+        direction,
+        in_transaction: migration.in_transaction,
+        lock_timeout_seconds: header.lock_timeout.as_secs_f64(),
+        statement_timeout_seconds: header.statement_timeout.as_secs_f64(),
+        sql: migration.text(direction).to_owned(),
+        statements: parts.flat_map(|part| (part.number..).zip(statements(part.sql))).map(statement).collect(),
+        history: changes.collect::<Vec<_>>().join(";\n"),
+        script: text(conn, script)?,
+    })
 }
 
-/// The locks that a statement takes on tables and indexes that it names.
-fn locks(statement: &str) -> Vec<Lock> {
-    let upper = words(statement);
-    let upper: Vec<&str> = upper.iter().map(String::as_str).collect();
-    let texts = texts(statement);
-    let mut locks = BTreeSet::new();
-    let mut lock = |at: Option<usize>, mode: &'static str| {
-        let object = at.and_then(|at| texts.get(at)).map_or_else(|| "?".to_owned(), |text| (*text).to_owned());
-        locks.insert(Lock { object, mode });
-    };
-    let behind = |word: &str| upper.iter().position(|found| *found == word).map(|at| at + 1);
-    let concurrently = upper.contains(&"CONCURRENTLY");
-    let name = |at: usize| if upper.get(at..at + 2) == Some(&["IF", "EXISTS"]) { Some(at + 2) } else { Some(at) };
-    match upper.as_slice() {
-        ["CREATE", "INDEX", ..] | ["CREATE", "UNIQUE", "INDEX", ..] => {
-            lock(behind("ON"), if concurrently { "SHARE UPDATE EXCLUSIVE" } else { "SHARE" });
-        }
-        ["CREATE", "TRIGGER" | "CONSTRAINT", ..] => lock(behind("ON"), "SHARE ROW EXCLUSIVE"),
-        ["CREATE", "POLICY", ..] => lock(behind("ON"), "ACCESS EXCLUSIVE"),
-        ["ALTER", "TABLE", ..] => {
-            let weak = upper.contains(&"VALIDATE") || upper.contains(&"STATISTICS");
-            let only = |at: usize| if upper.get(at) == Some(&"ONLY") { at + 1 } else { at };
-            lock(name(2).map(only), if weak { "SHARE UPDATE EXCLUSIVE" } else { "ACCESS EXCLUSIVE" });
-        }
-        ["DROP", "INDEX", ..] => {
-            let at = if concurrently { 3 } else { 2 };
-            lock(name(at), if concurrently { "SHARE UPDATE EXCLUSIVE" } else { "ACCESS EXCLUSIVE" });
-        }
-        ["DROP", "TABLE" | "VIEW", ..] | ["TRUNCATE", "TABLE", ..] => lock(name(2), "ACCESS EXCLUSIVE"),
-        ["DROP", "TRIGGER" | "POLICY", ..] => lock(behind("ON"), "ACCESS EXCLUSIVE"),
-        ["COMMENT", "ON", "TABLE" | "COLUMN", ..] => lock(Some(3), "SHARE UPDATE EXCLUSIVE"),
-        ["INSERT", "INTO", ..] | ["DELETE", "FROM", ..] => lock(Some(2), "ROW EXCLUSIVE"),
-        ["UPDATE", ..] => lock(Some(1), "ROW EXCLUSIVE"),
-        ["DO" | "CALL" | "WITH" | "SELECT" | "MERGE" | "REFRESH" | "CLUSTER" | "VACUUM" | "REINDEX", ..] => {
-            lock(None, "unknown");
-        }
-        _ => {}
+/// The script as psql runs it.
+fn text(conn: &mut PgConnection, script: &Script<'_>) -> Result<String> {
+    let in_transaction = script.migration.in_transaction;
+    let scope = if in_transaction { "LOCAL" } else { "SESSION" };
+    let mut text = String::new();
+    let mut last_limit: Option<Duration> = None;
+    if in_transaction {
+        text += "BEGIN;\n";
     }
-    if matches!(upper.as_slice(), ["CREATE" | "ALTER", "TABLE", ..]) {
-        for at in upper.iter().enumerate().filter(|(_, word)| **word == "REFERENCES").map(|(at, _)| at + 1) {
-            lock(Some(at), "SHARE ROW EXCLUSIVE");
+    for command in &script.commands {
+        match command {
+            Command::Claim(sql) | Command::Record(sql) => push(&mut text, sql.as_str()),
+            Command::Run(part) => {
+                if last_limit.replace(part.lock_timeout) != Some(part.lock_timeout) {
+                    push(&mut text, limits::set(scope, part.lock_timeout, script.header.statement_timeout).as_str());
+                }
+                if let Some(drop) = invalid_index(conn, part)? {
+                    push(&mut text, drop.as_str());
+                }
+                push(&mut text, part.sql);
+            }
         }
     }
-    locks.into_iter().collect()
+    text += if in_transaction { "COMMIT;\n" } else { "RESET lock_timeout;\nRESET statement_timeout;\n" };
+    Ok(text)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+fn invalid_index(conn: &mut PgConnection, part: &Part) -> Result<Option<Sql>> {
+    index::drop_invalid(conn, part.sql).doing("look for an index that an interrupted run left invalid")
+}
 
-    fn shown(statement: &str) -> Vec<String> {
-        locks(statement).into_iter().map(|lock| format!("{}: {}", lock.object, lock.mode)).collect()
-    }
+fn push(text: &mut String, sql: &str) {
+    let sql = sql.trim_end();
+    // A comment at the end would hide a semicolon on its line.
+    *text += sql;
+    *text += if is_terminated(sql) { "\n" } else { "\n;\n" };
+}
 
-    #[test]
-    fn each_kind_of_statement_takes_its_lock() {
-        for (statement, expected) in [
-            ("CREATE TABLE a (b uuid REFERENCES c (id), d uuid REFERENCES c (id))", vec!["c: SHARE ROW EXCLUSIVE"]),
-            ("CREATE UNIQUE INDEX a ON b (c)", vec!["b: SHARE"]),
-            ("CREATE INDEX CONCURRENTLY IF NOT EXISTS a ON b (c)", vec!["b: SHARE UPDATE EXCLUSIVE"]),
-            ("ALTER TABLE IF EXISTS a ADD COLUMN b int", vec!["a: ACCESS EXCLUSIVE"]),
-            ("ALTER TABLE a VALIDATE CONSTRAINT b", vec!["a: SHARE UPDATE EXCLUSIVE"]),
-            ("DROP TABLE IF EXISTS a", vec!["a: ACCESS EXCLUSIVE"]),
-            ("COMMENT ON COLUMN a.b IS 'c'", vec!["a: SHARE UPDATE EXCLUSIVE"]),
-            ("CREATE TYPE a AS ENUM ('b')", vec![]),
-            ("DO $$ BEGIN END $$", vec!["?: unknown"]),
-        ] {
-            assert_eq!(shown(statement), expected, "{statement}");
-        }
+/// The tables of the current schema.
+fn tables(conn: &mut PgConnection) -> QueryResult<BTreeSet<String>> {
+    #[derive(QueryableByName)]
+    struct Table {
+        #[diesel(sql_type = Text)]
+        name: String,
     }
+    let query = "SELECT relname::text AS name FROM pg_class \
+                 WHERE relnamespace = quote_ident(current_schema())::regnamespace AND relkind IN ('r', 'p')";
+    Ok(sql_query(query).load::<Table>(conn)?.into_iter().map(|table| table.name).collect())
 }

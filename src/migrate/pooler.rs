@@ -5,6 +5,7 @@ use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Integer};
 
+use super::error::Error as MigrateError;
 use super::lock;
 use crate::connection::{self, Target};
 use crate::error::{Doing, Error, Result};
@@ -22,10 +23,19 @@ const LOOKS_WHEN_SUSPICIOUS: usize = 20;
 ///
 /// # Errors
 ///
-/// [`Error::Pooler`] when they share, [`Error::Connect`] when there is no second connection to be had.
+/// [`MigrateError::Pooler`] when they share, [`MigrateError::NoSecondConnection`] when that cannot be found out.
 pub fn refuse_pooler(conn: &mut PgConnection, target: &Target) -> Result<()> {
-    let mut second = connection::connect(target, "optiinfra-dbctl/pooler-check")?;
     let first = server(conn)?;
+    let mut second = match connection::connect(target, "optiinfra-dbctl/pooler-check") {
+        Ok(second) => second,
+        // A role may be allowed a single connection. No pooler is in between: it would not have passed the options on.
+        Err(Error::Connect { source, .. }) if first.has_our_options => {
+            tracing::warn!(%source, "no second connection: a pooler was looked for with one");
+            return Ok(());
+        }
+        Err(Error::Connect { source, .. }) => return Err(MigrateError::NoSecondConnection { source }.into()),
+        Err(error) => return Err(error),
+    };
     let looks = if first.has_our_options { LOOKS } else { LOOKS_WHEN_SUSPICIOUS };
     for _ in 0..looks {
         let apart = second.transaction(|second| {
@@ -35,7 +45,7 @@ pub fn refuse_pooler(conn: &mut PgConnection, target: &Target) -> Result<()> {
             Ok::<_, diesel::result::Error>(apart)
         });
         if !apart.doing("look for a pooler")? {
-            return Err(Error::Pooler);
+            return Err(MigrateError::Pooler.into());
         }
     }
     Ok(())
@@ -48,7 +58,7 @@ pub(super) fn refuse_lost_lock(conn: &mut PgConnection) -> Result<()> {
             .get_result(conn)
             .doing("see whether the migration lock is held")?;
         if !held {
-            return Err(Error::Pooler);
+            return Err(MigrateError::Pooler.into());
         }
     }
     Ok(())

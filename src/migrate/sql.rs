@@ -37,6 +37,11 @@ pub(super) fn statements(sql: &str) -> Vec<&str> {
     statements
 }
 
+/// Whether the last statement of a script ends with a semicolon.
+pub(super) fn is_terminated(sql: &str) -> bool {
+    tokens(sql).last().is_some_and(|token| token.text == ";")
+}
+
 /// The script with its tokens a space apart: what is left when comments, white space and line ends do not matter.
 pub(super) fn normalised(sql: &str) -> String {
     let tokens: Vec<_> = tokens(sql).map(|token| token.text.replace("\r\n", "\n")).collect();
@@ -204,7 +209,7 @@ mod tests {
 
     #[test]
     fn every_embedded_migration_splits_into_what_it_is_made_of() {
-        for migration in super::super::EMBEDDED {
+        for migration in super::super::set::EMBEDDED {
             for sql in [migration.up, migration.down] {
                 let statements = statements(sql);
                 assert!(!statements.is_empty());

@@ -4,7 +4,11 @@ use std::time::{Duration, Instant};
 
 use diesel::pg::PgConnection;
 
-use super::{DEFAULT_LOCK_WAIT, EMBEDDED, Goal, Migration, Migrator, OnAhead, Report, history};
+use super::history;
+use super::migrator::{DEFAULT_LOCK_WAIT, Migrator, OnAhead, Report};
+use super::route::Goal;
+use super::set::{EMBEDDED, Migration};
+use crate::deadline::Deadline;
 use crate::error::Result;
 
 const POLL: Duration = Duration::from_millis(100);
@@ -44,9 +48,9 @@ pub enum OnPending {
 ///
 /// # Errors
 ///
-/// [`Error::Ahead`](crate::Error::Ahead) for unknown migrations that the policy does not accept,
-/// [`Error::Behind`](crate::Error::Behind) when something is pending and the policy does not apply it,
-/// [`Error::Locked`](crate::Error::Locked) when the time is up, and else as [`Migrator::run`].
+/// [`Error::Ahead`](super::Error::Ahead) for unknown migrations that the policy does not accept,
+/// [`Error::Behind`](super::Error::Behind) when something is pending and the policy does not apply it,
+/// [`Error::Locked`](super::Error::Locked) when the time is up, and else as [`Migrator::run`].
 pub fn ensure_current(conn: &mut PgConnection, policy: &StartupPolicy) -> Result<Report> {
     ensure(conn, EMBEDDED, policy)
 }
@@ -81,15 +85,15 @@ pub fn is_ready(conn: &mut PgConnection) -> Result<bool> {
 }
 
 fn wait_for_peer(conn: &mut PgConnection, set: &[Migration], wait: Duration) -> Result<()> {
-    let deadline = Instant::now() + wait;
+    let deadline = Deadline::after(wait);
     loop {
         let status = history::status(conn, set)?;
         if status.pending.is_empty() {
             return Ok(());
         }
-        if Instant::now() >= deadline {
+        if deadline.has_passed() {
             return status.require_applied();
         }
-        std::thread::sleep(POLL);
+        std::thread::sleep(POLL.min(deadline.left()));
     }
 }

@@ -1,8 +1,10 @@
 -- Which of the two tables are there and may be read. Only in the current schema: a history further down the search
 -- path is another database's.
 SELECT
-    to_regclass(quote_ident(current_schema()) || '.__diesel_schema_migrations') IS NOT NULL AS diesel,
-    coalesce(
-        has_table_privilege(to_regclass(quote_ident(current_schema()) || '.__optiinfra_migrations')::oid, 'SELECT'),
-        false
-    ) AS ours
+    s.name IS NOT NULL AS has_schema,
+    current_setting('search_path') AS search_path,
+    to_regclass(s.name || '.__diesel_schema_migrations') IS NOT NULL AS diesel,
+    coalesce(has_table_privilege(ours.oid, 'SELECT'), false) AS ours,
+    EXISTS (SELECT FROM pg_attribute WHERE attrelid = ours.oid AND attname = 'statements_reverted') AS reverts
+FROM (SELECT quote_ident(current_schema()) AS name) AS s,
+    LATERAL (SELECT to_regclass(s.name || '.__optiinfra_migrations')::oid AS oid) AS ours

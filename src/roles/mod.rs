@@ -248,7 +248,8 @@ fn look(conn: &mut PgConnection, options: &Options) -> Result<Report> {
 fn place(conn: &mut PgConnection, prefix: &Prefix) -> Result<Place> {
     let status = migrate::status(conn)?;
     if status.applied.is_empty() {
-        return Err(Error::Behind { pending: status.pending.into_iter().map(|pending| pending.name).collect() });
+        let pending = status.pending.into_iter().map(|pending| pending.name).collect();
+        return Err(migrate::Error::Behind { pending }.into());
     }
     sql_query(include_str!("place.sql"))
         .bind::<Text, _>(Role::Owner.name(prefix))

@@ -140,7 +140,7 @@ pub fn find_customer(conn: &mut PgConnection, wanted: &str) -> Result<Uuid> {
 ///
 /// # Errors
 ///
-/// [`crate::Error::Behind`] when no migration has been applied, [`crate::Error::Query`] when the database cannot be asked
+/// [`migrate::Error::Behind`] when no migration has been applied, [`crate::Error::Query`] when the database cannot be asked
 /// at all.
 pub fn run(conn: &mut PgConnection, options: &Options) -> Result<Report> {
     conn.build_transaction().read_only().repeatable_read().run(|conn| gather(conn, options))
@@ -195,7 +195,7 @@ fn migrations(conn: &mut PgConnection) -> Result<(Option<String>, Observation<Mi
     let head = status.head();
     let pending: Vec<_> = status.pending.into_iter().map(|pending| pending.name).collect();
     if status.applied.is_empty() && !pending.is_empty() {
-        return Err(crate::Error::Behind { pending });
+        return Err(migrate::Error::Behind { pending }.into());
     }
     let found = Migrations {
         applied: status.applied.len(),

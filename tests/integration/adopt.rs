@@ -94,7 +94,7 @@ fn a_database_that_differs_is_listed_object_by_object_and_not_touched() {
 #[track_caller]
 fn assert_not_adoptable(db: &TestDb, why: &str) {
     let error = adopt::run(&mut db.conn(), false).unwrap_err();
-    assert!(matches!(&error, Error::NotAdoptable(text) if text.contains(why)), "{error:?}");
+    assert!(matches!(&error, Error::Migrate(migrate::Error::NotAdoptable(text)) if text.contains(why)), "{error:?}");
 }
 
 #[test]

@@ -354,7 +354,7 @@ fn readers_beside_a_migration_that_meets_a_lock_wait_no_longer_than_its_limit() 
             .lock_wait(Duration::from_secs(if rounds(0, 1) == 0 { 3 } else { 30 }))
             .run(&mut db.conn(), &Goal::Head);
         stop.store(true, Ordering::Relaxed);
-        assert!(matches!(&result, Err(Error::TableLocked { .. })), "{result:?}");
+        assert!(matches!(&result, Err(Error::Migrate(migrate::Error::TableLocked { .. }))), "{result:?}");
         readers.into_iter().flat_map(|reader| reader.join().unwrap()).collect()
     });
     let longest = times.iter().max().unwrap();

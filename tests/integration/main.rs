@@ -33,6 +33,7 @@ mod ingest_faults;
 mod json_schema;
 mod leaks;
 mod local;
+mod locks;
 mod migrate;
 mod online;
 mod probes;

@@ -44,7 +44,9 @@ fn an_empty_schema_has_everything_pending_and_looking_creates_nothing() {
     let status = migrate::status(&mut db.conn()).unwrap();
     assert_eq!(status.pending.len(), EMBEDDED.len());
     assert!(status.applied.is_empty() && status.unknown.is_empty());
-    assert!(matches!(status.require_current(), Err(Error::Behind { pending }) if pending == embedded_names()));
+    assert!(
+        matches!(status.require_current(), Err(Error::Migrate(migrate::Error::Behind { pending })) if pending == embedded_names())
+    );
     assert_eq!(number(&mut db.conn(), RELATIONS), 0);
 }
 
@@ -92,7 +94,7 @@ fn a_run_that_waits_says_for_whom_and_gives_up_in_time() {
         .unwrap_err();
     assert!(begin.elapsed() >= Duration::from_millis(300));
     assert!(
-        matches!(&error, Error::Locked { holder: Some(holder), .. } if holder.starts_with("test, process ")),
+        matches!(&error, Error::Migrate(migrate::Error::Locked { holder: Some(holder), .. }) if holder.starts_with("test, process ")),
         "{error:?}"
     );
     assert_eq!(told.borrow().len(), 1, "told once, however long it waits");
@@ -118,7 +120,7 @@ fn a_failing_migration_leaves_the_ones_before_it_and_nothing_of_itself() {
     let db = TestDb::empty();
     let mut conn = db.conn();
     let error = Migrator::default().set(&[GOOD, BAD]).run(&mut conn, &Goal::Head).unwrap_err();
-    assert!(matches!(&error, Error::Migration { name, .. } if name == "2_bad"));
+    assert!(matches!(&error, Error::Migrate(migrate::Error::Failed { name, .. }) if name == "2_bad"));
     assert_eq!(number(&mut conn, HISTORY), 1);
     assert_eq!(number(&mut conn, "SELECT count(*) FROM pg_class WHERE oid = to_regclass('bad')"), 0);
     assert_eq!(number(&mut conn, "SELECT count(*) FROM good"), 0);
@@ -138,7 +140,10 @@ fn a_database_ahead_of_the_binary_is_refused_by_name() {
         Migrator::default().set(&[later]).run(&mut conn, &Goal::Head).unwrap_err(),
         Migrator::default().set(&[later]).run(&mut conn, &Goal::Back(1)).unwrap_err(),
     ] {
-        assert!(matches!(&error, Error::Ahead { unknown } if unknown == &["1_good"]), "{error:?}");
+        assert!(
+            matches!(&error, Error::Migrate(migrate::Error::Ahead { unknown }) if unknown == &["1_good"]),
+            "{error:?}"
+        );
     }
 }
 
@@ -149,7 +154,7 @@ fn tables_of_our_names_without_a_history_are_left_alone() {
     conn.batch_execute("CREATE TABLE agents (mine text); CREATE VIEW events AS SELECT 1 AS one").unwrap();
     let error = migrate::ensure_current(&mut conn, &StartupPolicy::default()).unwrap_err();
     assert!(
-        matches!(&error, Error::Occupied { tables, by_alembic: false } if tables == &["agents", "events"]),
+        matches!(&error, Error::Migrate(migrate::Error::Occupied { tables, by_alembic: false }) if tables == &["agents", "events"]),
         "{error:?}"
     );
     assert_eq!(
@@ -187,7 +192,7 @@ fn a_version_that_does_not_exist_is_no_goal() {
     Migrator::default().run(&mut conn, &Goal::Back(1)).unwrap();
     for text in ["1999", "core_schema"] {
         let error = Migrator::default().run(&mut conn, &Goal::Version(text.to_owned())).unwrap_err();
-        assert!(matches!(error, Error::UnknownVersion(_)), "{error:?}");
+        assert!(matches!(error, Error::Migrate(migrate::Error::UnknownVersion(_))), "{error:?}");
     }
     assert_eq!(number(&mut conn, HISTORY), i64::try_from(EMBEDDED.len()).unwrap() - 1);
 }
@@ -230,7 +235,7 @@ fn a_down_that_fails_is_named_before_anything_is_lost() {
     let stuck = Migration { down: "DROP TABLE nowhere", ..GOOD };
     Migrator::default().set(&[stuck]).run(&mut conn, &Goal::Head).unwrap();
     let error = Migrator::default().set(&[stuck]).loss(&mut conn, &Goal::Nothing).unwrap_err();
-    assert!(matches!(&error, Error::Migration { name, .. } if name == "1_good"), "{error:?}");
+    assert!(matches!(&error, Error::Migrate(migrate::Error::Failed { name, .. }) if name == "1_good"), "{error:?}");
 }
 
 #[test]

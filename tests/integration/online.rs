@@ -1,7 +1,6 @@
 //! Migrations on a database that is in use: locks, time limits, statements outside a transaction, edited files, builds
 //! of different age.
 
-use std::collections::BTreeSet;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -10,8 +9,7 @@ use diesel::prelude::*;
 use diesel::sql_types::Text;
 use optiinfra_db::Error;
 use optiinfra_db::migrate::{
-    self, Direction, EMBEDDED, Event, Goal, Lock, Migration, Migrator, OnAhead, OnPending, PlannedStatement,
-    StartupPolicy, TextState,
+    self, Direction, EMBEDDED, Event, Goal, Migration, Migrator, OnAhead, OnPending, StartupPolicy, TextState,
 };
 
 use crate::support::{TestDb, number};
@@ -95,7 +93,10 @@ fn a_table_that_stays_locked_is_given_up_in_time_and_nothing_is_applied() {
         .lock_wait(Duration::from_millis(700))
         .run(&mut conn, &Goal::Head)
         .unwrap_err();
-    assert!(matches!(&error, Error::TableLocked { name, .. } if name == "2_column"), "{error:?}");
+    assert!(
+        matches!(&error, Error::Migrate(migrate::Error::TableLocked { name, .. }) if name == "2_column"),
+        "{error:?}"
+    );
     assert!(begin.elapsed() >= Duration::from_millis(200), "it tried more than once");
     assert_eq!(number(&mut conn, "SELECT count(*) FROM __diesel_schema_migrations"), 1);
     assert_eq!(number(&mut conn, "SELECT count(*) FROM __optiinfra_migrations"), 1);
@@ -123,7 +124,7 @@ fn a_migration_s_own_time_limit_ends_it() {
     let limited = Migration { up: "-- optiinfra: statement_timeout = 50ms\nSELECT pg_sleep(20)", ..TABLE };
     let error = run(&mut db.conn(), &[limited]).unwrap_err();
     assert!(
-        matches!(&error, Error::Migration { source, .. } if source.to_string().contains("statement timeout")),
+        matches!(&error, Error::Migrate(migrate::Error::Failed { source, .. }) if source.to_string().contains("statement timeout")),
         "{error:?}"
     );
 }
@@ -148,7 +149,7 @@ fn an_interrupted_migration_goes_on_at_the_failed_statement_without_an_invalid_i
     conn.batch_execute("INSERT INTO t VALUES (1), (1)").unwrap();
     let set = [TABLE, INDEXES];
     let error = run(&mut conn, &set).unwrap_err();
-    assert!(matches!(&error, Error::MigrationStopped { statement: 2, of: 2, .. }), "{error:?}");
+    assert!(matches!(&error, Error::Migrate(migrate::Error::Stopped { statement: 2, of: 2, .. })), "{error:?}");
     assert_eq!(number(&mut conn, VALID), 1, "the first index stays, the second is not valid");
     let status = Migrator::default().set(&set).status(&mut conn).unwrap();
     assert_eq!(status.pending[0].statements_done, Some(1));
@@ -209,7 +210,7 @@ fn an_interrupted_migration_whose_done_part_was_edited_is_refused() {
     run(&mut conn, &[TABLE, INDEXES]).unwrap_err();
     let edited = Migration { up: "CREATE INDEX CONCURRENTLY IF NOT EXISTS other ON t (a); SELECT 1", ..INDEXES };
     let error = run(&mut conn, &[TABLE, edited]).unwrap_err();
-    assert!(matches!(&error, Error::ResumedTextChanged { done: 1, .. }), "{error:?}");
+    assert!(matches!(&error, Error::Migrate(migrate::Error::ResumedTextChanged { done: 1, .. })), "{error:?}");
     let mended =
         Migration { up: "-- A word.\nCREATE INDEX CONCURRENTLY IF NOT EXISTS t_a ON t (a); SELECT 1", ..INDEXES };
     run(&mut conn, &[TABLE, mended]).unwrap();
@@ -226,7 +227,7 @@ fn a_cosmetic_edit_is_told_and_a_real_one_refused_with_a_diff_until_it_is_repair
 
     let edited = Migration { up: "CREATE TABLE t (a bigint)", ..TABLE };
     let error = run(&mut conn, &[edited]).unwrap_err();
-    let Error::Edited { names, diff } = &error else { panic!("{error:?}") };
+    let Error::Migrate(migrate::Error::Edited { names, diff }) = &error else { panic!("{error:?}") };
     assert_eq!(names, &["1_table"]);
     assert!(diff.contains("-CREATE TABLE t (a int)") && diff.contains("+CREATE TABLE t (a bigint)"), "{diff}");
     let status = Migrator::default().set(&[edited]).status(&mut conn).unwrap();
@@ -269,16 +270,20 @@ fn an_older_build_works_on_a_newer_database_only_as_its_policy_says() {
     run(&mut conn, &[TABLE, compatible]).unwrap();
     let start = |ahead| Migrator::default().set(&[TABLE]).ahead(ahead).run(&mut db.conn(), &Goal::Head);
     assert_eq!(start(OnAhead::AcceptCompatible).unwrap().tolerated, ["2_column"]);
-    assert!(matches!(start(OnAhead::Refuse), Err(Error::Ahead { unknown }) if unknown == ["2_column"]));
+    assert!(
+        matches!(start(OnAhead::Refuse), Err(Error::Migrate(migrate::Error::Ahead { unknown })) if unknown == ["2_column"])
+    );
 
     Migrator::default().set(&[TABLE, compatible]).run(&mut conn, &Goal::Back(1)).unwrap();
     run(&mut conn, &[TABLE, COLUMN]).unwrap();
-    assert!(matches!(start(OnAhead::AcceptCompatible), Err(Error::Ahead { unknown }) if unknown == ["2_column"]));
+    assert!(
+        matches!(start(OnAhead::AcceptCompatible), Err(Error::Migrate(migrate::Error::Ahead { unknown })) if unknown == ["2_column"])
+    );
     assert_eq!(start(OnAhead::Accept).unwrap().tolerated, ["2_column"]);
 
     // What lies under an unknown migration is not touched, compatible or not.
     let mut older = Migrator::default().set(&[TABLE]);
-    assert!(matches!(older.run(&mut conn, &Goal::Back(1)), Err(Error::Ahead { .. })));
+    assert!(matches!(older.run(&mut conn, &Goal::Back(1)), Err(Error::Migrate(migrate::Error::Ahead { .. }))));
 }
 
 #[test]
@@ -287,10 +292,12 @@ fn a_start_can_wait_for_a_peer_or_refuse_what_is_pending() {
     let policy =
         |pending, wait| StartupPolicy { pending, wait: Duration::from_millis(wait), ..StartupPolicy::default() };
     let refused = migrate::ensure_current(&mut db.conn(), &policy(OnPending::Refuse, 0));
-    assert!(matches!(refused, Err(Error::Behind { pending }) if pending.len() == EMBEDDED.len()));
+    assert!(
+        matches!(refused, Err(Error::Migrate(migrate::Error::Behind { pending })) if pending.len() == EMBEDDED.len())
+    );
     assert!(matches!(
         migrate::ensure_current(&mut db.conn(), &policy(OnPending::Wait, 200)),
-        Err(Error::Behind { .. })
+        Err(Error::Migrate(migrate::Error::Behind { .. }))
     ));
     assert!(!migrate::is_ready(&mut db.conn()).unwrap());
 
@@ -338,122 +345,6 @@ fn a_plan_is_the_sql_that_would_run_and_writes_nothing_even_for_a_reader() {
     let back = Migrator::default().plan(&mut conn, &Goal::Back(1)).unwrap();
     assert_eq!(back.steps.iter().map(|step| step.direction).collect::<Vec<_>>(), [Direction::Revert]);
     assert_eq!(migrate::status(&mut db.conn()).unwrap().pending.len(), EMBEDDED.len() - 6);
-}
-
-/// Tables and indexes that are locked more than readers lock them, of those that were there before.
-fn taken_locks(conn: &mut PgConnection, before: &BTreeSet<String>) -> BTreeSet<(String, String)> {
-    #[derive(QueryableByName)]
-    struct Taken {
-        #[diesel(sql_type = Text)]
-        object: String,
-        #[diesel(sql_type = Text)]
-        mode: String,
-    }
-    let query = "SELECT relname::text AS object, mode FROM pg_locks JOIN pg_class ON pg_class.oid = relation \
-                 WHERE pid = pg_backend_pid() AND locktype = 'relation' AND relkind = 'r' \
-                   AND relnamespace = current_schema()::regnamespace AND mode NOT IN ('AccessShareLock', 'RowShareLock')";
-    let taken: Vec<Taken> = diesel::sql_query(query).load(conn).unwrap();
-    taken.into_iter().filter(|taken| before.contains(&taken.object)).map(|taken| (taken.object, taken.mode)).collect()
-}
-
-fn tables(conn: &mut PgConnection) -> BTreeSet<String> {
-    #[derive(QueryableByName)]
-    struct Name {
-        #[diesel(sql_type = Text)]
-        name: String,
-    }
-    let query = "SELECT relname::text AS name FROM pg_class WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace";
-    diesel::sql_query(query).load::<Name>(conn).unwrap().into_iter().map(|name| name.name).collect()
-}
-
-/// `SHARE ROW EXCLUSIVE` is `ShareRowExclusiveLock` in `pg_locks`.
-fn mode_of_server(mode: &str) -> String {
-    let words = mode.split(' ').map(|word| format!("{}{}", &word[..1], word[1..].to_lowercase()));
-    words.chain(["Lock".to_owned()]).collect()
-}
-
-/// Runs statements that cannot be in a transaction, each beside a writer for which it has to wait, and compares the
-/// locks on tables that it holds meanwhile with those that were planned.
-#[track_caller]
-fn assert_locks_of_single_statements(db: &TestDb, statements: &[PlannedStatement]) {
-    let mut looker = db.conn();
-    for statement in statements {
-        let planned = &statement.locks[0];
-        let table = table_of(&mut looker, &planned.object);
-        let mut writer = db.conn();
-        writer.batch_execute(&format!("BEGIN; LOCK TABLE {table} IN ROW EXCLUSIVE MODE")).unwrap();
-        let mut conn = db.conn();
-        let pid = number(&mut conn, "SELECT pg_backend_pid()::bigint");
-        let running = std::thread::spawn({
-            let sql = statement.sql.clone();
-            move || conn.batch_execute(&sql)
-        });
-        let waits = format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {pid} AND wait_event_type = 'Lock'");
-        while number(&mut looker, &waits) == 0 {
-            assert!(!running.is_finished(), "it does not wait: {}", statement.sql);
-            std::thread::yield_now();
-        }
-        let held = format!(
-            "SELECT count(*) FROM pg_locks WHERE pid = {pid} AND relation = '{table}'::regclass AND granted AND mode = "
-        );
-        assert_eq!(statement.locks.len(), 1, "{}", statement.sql);
-        let mode = mode_of_server(planned.mode);
-        assert_eq!(number(&mut looker, &format!("{held} '{mode}'")), 1, "{}", statement.sql);
-        writer.batch_execute("ROLLBACK").unwrap();
-        running.join().unwrap().unwrap();
-    }
-}
-
-/// The table of an index, or the table itself.
-fn table_of(conn: &mut PgConnection, object: &str) -> String {
-    let query = format!(
-        "(SELECT relname::text FROM pg_class WHERE oid = coalesce(
-            (SELECT indrelid FROM pg_index WHERE indexrelid = '{object}'::regclass), '{object}'::regclass))"
-    );
-    diesel::select(diesel::dsl::sql::<Text>(&query)).get_result(conn).unwrap()
-}
-
-#[test]
-fn the_planned_locks_are_those_that_the_server_takes() {
-    let db = TestDb::empty();
-    let mut conn = db.conn();
-    for direction in [Direction::Apply, Direction::Revert] {
-        let mut migrations = EMBEDDED.to_vec();
-        if direction == Direction::Revert {
-            migrations.reverse();
-        }
-        for migration in migrations {
-            let goal =
-                if direction == Direction::Apply { Goal::Version(migration.version.to_owned()) } else { Goal::Back(1) };
-            let plan = Migrator::default().plan(&mut conn, &goal).unwrap();
-            if !plan.steps[0].in_transaction {
-                assert_locks_of_single_statements(&db, &plan.steps[0].statements);
-                // Each statement does no harm when it is run again.
-                Migrator::default().run(&mut conn, &goal).unwrap();
-                continue;
-            }
-            let before = tables(&mut conn);
-            let (taken, left) = conn.test_transaction(|conn| {
-                conn.batch_execute(&plan.steps[0].sql)?;
-                Ok::<_, diesel::result::Error>((taken_locks(conn, &before), tables(conn)))
-            });
-            // What the migration dropped has no name any more in the list of locks.
-            let planned: BTreeSet<(String, String)> = plan.steps[0]
-                .statements
-                .iter()
-                .flat_map(|statement| &statement.locks)
-                .filter(|lock| left.contains(&lock.object))
-                .map(|Lock { object, mode }| (object.clone(), mode_of_server(mode)))
-                .collect();
-            let strongest = |locks: &BTreeSet<(String, String)>| -> BTreeSet<(String, String)> {
-                // A weaker lock on the same table makes nobody wait that the stronger one does not.
-                let hides = |object: &str| locks.contains(&(object.to_owned(), "AccessExclusiveLock".to_owned()));
-                locks.iter().filter(|(object, mode)| mode == "AccessExclusiveLock" || !hides(object)).cloned().collect()
-            };
-            assert_eq!(strongest(&planned), strongest(&taken), "{:?} {}", direction, plan.steps[0].name);
-            Migrator::default().run(&mut conn, &goal).unwrap();
-        }
-    }
 }
 
 #[test]

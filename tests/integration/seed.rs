@@ -416,7 +416,9 @@ fn a_schema_without_the_migrations_is_told_so() {
         seed::reset(conn, &Layer::ALL, at()),
     ] {
         match result {
-            Err(Error::Behind { pending }) => assert_eq!(pending.len(), migrate::EMBEDDED.len()),
+            Err(Error::Migrate(migrate::Error::Behind { pending })) => {
+                assert_eq!(pending.len(), migrate::EMBEDDED.len())
+            }
             other => panic!("expected to be behind, got {other:?}"),
         }
     }
@@ -430,7 +432,10 @@ fn a_schema_that_lacks_the_last_migration_is_not_seeded() {
     migrate::Migrator::default().run(conn, &migrate::Goal::Back(1)).unwrap();
     let last = migrate::EMBEDDED.last().unwrap().name;
     let error = seed::run(conn, &Layer::ALL, at()).unwrap_err();
-    assert!(matches!(&error, Error::Behind { pending } if pending == &[last.to_owned()]), "{error:?}");
+    assert!(
+        matches!(&error, Error::Migrate(migrate::Error::Behind { pending }) if pending == &[last.to_owned()]),
+        "{error:?}"
+    );
     assert!(row_counts(conn).iter().all(|(_, rows)| *rows == 0));
 }
 

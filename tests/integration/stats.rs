@@ -13,7 +13,7 @@ use optiinfra_db::enums::{
     WorkflowStatus,
 };
 use optiinfra_db::layer::{self, Layer};
-use optiinfra_db::migrate::{EMBEDDED, Goal, Migrator};
+use optiinfra_db::migrate::{self, EMBEDDED, Goal, Migrator};
 use optiinfra_db::models::{QualityMetric, ResourceMetric};
 use optiinfra_db::schema::{customers, quality_metrics, scaling_events};
 use optiinfra_db::seed::ids;
@@ -292,7 +292,7 @@ fn a_migrated_database_without_rows_has_empty_statistics() {
 fn a_database_without_any_migration_is_behind() {
     let db = TestDb::empty();
     match stats::run(&mut db.conn(), &Options::default()) {
-        Err(Error::Behind { pending }) => {
+        Err(Error::Migrate(migrate::Error::Behind { pending })) => {
             assert_eq!(pending, EMBEDDED.iter().map(|migration| migration.name).collect::<Vec<_>>());
         }
         other => panic!("{other:?}"),

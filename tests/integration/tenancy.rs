@@ -585,9 +585,9 @@ fn a_scope_shows_one_customer_and_leaves_nothing_behind() {
     tenant::scoped(&mut conn, own.into(), |conn| -> Result<_> { Ok(write(conn)?) }).unwrap();
     let regretted = tenant::scoped(&mut conn, own.into(), |conn| -> Result<()> {
         diesel::delete(resource_metrics::table).execute(conn)?;
-        Err(optiinfra_db::Error::UnknownVersion("regret".to_owned()))
+        Err(optiinfra_db::Error::Migrate(optiinfra_db::migrate::Error::UnknownVersion("regret".to_owned())))
     });
-    assert!(matches!(regretted, Err(optiinfra_db::Error::UnknownVersion(_))));
+    assert!(matches!(regretted, Err(optiinfra_db::Error::Migrate(optiinfra_db::migrate::Error::UnknownVersion(_)))));
     let mut owner = world.db.conn();
     assert_eq!(number(&mut owner, "SELECT count(*) FROM agents WHERE version = '9'"), 2);
     assert_eq!(number(&mut owner, "SELECT count(*) FROM resource_metrics"), 2);
@@ -655,7 +655,9 @@ fn a_scope_begins_in_no_transaction_but_its_customers() {
         refused(conn);
         let inner = tenant::scoped(conn, own.into(), |conn| -> Result<()> {
             diesel::delete(resource_metrics::table).execute(conn)?;
-            Err(optiinfra_db::Error::UnknownVersion("only the inner one".to_owned()))
+            Err(optiinfra_db::Error::Migrate(optiinfra_db::migrate::Error::UnknownVersion(
+                "only the inner one".to_owned(),
+            )))
         });
         assert!(inner.is_err());
         let twice = tenant::scoped(conn, own.into(), |conn| -> Result<_> { Ok(customers(conn)?) })?;
@@ -789,7 +791,11 @@ fn operate(pool: &connection::Pool, families: &[&Family], turn: usize) {
             match turn % 7 {
                 0 => {}
                 1 => std::panic::resume_unwind(Box::new("planted")),
-                2 => return Err(optiinfra_db::Error::UnknownVersion("early".to_owned())),
+                2 => {
+                    return Err(optiinfra_db::Error::Migrate(optiinfra_db::migrate::Error::UnknownVersion(
+                        "early".to_owned(),
+                    )));
+                }
                 3 => conn.batch_execute("SELECT no_such_column")?,
                 4 => drop(conn.batch_execute("SELECT 1 / 0")),
                 5 => work_for(conn, &foreign.to_string()),
