@@ -1,14 +1,11 @@
 //! `migrate`: apply, go to a version, status, plan, redo, revert, repair.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use clap::Subcommand;
 use diesel::pg::PgConnection;
 use optiinfra_db::adopt;
-use optiinfra_db::migrate::{
-    self, Direction, Event, Goal, Interrupted, Loss, Migrator, Plan, PlannedStep, Report, Status, TextState,
-};
+use optiinfra_db::migrate::{self, Direction, Event, Goal, Interrupted, Loss, Migrator, Report, Status, TextState};
 use serde::Serialize;
 
 use crate::args::{Confirm, Global, LockWait, TableOutput};
@@ -272,33 +269,8 @@ fn half_done(interrupted: Interrupted) -> String {
 
 fn plan(goal: &Goal, conn: &mut PgConnection, out: &mut Output) -> anyhow::Result<Exit> {
     let plan = Migrator::default().plan(conn, goal)?;
-    out.text(&plan, &plan_script(&plan))?;
+    out.text(&plan, &plan.script())?;
     Ok(Exit::Done)
-}
-
-/// The plan as a script for psql that says in comments what it would lock.
-fn plan_script(plan: &Plan) -> String {
-    if plan.steps.is_empty() {
-        return "-- nothing to do\n".to_owned();
-    }
-    let mut script = String::from("-- for `psql -v ON_ERROR_STOP=1`, while no other run is under way\n\n");
-    if let Some(tables) = &plan.history_tables {
-        script += &format!("{};\n\n", tables.trim_end());
-    }
-    for step in &plan.steps {
-        script += &step_script(step);
-    }
-    script
-}
-
-fn step_script(step: &PlannedStep) -> String {
-    let mut script = format!("-- {} {}\n", doing(step.direction), step.name);
-    script += &format!("-- waits at most {} s for a lock\n", step.lock_timeout_seconds);
-    let locks = step.statements.iter().flat_map(|statement| &statement.locks);
-    for (object, mode) in locks.map(|lock| (&lock.object, lock.mode)).collect::<BTreeSet<_>>() {
-        script += &format!("-- locks {object}: {mode}\n");
-    }
-    script + &step.script + "\n"
 }
 
 fn adopt(dry_run: bool, global: &Global, out: &mut Output) -> anyhow::Result<Exit> {

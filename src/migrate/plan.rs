@@ -25,6 +25,25 @@ pub struct Plan {
     pub steps: Vec<PlannedStep>,
 }
 
+impl Plan {
+    /// The plan as a script for `psql -v ON_ERROR_STOP=1` that says in comments what it would lock. It does not take the
+    /// migration lock: no other run may be under way.
+    pub fn script(&self) -> String {
+        if self.steps.is_empty() {
+            return "-- nothing to do\n".to_owned();
+        }
+        let mut script = String::from("-- for `psql -v ON_ERROR_STOP=1`, while no other run is under way\n\n");
+        if let Some(tables) = &self.history_tables {
+            push(&mut script, tables);
+            script.push('\n');
+        }
+        for step in &self.steps {
+            script += &step.with_comments();
+        }
+        script
+    }
+}
+
 /// A migration to run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PlannedStep {
@@ -48,6 +67,21 @@ pub struct PlannedStep {
     pub history: String,
     /// All of it in the order in which it would be run, as a script for psql.
     pub script: String,
+}
+
+impl PlannedStep {
+    fn with_comments(&self) -> String {
+        let doing = match self.direction {
+            Direction::Apply => "applying",
+            Direction::Revert => "reverting",
+        };
+        let mut text = format!("-- {doing} {}\n-- waits at most {} s for a lock\n", self.name, self.lock_timeout_seconds);
+        let locks = self.statements.iter().flat_map(|statement| &statement.locks);
+        for Lock { object, mode } in locks.collect::<BTreeSet<_>>() {
+            text += &format!("-- locks {object}: {mode}\n");
+        }
+        text + &self.script + "\n"
+    }
 }
 
 /// A statement to run.
