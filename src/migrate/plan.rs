@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::locks::{self, Lock};
 use super::script::{Command, Part, Script};
 use super::set::Direction;
-use super::sql::{is_terminated, statements};
+use super::sql::{statements, terminator};
 use super::{history, index, limits};
 use crate::error::{Doing, Result};
 use crate::raw::{Sql, sql_query};
@@ -75,7 +75,8 @@ impl PlannedStep {
             Direction::Apply => "applying",
             Direction::Revert => "reverting",
         };
-        let mut text = format!("-- {doing} {}\n-- waits at most {} s for a lock\n", self.name, self.lock_timeout_seconds);
+        let mut text =
+            format!("-- {doing} {}\n-- waits at most {} s for a lock\n", self.name, self.lock_timeout_seconds);
         let locks = self.statements.iter().flat_map(|statement| &statement.locks);
         for Lock { object, mode } in locks.collect::<BTreeSet<_>>() {
             text += &format!("-- locks {object}: {mode}\n");
@@ -166,9 +167,9 @@ fn invalid_index(conn: &mut PgConnection, part: &Part) -> Result<Option<Sql>> {
 
 fn push(text: &mut String, sql: &str) {
     let sql = sql.trim_end();
-    // A comment at the end would hide a semicolon on its line.
     *text += sql;
-    *text += if is_terminated(sql) { "\n" } else { "\n;\n" };
+    *text += terminator(sql);
+    text.push('\n');
 }
 
 /// The tables of the current schema.

@@ -37,9 +37,13 @@ pub(super) fn statements(sql: &str) -> Vec<&str> {
     statements
 }
 
-/// Whether the last statement of a script ends with a semicolon.
-pub(super) fn is_terminated(sql: &str) -> bool {
-    tokens(sql).last().is_some_and(|token| token.text == ";")
+/// What has to follow a script to end its last statement: a comment at the end would hide a semicolon on its line.
+pub(super) fn terminator(sql: &str) -> &'static str {
+    match tokens(sql).last() {
+        Some(last) if last.text == ";" => "",
+        Some(last) if last.range.end == sql.len() => ";",
+        _ => "\n;",
+    }
 }
 
 /// The script with its tokens a space apart: what is left when comments, white space and line ends do not matter.
@@ -182,6 +186,13 @@ mod tests {
     fn the_body_of_a_standard_function_is_one_statement() {
         let function = "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT CASE WHEN true THEN 1 END; SELECT 2; END";
         assert_eq!(statements(&format!("{function}; SELECT 3")), [function, "SELECT 3"]);
+    }
+
+    #[test]
+    fn a_script_is_ended_by_what_it_lacks() {
+        for (sql, end) in [("a;", ""), ("a; -- b", ""), ("a", ";"), ("a -- b;", "\n;")] {
+            assert_eq!(terminator(sql), end, "{sql}");
+        }
     }
 
     #[test]

@@ -574,7 +574,11 @@ fn a_plan_prints_a_script_with_its_locks_and_changes_nothing() {
     let db = TestDb::empty();
     let plan = Dbctl::on(&db).run("migrate plan --to 20251019200000");
     assert_eq!(plan.code, Some(0), "{plan:#?}");
-    assert!(plan.stdout.starts_with("-- applying 2025-10-19-120000_core_schema\n"), "{plan:#?}");
+    assert!(plan.stdout.contains("\n-- applying 2025-10-19-120000_core_schema\n"), "{plan:#?}");
+    assert!(
+        plan.stdout.contains("CREATE TABLE __diesel_schema_migrations"),
+        "the history's tables come first: {plan:#?}"
+    );
     assert!(plan.stdout.contains("CREATE TABLE workflow_executions") && plan.stdout.contains("COMMIT;"));
     assert!(!plan.stdout.contains("CREATE TABLE resource_metrics"), "the way ends at the version");
     let later = Dbctl::on(&db).run("migrate plan --format json").json();

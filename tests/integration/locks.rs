@@ -115,8 +115,7 @@ fn measure(db: &TestDb, migration: &Migration, direction: Direction, statements:
 
 #[test]
 fn the_planned_locks_are_those_that_the_server_takes() {
-    // Of its own, because a concurrent build waits for every transaction of the database.
-    let db = TestDb::alone();
+    let db = TestDb::empty();
     let mut conn = db.conn();
     let mut lines = Vec::new();
     let up = EMBEDDED.iter().map(|migration| (migration, Direction::Apply));

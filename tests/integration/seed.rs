@@ -417,7 +417,7 @@ fn a_schema_without_the_migrations_is_told_so() {
     ] {
         match result {
             Err(Error::Migrate(migrate::Error::Behind { pending })) => {
-                assert_eq!(pending.len(), migrate::EMBEDDED.len())
+                assert_eq!(pending.len(), migrate::EMBEDDED.len());
             }
             other => panic!("expected to be behind, got {other:?}"),
         }

@@ -191,3 +191,16 @@ pub fn migration_locks(conn: &mut PgConnection) -> i64 {
     );
     number(conn, locks)
 }
+
+/// Runs a query for one text.
+pub fn text(conn: &mut PgConnection, query: &str) -> String {
+    diesel::select(diesel::dsl::sql::<diesel::sql_types::Text>(&format!("({query})")))
+        .get_result(conn)
+        .unwrap_or_else(|error| panic!("{query}: {error}"))
+}
+
+/// The schema of the connection as PostgreSQL itself writes it: columns, constraints, indexes with their validity, enum
+/// types, triggers, policies and comments, a line each. The history's tables are left out.
+pub fn fingerprint(conn: &mut PgConnection) -> String {
+    text(conn, include_str!("fingerprint.sql"))
+}
