@@ -44,7 +44,7 @@ pub struct Report {
 ///
 /// # Errors
 ///
-/// [`Error::NotAdoptable`] when there is no single known revision, or a history of ours already; [`migrate::Error::Locked`] when
+/// [`migrate::Error::NotAdoptable`] when there is no single known revision, or a history of ours already; [`migrate::Error::Locked`] when
 /// another run does not end in time; [`Error::Query`] when the server refuses something, for instance to create the
 /// schema for the comparison.
 pub fn run(conn: &mut PgConnection, rehearsal: bool) -> Result<Report> {

@@ -49,7 +49,7 @@ pub struct Progress {
 /// # Errors
 ///
 /// [`Error::Empty`] and [`Error::TooLarge`] for numbers that make no sample or too many,
-/// [`Behind`](crate::Error::Behind) or [`Ahead`](crate::Error::Ahead) when the schema is not the one that the rows are
+/// [`Behind`](crate::migrate::Error::Behind) or [`Ahead`](crate::migrate::Error::Ahead) when the schema is not the one that the rows are
 /// for, [`seed::Error::MissingPrerequisite`] without the agents of the core layer, [`Error::OtherNumbers`] when the
 /// seed's fleet is there with other numbers, [`Error::UnknownNumbers`] when its customers do not say with which,
 /// [`Error::OneConnection`] where there may be no second one, and otherwise when a statement fails.

@@ -154,8 +154,8 @@ impl<'a, R: Ingest> BulkWriter<'a, R> {
     ///
     /// # Errors
     ///
-    /// [`Error::RowRefused`] for a row that the server does not take, [`Error::ChunkFailed`] for what is no row's
-    /// fault, and [`Error::Cancelled`].
+    /// [`super::Error::RowRefused`] for a row that the server does not take, [`super::Error::ChunkFailed`] for what is no row's
+    /// fault, and [`super::Error::Cancelled`].
     pub fn write(self, rows: impl IntoIterator<Item = R>) -> Result<Report> {
         self.try_write(rows.into_iter().map(Ok))
     }

@@ -176,7 +176,7 @@ pub enum Direction {
 ///
 /// # Errors
 ///
-/// [`Error::Behind`] when no migration has been applied: there are no tables to speak of. [`Error::Query`] when the
+/// [`crate::migrate::Error::Behind`] when no migration has been applied: there are no tables to speak of. [`Error::Query`] when the
 /// catalogue cannot be read.
 pub fn plan(conn: &mut PgConnection, options: &Options) -> Result<Report> {
     conn.build_transaction().read_only().repeatable_read().run(|conn| look(conn, options))

@@ -88,7 +88,7 @@ impl Report {
 ///
 /// # Errors
 ///
-/// [`Behind`](crate::Error::Behind) or [`Ahead`](crate::Error::Ahead) when the schema is not the one that the rows are for,
+/// [`Behind`](crate::migrate::Error::Behind) or [`Ahead`](crate::migrate::Error::Ahead) when the schema is not the one that the rows are for,
 /// [`Error::MissingPrerequisite`] when rows are missing that belong to a layer that is not named, and otherwise when a
 /// statement fails, for instance because a user's row holds the e-mail address of a seed row. Whatever the error,
 /// nothing has changed. A connection that is in a transaction already is refused: its isolation level might hide what

@@ -117,7 +117,7 @@ pub struct Skipped {
 ///
 /// # Errors
 ///
-/// [`Error::NoSuchCustomer`] unless exactly one fits; [`Error::Query`] when the customers cannot be read.
+/// [`Error::NoSuchCustomer`] unless exactly one fits; [`crate::Error::Query`] when the customers cannot be read.
 pub fn find_customer(conn: &mut PgConnection, wanted: &str) -> Result<Uuid> {
     use crate::schema::customers::dsl::{customers, id, name};
 

@@ -56,7 +56,7 @@ pub struct Report {
 /// # Errors
 ///
 /// [`Error::NoCustomerColumn`] when rows of one customer are asked for and the table does not say whose they are,
-/// [`Behind`](crate::Error::Behind) where the schema is older than this build, [`Error::Output`] when `out` fails, [`Query`](crate::Error::Query) when
+/// [`Behind`](crate::migrate::Error::Behind) where the schema is older than this build, [`Error::Output`] when `out` fails, [`Query`](crate::Error::Query) when
 /// the server does. A connection that is in a transaction
 /// already is refused: the rest of it could not write, and would have this one's settings.
 pub fn run(

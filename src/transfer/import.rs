@@ -117,7 +117,7 @@ impl Watch for () {
 ///
 /// # Errors
 ///
-/// [`Behind`](crate::Error::Behind) where the schema is older than this build, [`Error::NoVisibleCustomer`] where row
+/// [`Behind`](crate::migrate::Error::Behind) where the schema is older than this build, [`Error::NoVisibleCustomer`] where row
 /// security hides every customer, another [`Error`] when the file does not fit the table or cannot be read,
 /// [`Error::Rejects`] when `watch` fails, and what the server says of the transaction. Nothing is written then.
 pub fn all_or_nothing(
