@@ -99,7 +99,7 @@ pub enum Error {
     UnknownVersion(String),
 
     /// More migrations were to be reverted than there are.
-    #[error("{} cannot be reverted: {applied} of them {} applied", plural(*.steps, "migration"), if *.applied == 1 { "is" } else { "are" })]
+    #[error("{} cannot be reverted: {applied} {} applied", plural(*.steps, "migration"), if *.applied == 1 { "is" } else { "are" })]
     TooFewApplied {
         /// How many were to be reverted.
         steps: usize,

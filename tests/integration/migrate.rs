@@ -5,11 +5,13 @@ use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use optiinfra_db::Error;
 use optiinfra_db::migrate::diesel_migrations::{FileBasedMigrations, MigrationHarness};
-use optiinfra_db::migrate::{self, Direction, EMBEDDED, Event, Goal, Migration, Migrator, Set, StartupPolicy};
+use optiinfra_db::migrate::{
+    self, Direction, EMBEDDED, Event, Goal, Migration, Migrator, OnPending, Set, StartupPolicy,
+};
+use optiinfra_db::{Error, adopt};
 
-use crate::support::{TestDb, number, take_migration_lock};
+use crate::support::{Dbctl, TestDb, number, take_migration_lock};
 
 const GOOD: Migration = Migration {
     version: "00000000000001",
@@ -312,4 +314,150 @@ fn a_version_is_reached_forward_and_back_and_redo_comes_back_to_where_it_was() {
     let directions: Vec<_> = redo.steps.iter().map(|step| step.direction).collect();
     assert_eq!(directions, [Direction::Revert, Direction::Revert, Direction::Apply, Direction::Apply]);
     migrate::status(&mut conn).unwrap().require_current().unwrap();
+}
+
+#[test]
+fn a_wait_that_no_clock_can_express_never_ends_and_none_ends_at_once() {
+    for wait in [Duration::MAX, Duration::from_secs_f64(1e19), Duration::ZERO, Duration::from_nanos(1)] {
+        let db = TestDb::empty();
+        let report = Migrator::default().set(&[GOOD]).lock_wait(wait).run(&mut db.conn(), &Goal::Head).unwrap();
+        assert_eq!(names(&report.steps), ["1_good"], "{wait:?}");
+    }
+    // Where somebody is in the way, of another run and of a table.
+    let db = TestDb::empty();
+    Migrator::default().set(&[GOOD]).run(&mut db.conn(), &Goal::Head).unwrap();
+    let drop = Migration { version: "00000000000002", name: "2_drop", up: "DROP TABLE good", down: "", ..GOOD };
+    let other_run =
+        "BEGIN; SELECT pg_advisory_xact_lock(hashtextextended(current_database() || '/' || current_schema(), 8062025))";
+    for blocking in [other_run, "BEGIN; SELECT * FROM good"] {
+        for wait in [Duration::ZERO, Duration::from_nanos(1)] {
+            let mut holder = db.conn();
+            holder.batch_execute(blocking).unwrap();
+            let error =
+                Migrator::default().set(&[GOOD, drop]).lock_wait(wait).run(&mut db.conn(), &Goal::Head).unwrap_err();
+            let is_locked =
+                matches!(error, Error::Migrate(migrate::Error::Locked { .. } | migrate::Error::TableLocked { .. }));
+            assert!(is_locked, "{wait:?}: {error:?}");
+        }
+        std::thread::scope(|scope| {
+            let mut holder = db.conn();
+            holder.batch_execute(blocking).unwrap();
+            let (met, waits) = std::sync::mpsc::channel();
+            let db = &db;
+            let waiting = scope.spawn(move || {
+                let set = [GOOD, drop];
+                let migrator = Migrator::default().set(&set).lock_wait(Duration::MAX);
+                let mut migrator = migrator.observer(move |event| {
+                    if matches!(event, Event::Waiting { .. } | Event::Begin(..)) {
+                        met.send(()).unwrap();
+                    }
+                });
+                migrator.run(&mut db.conn(), &Goal::Head).map(|report| report.steps.len())
+            });
+            waits.recv().unwrap();
+            holder.batch_execute("ROLLBACK").unwrap();
+            assert_eq!(waiting.join().unwrap().unwrap(), 1);
+        });
+        let recreate = Migration { down: "CREATE TABLE good (a int)", ..drop };
+        Migrator::default().set(&[GOOD, recreate]).run(&mut db.conn(), &Goal::Back(1)).unwrap();
+    }
+}
+
+#[test]
+fn a_start_may_wait_for_a_peer_without_end() {
+    for pending in [OnPending::Apply, OnPending::Wait] {
+        let db = TestDb::empty();
+        let policy = StartupPolicy { pending, wait: Duration::MAX, ..StartupPolicy::default() };
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| migrate::ensure_current(&mut db.conn(), &policy));
+            Migrator::default().run(&mut db.conn(), &Goal::Head).unwrap();
+            waiting.join().unwrap().unwrap();
+        });
+    }
+}
+
+#[test]
+fn a_search_path_without_a_schema_is_an_error_of_every_operation() {
+    let db = TestDb::empty();
+    let mut conn = db.conn();
+    conn.batch_execute("SET search_path = typo").unwrap();
+    let mut migrator = Migrator::default();
+    for result in [
+        migrator.status(&mut conn).map(drop),
+        migrator.plan(&mut conn, &Goal::Head).map(drop),
+        migrator.run(&mut conn, &Goal::Head).map(drop),
+        migrator.loss(&mut conn, &Goal::Nothing).map(drop),
+        migrator.repair(&mut conn, "why").map(drop),
+        migrate::ensure_current(&mut conn, &StartupPolicy::default()).map(drop),
+        migrate::is_ready(&mut conn).map(drop),
+        adopt::run(&mut conn, true).map(drop),
+    ] {
+        let error = result.unwrap_err();
+        assert!(error.to_string().contains("typo"), "{error:?}");
+    }
+}
+
+#[test]
+fn tables_in_a_later_schema_of_the_search_path_are_not_hidden_by_new_ones() {
+    let db = TestDb::migrated();
+    let mut conn = db.conn();
+    let path = format!("CREATE SCHEMA front; SET search_path = front, {}", db.schema());
+    conn.batch_execute(&path).unwrap();
+    for error in [
+        Migrator::default().run(&mut conn, &Goal::Head).unwrap_err(),
+        Migrator::default().plan(&mut conn, &Goal::Head).unwrap_err(),
+        migrate::ensure_current(&mut conn, &StartupPolicy::default()).unwrap_err(),
+    ] {
+        let is_it = |current: &str, found: &str| current == "front" && found == db.schema();
+        assert!(
+            matches!(&error, Error::Migrate(migrate::Error::InstalledElsewhere { current, found }) if is_it(current, found)),
+            "{error:?}"
+        );
+    }
+    assert_eq!(number(&mut conn, RELATIONS), 0, "nothing is created in front");
+    // Another program's tables further down are no reason, not even one that is called like ours.
+    conn.batch_execute(
+        "CREATE SCHEMA other; CREATE TABLE other.customers (a int);
+         CREATE TABLE other.__diesel_schema_migrations (version text); SET search_path = front, other",
+    )
+    .unwrap();
+    migrate::ensure_current(&mut conn, &StartupPolicy::default()).unwrap();
+}
+
+#[test]
+fn more_steps_than_are_applied_are_refused() {
+    let db = TestDb::empty();
+    let mut conn = db.conn();
+    let too_few = |result: optiinfra_db::Result<migrate::Report>, steps: usize, applied: usize| match result {
+        Err(Error::Migrate(migrate::Error::TooFewApplied { steps: s, applied: a })) => {
+            assert_eq!((s, a), (steps, applied));
+        }
+        other => panic!("{other:?}"),
+    };
+    too_few(Migrator::default().set(&[GOOD]).run(&mut conn, &Goal::Back(1)), 1, 0);
+    Migrator::default().set(&[GOOD]).run(&mut conn, &Goal::Head).unwrap();
+    for steps in [2, 99, usize::MAX] {
+        too_few(Migrator::default().set(&[GOOD]).run(&mut conn, &Goal::Back(steps)), steps, 1);
+        too_few(Migrator::default().set(&[GOOD]).run(&mut conn, &Goal::Redo(steps)), steps, 1);
+    }
+    assert_eq!(number(&mut conn, "SELECT count(*) FROM good"), 0, "nothing was reverted");
+
+    let run = Dbctl::on(&TestDb::migrated()).run("migrate revert --steps 99 --yes");
+    assert_eq!(run.code, Some(2), "{run:#?}");
+    assert!(
+        run.stderr.contains(&format!("99 migrations cannot be reverted: {} are applied", EMBEDDED.len())),
+        "{run:#?}"
+    );
+}
+
+#[test]
+fn a_role_that_may_have_one_connection_can_migrate() {
+    let db = TestDb::empty();
+    let role = db.role();
+    let limit = format!("ALTER ROLE {0} CONNECTION LIMIT 1; GRANT ALL ON SCHEMA {1} TO {0}", role.name, db.schema());
+    db.conn().batch_execute(&limit).unwrap();
+    for command in ["migrate", "migrate status --check", "migrate revert --steps 1 --yes", "migrate"] {
+        let run = Dbctl::new().env("DATABASE_URL", &db.url_as(&role.name)).run(command);
+        assert_eq!(run.code, Some(0), "{command}: {run:#?}");
+    }
 }

@@ -12,7 +12,7 @@ use optiinfra_db::migrate::{
     self, Direction, EMBEDDED, Event, Goal, Migration, Migrator, OnAhead, OnPending, StartupPolicy, TextState,
 };
 
-use crate::support::{TestDb, number};
+use crate::support::{TestDb, figures, number};
 
 const TABLE: Migration = Migration {
     version: "00000000000001",
@@ -360,4 +360,111 @@ fn looking_at_a_current_database_is_two_queries() {
     });
     migrate::ensure_current(&mut conn, &StartupPolicy::default()).unwrap();
     assert_eq!(statements.load(std::sync::atomic::Ordering::Relaxed), 2);
+}
+
+/// The session of a server that writes its messages in German; `None` where this machine has no such locale.
+fn german(db: &TestDb) -> Option<PgConnection> {
+    let set = format!("ALTER DATABASE {} SET lc_messages = 'de_DE.UTF-8'", db.database());
+    if let Err(error) = db.conn().batch_execute(&set) {
+        assert!(std::env::var_os("CI").is_none(), "no German locale: {error}");
+        figures("no German locale on this machine: the German server was not tried");
+        return None;
+    }
+    let mut conn = db.conn();
+    let refused = conn.batch_execute("SELECT 1 / 0").unwrap_err().to_string();
+    assert!(refused.contains("Division durch Null"), "the server's message catalogues are missing: {refused}");
+    Some(conn)
+}
+
+#[test]
+fn a_lock_is_recognised_on_a_server_that_writes_german() {
+    let db = TestDb::empty();
+    let Some(mut conn) = german(&db) else { return };
+    run(&mut conn, &[TABLE]).unwrap();
+    // In a transaction, by a limit of its own in the file, and outside of a transaction.
+    let limited = Migration { up: "SET LOCAL lock_timeout = '50ms'; ALTER TABLE t ADD COLUMN b int", ..COLUMN };
+    let single = Migration {
+        up: "-- optiinfra: lock_timeout = 100ms\nALTER TABLE t ADD COLUMN IF NOT EXISTS b int",
+        down: "ALTER TABLE t DROP COLUMN IF EXISTS b",
+        in_transaction: false,
+        ..COLUMN
+    };
+    for migration in [COLUMN, limited, single] {
+        let set = [TABLE, migration];
+        for goal in [Goal::Head, Goal::Back(1)] {
+            let (end, thread) = hold(&db, "SELECT * FROM t");
+            let mut blocked = 0;
+            let mut migrator = Migrator::default().set(&set).observer(|event| {
+                if matches!(event, Event::Blocked(_)) {
+                    blocked += 1;
+                    if blocked == 2 {
+                        end.send(()).unwrap();
+                    }
+                }
+            });
+            migrator.run(&mut conn, &goal).unwrap();
+            drop(migrator);
+            thread.join().unwrap();
+            assert!(blocked >= 2, "{} {goal:?}", migration.up);
+        }
+    }
+}
+
+#[test]
+fn a_lock_that_stays_is_given_up_on_a_german_server_and_other_failures_are_none() {
+    let db = TestDb::empty();
+    let Some(mut conn) = german(&db) else { return };
+    run(&mut conn, &[TABLE]).unwrap();
+    let (end, thread) = hold(&db, "SELECT * FROM t");
+    let set = [TABLE, COLUMN];
+    let error =
+        Migrator::default().set(&set).lock_wait(Duration::from_millis(300)).run(&mut conn, &Goal::Head).unwrap_err();
+    assert!(matches!(&error, Error::Migrate(migrate::Error::TableLocked { .. })), "{error:?}");
+    end.send(()).unwrap();
+    thread.join().unwrap();
+    // A limit on statements, and an error that Diesel knows no kind for, both later than a lock timeout could come.
+    let mut blocked = 0;
+    for (up, in_transaction) in [
+        ("-- optiinfra: lock_timeout = 1ms\n-- optiinfra: statement_timeout = 50ms\nSELECT pg_sleep(20)", true),
+        ("-- optiinfra: lock_timeout = 1ms\n-- optiinfra: statement_timeout = 50ms\nSELECT pg_sleep(20)", false),
+        ("-- optiinfra: lock_timeout = 1ms\nSELECT 1 / (SELECT 0 FROM pg_sleep(0.1))", true),
+    ] {
+        let set = [TABLE, Migration { up, in_transaction, ..COLUMN }];
+        let mut migrator = Migrator::default().set(&set).observer(|event| {
+            blocked += u32::from(matches!(event, Event::Blocked(_)));
+        });
+        let error = migrator.run(&mut conn, &Goal::Head).unwrap_err();
+        drop(migrator);
+        assert!(
+            matches!(&error, Error::Migrate(migrate::Error::Failed { .. } | migrate::Error::Stopped { .. })),
+            "{error:?}"
+        );
+        // What stopped outside of a transaction is reverted, so that the next one begins anew.
+        conn.batch_execute("DELETE FROM __optiinfra_migrations WHERE statements_done IS NOT NULL").unwrap();
+    }
+    assert_eq!(blocked, 0, "none was taken for a lock");
+}
+
+#[test]
+fn a_deadlock_with_a_transaction_of_others_is_tried_again() {
+    let db = TestDb::empty();
+    let mut conn = db.conn();
+    run(&mut conn, &[TABLE]).unwrap();
+    conn.batch_execute("CREATE TABLE u (a int)").unwrap();
+    let both = Migration { up: "LOCK TABLE t; LOCK TABLE u; ALTER TABLE t ADD COLUMN b int", ..COLUMN };
+    let mut other = db.conn();
+    other.batch_execute("SET deadlock_timeout = '10s'; BEGIN; LOCK TABLE u").unwrap();
+    conn.batch_execute("SET deadlock_timeout = '10ms'").unwrap();
+    let pid = number(&mut conn, "SELECT pg_backend_pid()::bigint");
+    std::thread::scope(|scope| {
+        let migrating = scope.spawn(|| run(&mut conn, &[TABLE, both]));
+        let waits = format!("SELECT count(*) FROM pg_locks WHERE pid = {pid} AND NOT granted");
+        let mut looker = db.conn();
+        while number(&mut looker, &waits) == 0 {
+            std::thread::yield_now();
+        }
+        // Now each has what the other one wants, and the migration is the one that the server ends.
+        other.batch_execute("LOCK TABLE t; COMMIT").unwrap();
+        assert_eq!(migrating.join().unwrap().unwrap().head.as_deref(), Some("2_column"));
+    });
 }
