@@ -177,6 +177,8 @@ impl<'a> Migrator<'a> {
     /// [`MigrateError::Locked`] when another run does not end in time, [`Error::Query`] when the history cannot be
     /// written.
     pub fn repair(&mut self, conn: &mut PgConnection, reason: &str) -> Result<Vec<Repaired>> {
+        // Where there is no schema, there is no lock to take.
+        self.status(conn)?;
         let mut locked = lock::acquire(conn, self.lock_wait, &mut self.observer)?;
         let status = history::status(&mut locked, self.set)?;
         create_history(&mut locked)?;
@@ -189,6 +191,8 @@ impl<'a> Migrator<'a> {
         conn: &mut PgConnection,
         work: impl FnOnce(&mut PgConnection) -> Result<T>,
     ) -> Result<T> {
+        // Where there is no schema, there is no lock to take.
+        self.status(conn)?;
         let mut locked = lock::acquire(conn, self.lock_wait, &mut self.observer)?;
         work(&mut locked)
     }
