@@ -39,40 +39,30 @@ pub struct AgentConfig {
     pub updated_at: DateTime<Utc>,
 }
 
-/// A row to insert into `agent_configs`. What is left out takes the default of its column.
+/// A new [`AgentConfig`] to insert. What is left out takes the default of its column.
 #[derive(Debug, Clone, PartialEq, Insertable, Builder, Deserialize)]
 #[builder(on(String, into))]
 #[diesel(table_name = agent_configs, check_for_backend(Pg))]
+#[expect(missing_docs, reason = "AgentConfig says what the columns are")]
 pub struct NewAgentConfig {
-    /// Primary key.
     pub id: Option<Uuid>,
-    /// Agent that the setting belongs to.
     pub agent_id: Uuid,
-    /// Name of the setting, unique within the agent.
     pub config_key: String,
-    /// Value as text; config_type says how to read it.
     pub config_value: String,
-    /// How to read the value.
     pub config_type: Option<ConfigType>,
-    /// What the setting does.
     pub description: Option<String>,
-    /// When the row was written, UTC.
     pub created_at: Option<DateTime<Utc>>,
-    /// When the row was last changed, UTC; kept by the trigger set_updated_at.
     pub updated_at: Option<DateTime<Utc>>,
 }
 
-/// Changes to a row of `agent_configs`: `None` leaves a column as it is, `Some(None)` sets it to null.
+/// Changes to a [`AgentConfig`]: `None` leaves a column as it is, `Some(None)` sets it to null.
 #[derive(Debug, Clone, Default, PartialEq, AsChangeset)]
 #[diesel(table_name = agent_configs, check_for_backend(Pg))]
+#[expect(missing_docs, reason = "AgentConfig says what the columns are")]
 pub struct AgentConfigChanges {
-    /// Name of the setting, unique within the agent.
     pub config_key: Option<String>,
-    /// Value as text; config_type says how to read it.
     pub config_value: Option<String>,
-    /// How to read the value.
     pub config_type: Option<ConfigType>,
-    /// What the setting does.
     pub description: Option<Option<String>>,
 }
 
@@ -106,52 +96,36 @@ pub struct AgentState {
     pub current_workflow_id: Option<Uuid>,
 }
 
-/// A row to insert into `agent_states`. What is left out takes the default of its column.
+/// A new [`AgentState`] to insert. What is left out takes the default of its column.
 #[derive(Debug, Clone, PartialEq, Insertable, Builder, Deserialize)]
 #[builder(on(String, into))]
 #[diesel(table_name = agent_states, check_for_backend(Pg))]
+#[expect(missing_docs, reason = "AgentState says what the columns are")]
 pub struct NewAgentState {
-    /// Primary key.
     pub id: Option<Uuid>,
-    /// Agent whose state this is; unique.
     pub agent_id: Uuid,
-    /// What the agent is doing.
     pub current_status: Option<AgentStatusDetail>,
-    /// JSON array of the names of workflows in hand.
     pub active_workflows: Option<Value>,
-    /// JSON object of the resources that the agent holds.
     pub locks: Option<Value>,
-    /// When the agent last did something, UTC.
     pub last_activity: Option<DateTime<Utc>>,
-    /// What the agent process itself uses: cpu in percent, memory in MB.
     pub resource_usage: Option<Value>,
-    /// Free-form facts.
     pub metadata: Option<Value>,
-    /// When the row was written, UTC.
     pub created_at: Option<DateTime<Utc>>,
-    /// When the row was last changed, UTC; kept by the trigger set_updated_at.
     pub updated_at: Option<DateTime<Utc>>,
-    /// Workflow in hand; added by the workflow_history layer, the one reference to a later layer.
     pub current_workflow_id: Option<Uuid>,
 }
 
-/// Changes to a row of `agent_states`: `None` leaves a column as it is, `Some(None)` sets it to null.
+/// Changes to a [`AgentState`]: `None` leaves a column as it is, `Some(None)` sets it to null.
 #[derive(Debug, Clone, Default, PartialEq, AsChangeset)]
 #[diesel(table_name = agent_states, check_for_backend(Pg))]
+#[expect(missing_docs, reason = "AgentState says what the columns are")]
 pub struct AgentStateChanges {
-    /// What the agent is doing.
     pub current_status: Option<AgentStatusDetail>,
-    /// JSON array of the names of workflows in hand.
     pub active_workflows: Option<Value>,
-    /// JSON object of the resources that the agent holds.
     pub locks: Option<Value>,
-    /// When the agent last did something, UTC.
     pub last_activity: Option<DateTime<Utc>>,
-    /// What the agent process itself uses: cpu in percent, memory in MB.
     pub resource_usage: Option<Option<Value>>,
-    /// Free-form facts.
     pub metadata: Option<Option<Value>>,
-    /// Workflow in hand; added by the workflow_history layer, the one reference to a later layer.
     pub current_workflow_id: Option<Option<Uuid>>,
 }
 
@@ -180,44 +154,32 @@ pub struct AgentCapability {
     pub updated_at: DateTime<Utc>,
 }
 
-/// A row to insert into `agent_capabilities`. What is left out takes the default of its column.
+/// A new [`AgentCapability`] to insert. What is left out takes the default of its column.
 #[derive(Debug, Clone, PartialEq, Insertable, Builder, Deserialize)]
 #[builder(on(String, into))]
 #[diesel(table_name = agent_capabilities, check_for_backend(Pg))]
+#[expect(missing_docs, reason = "AgentCapability says what the columns are")]
 pub struct NewAgentCapability {
-    /// Primary key.
     pub id: Option<Uuid>,
-    /// Agent that has the capability.
     pub agent_id: Uuid,
-    /// Name of the capability, unique within the agent.
     pub capability_name: String,
-    /// Semantic version of the capability.
     pub capability_version: Option<String>,
-    /// Whether the agent may use it.
     pub enabled: Option<bool>,
-    /// Settings of the capability.
     pub config: Option<Value>,
-    /// What the capability does.
     pub description: Option<String>,
-    /// When the row was written, UTC.
     pub created_at: Option<DateTime<Utc>>,
-    /// When the row was last changed, UTC; kept by the trigger set_updated_at.
     pub updated_at: Option<DateTime<Utc>>,
 }
 
-/// Changes to a row of `agent_capabilities`: `None` leaves a column as it is, `Some(None)` sets it to null.
+/// Changes to a [`AgentCapability`]: `None` leaves a column as it is, `Some(None)` sets it to null.
 #[derive(Debug, Clone, Default, PartialEq, AsChangeset)]
 #[diesel(table_name = agent_capabilities, check_for_backend(Pg))]
+#[expect(missing_docs, reason = "AgentCapability says what the columns are")]
 pub struct AgentCapabilityChanges {
-    /// Name of the capability, unique within the agent.
     pub capability_name: Option<String>,
-    /// Semantic version of the capability.
     pub capability_version: Option<String>,
-    /// Whether the agent may use it.
     pub enabled: Option<bool>,
-    /// Settings of the capability.
     pub config: Option<Option<Value>>,
-    /// What the capability does.
     pub description: Option<Option<String>>,
 }
 
@@ -244,24 +206,18 @@ pub struct AgentMetric {
     pub recorded_at: DateTime<Utc>,
 }
 
-/// A row to insert into `agent_metrics`. What is left out takes the default of its column.
+/// A new [`AgentMetric`] to insert. What is left out takes the default of its column.
 #[derive(Debug, Clone, PartialEq, Insertable, Builder, Deserialize)]
 #[builder(on(String, into))]
 #[diesel(table_name = agent_metrics, check_for_backend(Pg))]
+#[expect(missing_docs, reason = "AgentMetric says what the columns are")]
 pub struct NewAgentMetric {
-    /// Primary key.
     pub id: Option<Uuid>,
-    /// Agent that took the sample.
     pub agent_id: Uuid,
-    /// Name of the metric; its suffix names the unit, such as _percent or _usd.
     pub metric_name: String,
-    /// The sample.
     pub metric_value: f64,
-    /// How the samples behave over time.
     pub metric_type: Option<MetricType>,
-    /// Labels of the sample.
     pub tags: Option<Value>,
-    /// When the sample was taken, UTC.
     pub recorded_at: Option<DateTime<Utc>>,
 }
 

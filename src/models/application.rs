@@ -61,46 +61,29 @@ pub struct QualityMetric {
     pub created_at: DateTime<Utc>,
 }
 
-/// A row to insert into `quality_metrics`. What is left out takes the default of its column.
+/// A new [`QualityMetric`] to insert. What is left out takes the default of its column.
 #[derive(Debug, Clone, PartialEq, Insertable, Builder, Deserialize)]
 #[builder(on(String, into))]
 #[diesel(table_name = quality_metrics, check_for_backend(Pg))]
+#[expect(missing_docs, reason = "QualityMetric says what the columns are")]
 pub struct NewQualityMetric {
-    /// Primary key.
     pub id: Option<Uuid>,
-    /// Agent that judged the answer.
     pub agent_id: Uuid,
-    /// Customer whose request it was.
     pub customer_id: Uuid,
-    /// Request that was judged; unique.
     pub request_id: String,
-    /// Model that answered.
     pub model_name: String,
-    /// Version of the model.
     pub model_version: String,
-    /// Tokens in the prompt.
     pub prompt_tokens: Option<i32>,
-    /// Tokens in the answer.
     pub completion_tokens: Option<i32>,
-    /// Time to the complete answer in milliseconds.
     pub latency_ms: Option<f64>,
-    /// How much the answer is about the question, 0 to 1.
     pub relevance_score: Option<f64>,
-    /// How well the answer holds together, 0 to 1.
     pub coherence_score: Option<f64>,
-    /// How true the answer is, 0 to 1.
     pub factuality_score: Option<f64>,
-    /// Whether the answer states something made up.
     pub hallucination_detected: Option<bool>,
-    /// How offensive the answer is, 0 to 1; lower is better.
     pub toxicity_score: Option<f64>,
-    /// Overall judgement, 0 to 1.
     pub overall_quality_score: f64,
-    /// When the answer was given, UTC.
     pub timestamp: DateTime<Utc>,
-    /// Free-form facts: user, session, endpoint.
     pub metadata: Option<Value>,
-    /// When the row was written, UTC.
     pub created_at: Option<DateTime<Utc>>,
 }
 
@@ -145,72 +128,46 @@ pub struct QualityBaseline {
     pub created_at: DateTime<Utc>,
 }
 
-/// A row to insert into `quality_baselines`. What is left out takes the default of its column.
+/// A new [`QualityBaseline`] to insert. What is left out takes the default of its column.
 #[derive(Debug, Clone, PartialEq, Insertable, Builder, Deserialize)]
 #[builder(on(String, into))]
 #[diesel(table_name = quality_baselines, check_for_backend(Pg))]
+#[expect(missing_docs, reason = "QualityBaseline says what the columns are")]
 pub struct NewQualityBaseline {
-    /// Primary key.
     pub id: Option<Uuid>,
-    /// Agent that established the baseline.
     pub agent_id: Uuid,
-    /// Customer for whom it holds.
     pub customer_id: Uuid,
-    /// Model that it describes.
     pub model_name: String,
-    /// Version of the model.
     pub model_version: String,
-    /// Why it was established.
     pub baseline_type: BaselineType,
-    /// Number of answers that it rests on.
     pub sample_size: i32,
-    /// Average relevance, 0 to 1.
     pub avg_relevance_score: Option<f64>,
-    /// Average coherence, 0 to 1.
     pub avg_coherence_score: Option<f64>,
-    /// Average factuality, 0 to 1.
     pub avg_factuality_score: Option<f64>,
-    /// Average overall quality, 0 to 1.
     pub avg_overall_score: f64,
-    /// 95th percentile of the latency in milliseconds.
     pub p95_latency_ms: Option<f64>,
-    /// When it was established, UTC.
     pub established_at: DateTime<Utc>,
-    /// When it ceases to hold, UTC; null while it holds.
     pub valid_until: Option<DateTime<Utc>>,
-    /// Free-form facts.
     pub metadata: Option<Value>,
-    /// When the row was written, UTC.
     pub created_at: Option<DateTime<Utc>>,
 }
 
-/// Changes to a row of `quality_baselines`: `None` leaves a column as it is, `Some(None)` sets it to null.
+/// Changes to a [`QualityBaseline`]: `None` leaves a column as it is, `Some(None)` sets it to null.
 #[derive(Debug, Clone, Default, PartialEq, AsChangeset)]
 #[diesel(table_name = quality_baselines, check_for_backend(Pg))]
+#[expect(missing_docs, reason = "QualityBaseline says what the columns are")]
 pub struct QualityBaselineChanges {
-    /// Model that it describes.
     pub model_name: Option<String>,
-    /// Version of the model.
     pub model_version: Option<String>,
-    /// Why it was established.
     pub baseline_type: Option<BaselineType>,
-    /// Number of answers that it rests on.
     pub sample_size: Option<i32>,
-    /// Average relevance, 0 to 1.
     pub avg_relevance_score: Option<Option<f64>>,
-    /// Average coherence, 0 to 1.
     pub avg_coherence_score: Option<Option<f64>>,
-    /// Average factuality, 0 to 1.
     pub avg_factuality_score: Option<Option<f64>>,
-    /// Average overall quality, 0 to 1.
     pub avg_overall_score: Option<f64>,
-    /// 95th percentile of the latency in milliseconds.
     pub p95_latency_ms: Option<Option<f64>>,
-    /// When it was established, UTC.
     pub established_at: Option<DateTime<Utc>>,
-    /// When it ceases to hold, UTC; null while it holds.
     pub valid_until: Option<Option<DateTime<Utc>>>,
-    /// Free-form facts.
     pub metadata: Option<Value>,
 }
 
@@ -262,80 +219,50 @@ pub struct QualityRegression {
     pub updated_at: DateTime<Utc>,
 }
 
-/// A row to insert into `quality_regressions`. What is left out takes the default of its column.
+/// A new [`QualityRegression`] to insert. What is left out takes the default of its column.
 #[derive(Debug, Clone, PartialEq, Insertable, Builder, Deserialize)]
 #[builder(on(String, into))]
 #[diesel(table_name = quality_regressions, check_for_backend(Pg))]
+#[expect(missing_docs, reason = "QualityRegression says what the columns are")]
 pub struct NewQualityRegression {
-    /// Primary key.
     pub id: Option<Uuid>,
-    /// Agent that detected the regression.
     pub agent_id: Uuid,
-    /// Customer whose answers got worse.
     pub customer_id: Uuid,
-    /// Baseline that it is measured against.
     pub baseline_id: Uuid,
-    /// Workflow that caused it or mended it, if one did.
     pub workflow_execution_id: Option<Uuid>,
-    /// Which aspect got worse.
     pub regression_type: RegressionType,
-    /// How serious it is.
     pub severity: RegressionSeverity,
-    /// When it was detected, UTC.
     pub detected_at: DateTime<Utc>,
-    /// Metric that fell, such as overall_quality_score.
     pub metric_name: String,
-    /// Value of the metric in the baseline.
     pub baseline_value: f64,
-    /// Value of the metric when detected.
     pub current_value: f64,
-    /// Change against the baseline in percent; negative is a fall.
     pub delta_percent: f64,
-    /// Number of answers that the current value rests on.
     pub sample_size: i32,
-    /// What was done about it.
     pub action_taken: RegressionAction,
-    /// When it was resolved, UTC; null while it is open.
     pub resolved_at: Option<DateTime<Utc>>,
-    /// How it was resolved, for a person to read.
     pub resolution_notes: Option<String>,
-    /// Free-form facts.
     pub metadata: Option<Value>,
-    /// When the row was written, UTC.
     pub created_at: Option<DateTime<Utc>>,
-    /// When the row was last changed, UTC; kept by the trigger set_updated_at.
     pub updated_at: Option<DateTime<Utc>>,
 }
 
-/// Changes to a row of `quality_regressions`: `None` leaves a column as it is, `Some(None)` sets it to null.
+/// Changes to a [`QualityRegression`]: `None` leaves a column as it is, `Some(None)` sets it to null.
 #[derive(Debug, Clone, Default, PartialEq, AsChangeset)]
 #[diesel(table_name = quality_regressions, check_for_backend(Pg))]
+#[expect(missing_docs, reason = "QualityRegression says what the columns are")]
 pub struct QualityRegressionChanges {
-    /// Workflow that caused it or mended it, if one did.
     pub workflow_execution_id: Option<Option<Uuid>>,
-    /// Which aspect got worse.
     pub regression_type: Option<RegressionType>,
-    /// How serious it is.
     pub severity: Option<RegressionSeverity>,
-    /// When it was detected, UTC.
     pub detected_at: Option<DateTime<Utc>>,
-    /// Metric that fell, such as overall_quality_score.
     pub metric_name: Option<String>,
-    /// Value of the metric in the baseline.
     pub baseline_value: Option<f64>,
-    /// Value of the metric when detected.
     pub current_value: Option<f64>,
-    /// Change against the baseline in percent; negative is a fall.
     pub delta_percent: Option<f64>,
-    /// Number of answers that the current value rests on.
     pub sample_size: Option<i32>,
-    /// What was done about it.
     pub action_taken: Option<RegressionAction>,
-    /// When it was resolved, UTC; null while it is open.
     pub resolved_at: Option<Option<DateTime<Utc>>>,
-    /// How it was resolved, for a person to read.
     pub resolution_notes: Option<Option<String>>,
-    /// Free-form facts.
     pub metadata: Option<Value>,
 }
 

@@ -48,47 +48,34 @@ pub struct Customer {
     pub updated_at: DateTime<Utc>,
 }
 
-/// A row to insert into `customers`. What is left out takes the default of its column.
+/// A new [`Customer`] to insert. What is left out takes the default of its column.
 #[derive(Debug, Clone, PartialEq, Insertable, Builder, Deserialize)]
 #[builder(on(String, into))]
 #[diesel(table_name = customers, check_for_backend(Pg))]
+#[expect(missing_docs, reason = "Customer says what the columns are")]
 pub struct NewCustomer {
-    /// Primary key.
     pub id: Option<Uuid>,
-    /// Display name of the organisation.
     pub name: String,
-    /// Contact address; unique.
     pub email: String,
-    /// Secret with which the customer calls the platform; unique. Never show it.
     #[builder(into)]
     pub api_key: ApiKey,
-    /// Subscription plan.
     pub plan: Option<CustomerPlan>,
-    /// Standing of the account.
     pub status: Option<CustomerStatus>,
-    /// Free-form facts about the customer: size, industry and the like.
     pub metadata: Option<Value>,
-    /// When the row was written, UTC.
     pub created_at: Option<DateTime<Utc>>,
-    /// When the row was last changed, UTC; kept by the trigger set_updated_at.
     pub updated_at: Option<DateTime<Utc>>,
 }
 
-/// Changes to a row of `customers`: `None` leaves a column as it is, `Some(None)` sets it to null.
+/// Changes to a [`Customer`]: `None` leaves a column as it is, `Some(None)` sets it to null.
 #[derive(Debug, Clone, Default, PartialEq, AsChangeset)]
 #[diesel(table_name = customers, check_for_backend(Pg))]
+#[expect(missing_docs, reason = "Customer says what the columns are")]
 pub struct CustomerChanges {
-    /// Display name of the organisation.
     pub name: Option<String>,
-    /// Contact address; unique.
     pub email: Option<String>,
-    /// Secret with which the customer calls the platform; unique. Never show it.
     pub api_key: Option<ApiKey>,
-    /// Subscription plan.
     pub plan: Option<CustomerPlan>,
-    /// Standing of the account.
     pub status: Option<CustomerStatus>,
-    /// Free-form facts about the customer: size, industry and the like.
     pub metadata: Option<Option<Value>>,
 }
 
@@ -121,55 +108,38 @@ pub struct Agent {
     pub updated_at: DateTime<Utc>,
 }
 
-/// A row to insert into `agents`. What is left out takes the default of its column.
+/// A new [`Agent`] to insert. What is left out takes the default of its column.
 #[derive(Debug, Clone, PartialEq, Insertable, Builder, Deserialize)]
 #[builder(on(String, into))]
 #[diesel(table_name = agents, check_for_backend(Pg))]
+#[expect(missing_docs, reason = "Agent says what the columns are")]
 pub struct NewAgent {
-    /// Primary key.
     pub id: Option<Uuid>,
-    /// Which of the five agents this is.
     #[serde(rename = "type")]
     pub type_: AgentType,
-    /// Name of the instance, unique within its type.
     pub name: String,
-    /// Release of the agent that registered.
     pub version: Option<String>,
-    /// Health as last reported.
     pub status: Option<AgentStatus>,
-    /// Base URL at which the agent answers.
     pub endpoint: Option<String>,
-    /// JSON array of the capability names that the agent announced.
     pub capabilities: Option<Value>,
-    /// Free-form facts about the instance: environment, region and the like.
     pub metadata: Option<Value>,
-    /// When the agent last reported, UTC; null until the first report.
     pub last_heartbeat: Option<DateTime<Utc>>,
-    /// When the row was written, UTC.
     pub created_at: Option<DateTime<Utc>>,
-    /// When the row was last changed, UTC; kept by the trigger set_updated_at.
     pub updated_at: Option<DateTime<Utc>>,
 }
 
-/// Changes to a row of `agents`: `None` leaves a column as it is, `Some(None)` sets it to null.
+/// Changes to a [`Agent`]: `None` leaves a column as it is, `Some(None)` sets it to null.
 #[derive(Debug, Clone, Default, PartialEq, AsChangeset)]
 #[diesel(table_name = agents, check_for_backend(Pg))]
+#[expect(missing_docs, reason = "Agent says what the columns are")]
 pub struct AgentChanges {
-    /// Which of the five agents this is.
     pub type_: Option<AgentType>,
-    /// Name of the instance, unique within its type.
     pub name: Option<String>,
-    /// Release of the agent that registered.
     pub version: Option<Option<String>>,
-    /// Health as last reported.
     pub status: Option<AgentStatus>,
-    /// Base URL at which the agent answers.
     pub endpoint: Option<Option<String>>,
-    /// JSON array of the capability names that the agent announced.
     pub capabilities: Option<Value>,
-    /// Free-form facts about the instance: environment, region and the like.
     pub metadata: Option<Option<Value>>,
-    /// When the agent last reported, UTC; null until the first report.
     pub last_heartbeat: Option<Option<DateTime<Utc>>>,
 }
 
@@ -195,24 +165,18 @@ pub struct Event {
     pub created_at: DateTime<Utc>,
 }
 
-/// A row to insert into `events`. What is left out takes the default of its column.
+/// A new [`Event`] to insert. What is left out takes the default of its column.
 #[derive(Debug, Clone, PartialEq, Insertable, Builder, Deserialize)]
 #[builder(on(String, into))]
 #[diesel(table_name = events, check_for_backend(Pg))]
+#[expect(missing_docs, reason = "Event says what the columns are")]
 pub struct NewEvent {
-    /// Primary key.
     pub id: Option<Uuid>,
-    /// Customer whom the event concerns.
     pub customer_id: Uuid,
-    /// Agent that reported the event; null when that agent is gone or none was involved.
     pub agent_id: Option<Uuid>,
-    /// Free-form type, such as optimization_started.
     pub event_type: String,
-    /// How serious the event is.
     pub severity: Option<EventSeverity>,
-    /// Payload of the event.
     pub data: Option<Value>,
-    /// When the event was recorded, UTC.
     pub created_at: Option<DateTime<Utc>>,
 }
 
@@ -257,71 +221,46 @@ pub struct Recommendation {
     pub executed_at: Option<DateTime<Utc>>,
 }
 
-/// A row to insert into `recommendations`. What is left out takes the default of its column.
+/// A new [`Recommendation`] to insert. What is left out takes the default of its column.
 #[derive(Debug, Clone, PartialEq, Insertable, Builder, Deserialize)]
 #[builder(on(String, into))]
 #[diesel(table_name = recommendations, check_for_backend(Pg))]
+#[expect(missing_docs, reason = "Recommendation says what the columns are")]
 pub struct NewRecommendation {
-    /// Primary key.
     pub id: Option<Uuid>,
-    /// Customer to whom it is proposed.
     pub customer_id: Uuid,
-    /// Agent that proposes it.
     pub agent_id: Uuid,
-    /// Free-form type, such as spot_migration.
     #[serde(rename = "type")]
     pub type_: String,
-    /// One line for a person to read.
     pub title: String,
-    /// What would be done and why.
     pub description: Option<String>,
-    /// Expected saving per month in US dollars.
     pub estimated_savings: Option<BigDecimal>,
-    /// Expected improvement as a factor: 1.5 means one and a half times as good.
     pub estimated_improvement: Option<BigDecimal>,
-    /// How sure the agent is, from 0 to 1.
     pub confidence_score: Option<f64>,
-    /// How urgent it is.
     pub priority: Option<RecommendationPriority>,
-    /// Where it stands between proposal and outcome.
     pub status: Option<RecommendationStatus>,
-    /// Details for the agent that would carry it out.
     pub data: Option<Value>,
-    /// When the row was written, UTC.
     pub created_at: Option<DateTime<Utc>>,
-    /// When the row was last changed, UTC; kept by the trigger set_updated_at.
     pub updated_at: Option<DateTime<Utc>>,
-    /// When it was approved, UTC.
     pub approved_at: Option<DateTime<Utc>>,
-    /// When it was carried out, UTC.
     pub executed_at: Option<DateTime<Utc>>,
 }
 
-/// Changes to a row of `recommendations`: `None` leaves a column as it is, `Some(None)` sets it to null.
+/// Changes to a [`Recommendation`]: `None` leaves a column as it is, `Some(None)` sets it to null.
 #[derive(Debug, Clone, Default, PartialEq, AsChangeset)]
 #[diesel(table_name = recommendations, check_for_backend(Pg))]
+#[expect(missing_docs, reason = "Recommendation says what the columns are")]
 pub struct RecommendationChanges {
-    /// Free-form type, such as spot_migration.
     pub type_: Option<String>,
-    /// One line for a person to read.
     pub title: Option<String>,
-    /// What would be done and why.
     pub description: Option<Option<String>>,
-    /// Expected saving per month in US dollars.
     pub estimated_savings: Option<Option<BigDecimal>>,
-    /// Expected improvement as a factor: 1.5 means one and a half times as good.
     pub estimated_improvement: Option<Option<BigDecimal>>,
-    /// How sure the agent is, from 0 to 1.
     pub confidence_score: Option<f64>,
-    /// How urgent it is.
     pub priority: Option<RecommendationPriority>,
-    /// Where it stands between proposal and outcome.
     pub status: Option<RecommendationStatus>,
-    /// Details for the agent that would carry it out.
     pub data: Option<Value>,
-    /// When it was approved, UTC.
     pub approved_at: Option<Option<DateTime<Utc>>>,
-    /// When it was carried out, UTC.
     pub executed_at: Option<Option<DateTime<Utc>>>,
 }
 
@@ -346,36 +285,28 @@ pub struct Approval {
     pub updated_at: DateTime<Utc>,
 }
 
-/// A row to insert into `approvals`. What is left out takes the default of its column.
+/// A new [`Approval`] to insert. What is left out takes the default of its column.
 #[derive(Debug, Clone, PartialEq, Insertable, Builder, Deserialize)]
 #[builder(on(String, into))]
 #[diesel(table_name = approvals, check_for_backend(Pg))]
+#[expect(missing_docs, reason = "Approval says what the columns are")]
 pub struct NewApproval {
-    /// Primary key.
     pub id: Option<Uuid>,
-    /// Recommendation that was decided on.
     pub recommendation_id: Uuid,
-    /// Who decided: a user name or address.
     pub approved_by: String,
-    /// The decision.
     pub status: Option<ApprovalStatus>,
-    /// Why, in the words of whoever decided.
     pub comment: Option<String>,
-    /// When the row was written, UTC.
     pub created_at: Option<DateTime<Utc>>,
-    /// When the row was last changed, UTC; kept by the trigger set_updated_at.
     pub updated_at: Option<DateTime<Utc>>,
 }
 
-/// Changes to a row of `approvals`: `None` leaves a column as it is, `Some(None)` sets it to null.
+/// Changes to a [`Approval`]: `None` leaves a column as it is, `Some(None)` sets it to null.
 #[derive(Debug, Clone, Default, PartialEq, AsChangeset)]
 #[diesel(table_name = approvals, check_for_backend(Pg))]
+#[expect(missing_docs, reason = "Approval says what the columns are")]
 pub struct ApprovalChanges {
-    /// Who decided: a user name or address.
     pub approved_by: Option<String>,
-    /// The decision.
     pub status: Option<ApprovalStatus>,
-    /// Why, in the words of whoever decided.
     pub comment: Option<Option<String>>,
 }
 
@@ -416,62 +347,41 @@ pub struct Optimization {
     pub created_at: DateTime<Utc>,
 }
 
-/// A row to insert into `optimizations`. What is left out takes the default of its column.
+/// A new [`Optimization`] to insert. What is left out takes the default of its column.
 #[derive(Debug, Clone, PartialEq, Insertable, Builder, Deserialize)]
 #[builder(on(String, into))]
 #[diesel(table_name = optimizations, check_for_backend(Pg))]
+#[expect(missing_docs, reason = "Optimization says what the columns are")]
 pub struct NewOptimization {
-    /// Primary key.
     pub id: Option<Uuid>,
-    /// Recommendation that is carried out.
     pub recommendation_id: Uuid,
-    /// Customer on whose infrastructure it runs.
     pub customer_id: Uuid,
-    /// Agent that carries it out.
     pub agent_id: Uuid,
-    /// Where the execution stands.
     pub status: Option<OptimizationStatus>,
-    /// Percent done, from 0 to 100.
     pub progress: Option<i32>,
-    /// What the execution reported at its end.
     pub result: Option<Value>,
-    /// Why it failed, when it failed.
     pub error: Option<String>,
-    /// Measured saving per month in US dollars.
     pub actual_savings: Option<BigDecimal>,
-    /// Measured improvement as a factor.
     pub actual_improvement: Option<BigDecimal>,
-    /// When it began, UTC.
     pub started_at: Option<DateTime<Utc>>,
-    /// When it ended, UTC.
     pub completed_at: Option<DateTime<Utc>>,
-    /// When it was undone, UTC.
     pub rolled_back_at: Option<DateTime<Utc>>,
-    /// When the row was written, UTC.
     pub created_at: Option<DateTime<Utc>>,
 }
 
-/// Changes to a row of `optimizations`: `None` leaves a column as it is, `Some(None)` sets it to null.
+/// Changes to a [`Optimization`]: `None` leaves a column as it is, `Some(None)` sets it to null.
 #[derive(Debug, Clone, Default, PartialEq, AsChangeset)]
 #[diesel(table_name = optimizations, check_for_backend(Pg))]
+#[expect(missing_docs, reason = "Optimization says what the columns are")]
 pub struct OptimizationChanges {
-    /// Where the execution stands.
     pub status: Option<OptimizationStatus>,
-    /// Percent done, from 0 to 100.
     pub progress: Option<i32>,
-    /// What the execution reported at its end.
     pub result: Option<Option<Value>>,
-    /// Why it failed, when it failed.
     pub error: Option<Option<String>>,
-    /// Measured saving per month in US dollars.
     pub actual_savings: Option<Option<BigDecimal>>,
-    /// Measured improvement as a factor.
     pub actual_improvement: Option<Option<BigDecimal>>,
-    /// When it began, UTC.
     pub started_at: Option<Option<DateTime<Utc>>>,
-    /// When it ended, UTC.
     pub completed_at: Option<Option<DateTime<Utc>>>,
-    /// When it was undone, UTC.
     pub rolled_back_at: Option<Option<DateTime<Utc>>>,
 }
 

@@ -47,32 +47,22 @@ pub struct ResourceMetric {
     pub created_at: DateTime<Utc>,
 }
 
-/// A row to insert into `resource_metrics`. What is left out takes the default of its column.
+/// A new [`ResourceMetric`] to insert. What is left out takes the default of its column.
 #[derive(Debug, Clone, PartialEq, Insertable, Builder, Deserialize)]
 #[builder(on(String, into))]
 #[diesel(table_name = resource_metrics, check_for_backend(Pg))]
+#[expect(missing_docs, reason = "ResourceMetric says what the columns are")]
 pub struct NewResourceMetric {
-    /// Primary key.
     pub id: Option<Uuid>,
-    /// Agent that took the sample.
     pub agent_id: Uuid,
-    /// Customer whose instance it is.
     pub customer_id: Uuid,
-    /// Instance as the cloud provider names it, such as i-0abc123.
     pub instance_id: String,
-    /// Kind of resource.
     pub resource_type: ResourceType,
-    /// What was measured: utilization, temperature, used, read_iops and the like.
     pub metric_name: String,
-    /// The sample, in the unit that the column unit names.
     pub metric_value: f64,
-    /// Unit of the sample: percent, celsius, GB, iops, Mbps.
     pub unit: String,
-    /// When the sample was taken, UTC.
     pub timestamp: DateTime<Utc>,
-    /// Free-form facts: GPU model, instance type and the like.
     pub metadata: Option<Value>,
-    /// When the row was written, UTC.
     pub created_at: Option<DateTime<Utc>>,
 }
 
@@ -115,66 +105,43 @@ pub struct ScalingEvent {
     pub updated_at: DateTime<Utc>,
 }
 
-/// A row to insert into `scaling_events`. What is left out takes the default of its column.
+/// A new [`ScalingEvent`] to insert. What is left out takes the default of its column.
 #[derive(Debug, Clone, PartialEq, Insertable, Builder, Deserialize)]
 #[builder(on(String, into))]
 #[diesel(table_name = scaling_events, check_for_backend(Pg))]
+#[expect(missing_docs, reason = "ScalingEvent says what the columns are")]
 pub struct NewScalingEvent {
-    /// Primary key.
     pub id: Option<Uuid>,
-    /// Agent that decided.
     pub agent_id: Uuid,
-    /// Customer whose instances were scaled.
     pub customer_id: Uuid,
-    /// Workflow that led to the decision, if one did.
     pub workflow_execution_id: Option<Uuid>,
-    /// What the decision did.
     pub event_type: ScalingEventType,
-    /// Why, for a person to read.
     pub trigger_reason: String,
-    /// State before: instance count, utilisation, cost per hour.
     pub before_state: Value,
-    /// State after, same keys.
     pub after_state: Value,
-    /// Whether it did what it set out to do.
     pub success: Option<bool>,
-    /// Why it failed, when it failed.
     pub error_details: Option<Value>,
-    /// When scaling began, UTC.
     pub executed_at: DateTime<Utc>,
-    /// When scaling ended, well or badly, UTC; null while it runs.
     pub completed_at: Option<DateTime<Utc>>,
-    /// Free-form facts: policy, savings and the like.
     pub metadata: Option<Value>,
-    /// When the row was written, UTC.
     pub created_at: Option<DateTime<Utc>>,
-    /// When the row was last changed, UTC; kept by the trigger set_updated_at.
     pub updated_at: Option<DateTime<Utc>>,
 }
 
-/// Changes to a row of `scaling_events`: `None` leaves a column as it is, `Some(None)` sets it to null.
+/// Changes to a [`ScalingEvent`]: `None` leaves a column as it is, `Some(None)` sets it to null.
 #[derive(Debug, Clone, Default, PartialEq, AsChangeset)]
 #[diesel(table_name = scaling_events, check_for_backend(Pg))]
+#[expect(missing_docs, reason = "ScalingEvent says what the columns are")]
 pub struct ScalingEventChanges {
-    /// Workflow that led to the decision, if one did.
     pub workflow_execution_id: Option<Option<Uuid>>,
-    /// What the decision did.
     pub event_type: Option<ScalingEventType>,
-    /// Why, for a person to read.
     pub trigger_reason: Option<String>,
-    /// State before: instance count, utilisation, cost per hour.
     pub before_state: Option<Value>,
-    /// State after, same keys.
     pub after_state: Option<Value>,
-    /// Whether it did what it set out to do.
     pub success: Option<bool>,
-    /// Why it failed, when it failed.
     pub error_details: Option<Option<Value>>,
-    /// When scaling began, UTC.
     pub executed_at: Option<DateTime<Utc>>,
-    /// When scaling ended, well or badly, UTC; null while it runs.
     pub completed_at: Option<Option<DateTime<Utc>>>,
-    /// Free-form facts: policy, savings and the like.
     pub metadata: Option<Value>,
 }
 

@@ -48,58 +48,39 @@ pub struct WorkflowExecution {
     pub updated_at: DateTime<Utc>,
 }
 
-/// A row to insert into `workflow_executions`. What is left out takes the default of its column.
+/// A new [`WorkflowExecution`] to insert. What is left out takes the default of its column.
 #[derive(Debug, Clone, PartialEq, Insertable, Builder, Deserialize)]
 #[builder(on(String, into))]
 #[diesel(table_name = workflow_executions, check_for_backend(Pg))]
+#[expect(missing_docs, reason = "WorkflowExecution says what the columns are")]
 pub struct NewWorkflowExecution {
-    /// Primary key.
     pub id: Option<Uuid>,
-    /// Agent that runs the workflow.
     pub agent_id: Uuid,
-    /// Customer for whom it runs.
     pub customer_id: Uuid,
-    /// What the workflow is for.
     pub workflow_type: WorkflowType,
-    /// Where the run stands.
     pub status: WorkflowStatus,
-    /// When it began, UTC.
     pub started_at: Option<DateTime<Utc>>,
-    /// When it ended, well or badly, UTC.
     pub completed_at: Option<DateTime<Utc>>,
-    /// What the run was given.
     pub input_data: Option<Value>,
-    /// What the run produced.
     pub output_data: Option<Value>,
-    /// Why it failed, when it failed.
     pub error_details: Option<Value>,
-    /// Free-form facts: priority, trigger and the like.
     pub metadata: Option<Value>,
-    /// When the row was written, UTC.
     pub created_at: Option<DateTime<Utc>>,
-    /// When the row was last changed, UTC; kept by the trigger set_updated_at.
     pub updated_at: Option<DateTime<Utc>>,
 }
 
-/// Changes to a row of `workflow_executions`: `None` leaves a column as it is, `Some(None)` sets it to null.
+/// Changes to a [`WorkflowExecution`]: `None` leaves a column as it is, `Some(None)` sets it to null.
 #[derive(Debug, Clone, Default, PartialEq, AsChangeset)]
 #[diesel(table_name = workflow_executions, check_for_backend(Pg))]
+#[expect(missing_docs, reason = "WorkflowExecution says what the columns are")]
 pub struct WorkflowExecutionChanges {
-    /// What the workflow is for.
     pub workflow_type: Option<WorkflowType>,
-    /// Where the run stands.
     pub status: Option<WorkflowStatus>,
-    /// When it began, UTC.
     pub started_at: Option<Option<DateTime<Utc>>>,
-    /// When it ended, well or badly, UTC.
     pub completed_at: Option<Option<DateTime<Utc>>>,
-    /// What the run was given.
     pub input_data: Option<Value>,
-    /// What the run produced.
     pub output_data: Option<Value>,
-    /// Why it failed, when it failed.
     pub error_details: Option<Option<Value>>,
-    /// Free-form facts: priority, trigger and the like.
     pub metadata: Option<Value>,
 }
 
@@ -140,68 +121,44 @@ pub struct WorkflowStep {
     pub updated_at: DateTime<Utc>,
 }
 
-/// A row to insert into `workflow_steps`. What is left out takes the default of its column.
+/// A new [`WorkflowStep`] to insert. What is left out takes the default of its column.
 #[derive(Debug, Clone, PartialEq, Insertable, Builder, Deserialize)]
 #[builder(on(String, into))]
 #[diesel(table_name = workflow_steps, check_for_backend(Pg))]
+#[expect(missing_docs, reason = "WorkflowStep says what the columns are")]
 pub struct NewWorkflowStep {
-    /// Primary key.
     pub id: Option<Uuid>,
-    /// Run that the step belongs to.
     pub workflow_execution_id: Uuid,
-    /// Name of the step.
     pub step_name: String,
-    /// Place of the step in its run, counted from 1.
     pub step_order: i32,
-    /// Where the step stands.
     pub status: StepStatus,
-    /// When it began, UTC.
     pub started_at: Option<DateTime<Utc>>,
-    /// When it ended, UTC.
     pub completed_at: Option<DateTime<Utc>>,
-    /// What the step was given.
     pub input_data: Option<Value>,
-    /// What the step produced.
     pub output_data: Option<Value>,
-    /// Why it failed, when it failed.
     pub error_details: Option<Value>,
-    /// How often the step has been retried.
     pub retry_count: Option<i32>,
-    /// How often the step may be retried.
     pub max_retries: Option<i32>,
-    /// Free-form facts.
     pub metadata: Option<Value>,
-    /// When the row was written, UTC.
     pub created_at: Option<DateTime<Utc>>,
-    /// When the row was last changed, UTC; kept by the trigger set_updated_at.
     pub updated_at: Option<DateTime<Utc>>,
 }
 
-/// Changes to a row of `workflow_steps`: `None` leaves a column as it is, `Some(None)` sets it to null.
+/// Changes to a [`WorkflowStep`]: `None` leaves a column as it is, `Some(None)` sets it to null.
 #[derive(Debug, Clone, Default, PartialEq, AsChangeset)]
 #[diesel(table_name = workflow_steps, check_for_backend(Pg))]
+#[expect(missing_docs, reason = "WorkflowStep says what the columns are")]
 pub struct WorkflowStepChanges {
-    /// Name of the step.
     pub step_name: Option<String>,
-    /// Place of the step in its run, counted from 1.
     pub step_order: Option<i32>,
-    /// Where the step stands.
     pub status: Option<StepStatus>,
-    /// When it began, UTC.
     pub started_at: Option<Option<DateTime<Utc>>>,
-    /// When it ended, UTC.
     pub completed_at: Option<Option<DateTime<Utc>>>,
-    /// What the step was given.
     pub input_data: Option<Value>,
-    /// What the step produced.
     pub output_data: Option<Value>,
-    /// Why it failed, when it failed.
     pub error_details: Option<Option<Value>>,
-    /// How often the step has been retried.
     pub retry_count: Option<i32>,
-    /// How often the step may be retried.
     pub max_retries: Option<i32>,
-    /// Free-form facts.
     pub metadata: Option<Value>,
 }
 
@@ -236,50 +193,35 @@ pub struct WorkflowArtifact {
     pub updated_at: DateTime<Utc>,
 }
 
-/// A row to insert into `workflow_artifacts`. What is left out takes the default of its column.
+/// A new [`WorkflowArtifact`] to insert. What is left out takes the default of its column.
 #[derive(Debug, Clone, PartialEq, Insertable, Builder, Deserialize)]
 #[builder(on(String, into))]
 #[diesel(table_name = workflow_artifacts, check_for_backend(Pg))]
+#[expect(missing_docs, reason = "WorkflowArtifact says what the columns are")]
 pub struct NewWorkflowArtifact {
-    /// Primary key.
     pub id: Option<Uuid>,
-    /// Run that produced the file.
     pub workflow_execution_id: Uuid,
-    /// Step that produced the file; null when it belongs to the run as a whole.
     pub workflow_step_id: Option<Uuid>,
-    /// What kind of file it is.
     pub artifact_type: ArtifactType,
-    /// Name for a person to read.
     pub artifact_name: String,
-    /// Where the file is, as a URL or path.
     pub artifact_path: String,
-    /// Size of the file in bytes.
     pub artifact_size_bytes: Option<i64>,
-    /// Media type of the file.
     pub content_type: Option<String>,
-    /// Free-form facts.
     pub metadata: Option<Value>,
-    /// When the row was written, UTC.
     pub created_at: Option<DateTime<Utc>>,
-    /// When the row was last changed, UTC; kept by the trigger set_updated_at.
     pub updated_at: Option<DateTime<Utc>>,
 }
 
-/// Changes to a row of `workflow_artifacts`: `None` leaves a column as it is, `Some(None)` sets it to null.
+/// Changes to a [`WorkflowArtifact`]: `None` leaves a column as it is, `Some(None)` sets it to null.
 #[derive(Debug, Clone, Default, PartialEq, AsChangeset)]
 #[diesel(table_name = workflow_artifacts, check_for_backend(Pg))]
+#[expect(missing_docs, reason = "WorkflowArtifact says what the columns are")]
 pub struct WorkflowArtifactChanges {
-    /// What kind of file it is.
     pub artifact_type: Option<ArtifactType>,
-    /// Name for a person to read.
     pub artifact_name: Option<String>,
-    /// Where the file is, as a URL or path.
     pub artifact_path: Option<String>,
-    /// Size of the file in bytes.
     pub artifact_size_bytes: Option<Option<i64>>,
-    /// Media type of the file.
     pub content_type: Option<Option<String>>,
-    /// Free-form facts.
     pub metadata: Option<Value>,
 }
 

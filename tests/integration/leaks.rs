@@ -471,7 +471,7 @@ fn what_the_server_says_of_a_refused_customer_shows_no_key() {
         };
         assert!(pieces.are_in(&detail), "{obstacle}: {detail}");
 
-        let run = Dbctl::on(&db).env("RUST_LOG", "trace").run("seed core");
+        let run = Dbctl::on(&db).env("RUST_LOG", "trace").run("seed core --yes");
         assert_eq!(run.code, Some(2), "{obstacle}: {run:#?}");
         assert!(run.stderr.contains("  detail: withheld, because it may show a secret\n"), "{obstacle}: {run:#?}");
         assert!(!pieces.are_in(&run.stderr) && !pieces.are_in(&run.stdout), "{obstacle}: {run:#?}");
