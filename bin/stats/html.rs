@@ -8,7 +8,7 @@ use optiinfra_db::stats::Report;
 use optiinfra_db::verify;
 
 use super::charts::{self, Chart};
-use super::section::{Section, Unit, Value};
+use super::section::{Column, Section, Unit, Value};
 use super::sections;
 use super::text::{self, Medium};
 
@@ -53,7 +53,7 @@ struct Findings {
 
 /// A table of the page.
 struct Grid {
-    title: &'static str,
+    title: String,
     /// What to say where there is no row.
     empty: String,
     columns: Vec<Heading>,
@@ -77,33 +77,36 @@ const TABLES: [(&str, &str); 7] = [
 ];
 
 impl Grid {
-    fn of(title: &'static str, section: &Section) -> Self {
-        let shown = |at: usize| !section.columns[at].heading.is_empty();
-        let at: Vec<_> = (0..section.columns.len()).filter(|at| shown(*at)).collect();
-        let heading = |at: &usize| Heading { text: section.columns[*at].heading, is_numeric: section.is_numeric(*at) };
-        let cell = |row: &[Value], at: usize| {
-            let column = &section.columns[at];
-            text::cell(&row[at], column.unit, column.null, Medium::Page)
+    fn of(title: &str, section: &Section, table: usize) -> Self {
+        let shown = section.shown(table);
+        let cell = |row: &[Value], (at, column): &(usize, &Column)| {
+            text::cell(&row[*at], column.unit, column.null, Medium::Page)
         };
+        let heading =
+            |(at, column): &(usize, &Column)| Heading { text: column.heading, is_numeric: section.is_numeric(*at) };
         Self {
-            title,
+            title: capitalised(title),
             empty: section.skipped.as_ref().map_or("None.".to_owned(), |reason| format!("skipped: {reason}")),
-            columns: at.iter().map(heading).collect(),
-            rows: section.rows.iter().map(|row| at.iter().map(|at| cell(row, *at)).collect()).collect(),
+            columns: shown.iter().map(heading).collect(),
+            rows: section.rows.iter().map(|row| shown.iter().map(|column| cell(row, column)).collect()).collect(),
         }
     }
 }
 
-/// The tables of the page.
+/// The tables of the page: of each section the first under the page's title, further ones under their own.
 fn tables(report: &Report) -> Vec<Grid> {
-    let grid = |(name, title): (&str, &'static str)| {
-        let mut sections = sections::of(report, Some(name));
-        if name == "indexes" {
-            sections.iter_mut().for_each(keep_largest);
+    let mut grids = Vec::new();
+    for (name, title) in TABLES {
+        for mut section in sections::of(report, Some(name)) {
+            if name == "indexes" {
+                keep_largest(&mut section);
+            }
+            for table in 0..=section.more_titles.len() {
+                grids.push(Grid::of(if table == 0 { title } else { section.title(table) }, &section, table));
+            }
         }
-        sections.iter().map(|section| Grid::of(title, section)).collect::<Vec<_>>()
-    };
-    TABLES.into_iter().flat_map(grid).collect()
+    }
+    grids
 }
 
 /// Leaves the indexes that take most bytes.
@@ -166,13 +169,19 @@ fn verdict(verified: &Result<verify::Report, String>) -> Verdict {
         more.truncate(MOST_FINDINGS);
         more.push(("...".to_owned(), format!("and {} more: see `optiinfra-dbctl verify`", hidden - MOST_FINDINGS)));
     }
-    Verdict { class, title: title(report), detail, shown: by_check(shown), hidden, more: by_check(more) }
+    Verdict {
+        class,
+        title: capitalised(&report.verdict()),
+        detail,
+        shown: by_check(shown),
+        hidden,
+        more: by_check(more),
+    }
 }
 
-/// The verdict as the beginning of a sentence.
-fn title(report: &verify::Report) -> String {
-    let verdict = report.verdict();
-    let (first, rest) = verdict.split_at(verdict.chars().next().map_or(0, char::len_utf8));
+/// A text as the beginning of a sentence.
+fn capitalised(text: &str) -> String {
+    let (first, rest) = text.split_at(text.chars().next().map_or(0, char::len_utf8));
     first.to_uppercase() + rest
 }
 

@@ -139,6 +139,17 @@ impl Section {
         self.columns.iter().position(|column| column.name == name)
     }
 
+    /// The columns of one of its tables that people see, each with its place.
+    pub fn shown(&self, table: usize) -> Vec<(usize, &Column)> {
+        let columns = self.columns.iter().enumerate();
+        columns.filter(|(_, c)| !c.heading.is_empty() && (c.is_key || c.table == table)).collect()
+    }
+
+    /// The title of one of its tables.
+    pub fn title(&self, table: usize) -> &str {
+        table.checked_sub(1).map_or(&self.title, |more| self.more_titles[more])
+    }
+
     /// Whether a column holds numbers, as far as its values are known.
     pub fn is_numeric(&self, at: usize) -> bool {
         let values = || self.rows.iter().filter_map(|row| row.get(at));

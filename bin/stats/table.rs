@@ -44,12 +44,6 @@ fn of_section(section: &Section) -> Vec<Table> {
     }
 }
 
-/// The columns of a table that people see, each with its place.
-fn columns(section: &Section, table: usize) -> Vec<(usize, &Column)> {
-    let columns = section.columns.iter().enumerate();
-    columns.filter(|(_, c)| !c.heading.is_empty() && (c.is_key || c.table == table)).collect()
-}
-
 fn cells(row: &[Value], columns: &[(usize, &Column)]) -> Vec<String> {
     let cell = |(at, column): &(usize, &Column)| {
         row.get(*at).map(|value| text::cell(value, column.unit, column.null, Medium::Terminal)).unwrap_or_default()
@@ -62,15 +56,14 @@ fn headed(title: &str, columns: &[(usize, &Column)]) -> Table {
 }
 
 fn rows(section: &Section, table: usize) -> Table {
-    let columns = columns(section, table);
-    let title = if table == 0 { section.title.as_str() } else { section.more_titles[table - 1] };
-    let mut drawn = headed(title, &columns);
+    let columns = section.shown(table);
+    let mut drawn = headed(section.title(table), &columns);
     section.rows.iter().for_each(|row| drawn.cells(cells(row, &columns)));
     drawn
 }
 
 fn record(section: &Section) -> Table {
-    let columns = columns(section, 0);
+    let columns = section.shown(0);
     let mut drawn = Table::new(&["field", "value"]).titled(&section.title);
     for row in &section.rows {
         for ((_, column), cell) in columns.iter().zip(cells(row, &columns)) {
@@ -82,7 +75,7 @@ fn record(section: &Section) -> Table {
 
 /// A row for each line, with its values drawn in characters.
 fn lines(section: &Section) -> Table {
-    let columns: Vec<_> = columns(section, 0).into_iter().filter(|(_, column)| column.name != "at").collect();
+    let columns: Vec<_> = section.shown(0).into_iter().filter(|(_, column)| column.name != "at").collect();
     let mut drawn = headed(&section.title, &columns);
     let whose: Vec<_> = columns.iter().copied().filter(|(_, column)| column.name != "value").collect();
     let values = section.at("value").unwrap_or_default();

@@ -40,6 +40,10 @@ fn each_table_has_its_size_in_figures_and_a_wide_one_can_be_scrolled() {
     assert_eq!(figures.count(), 2 * 18, "for a wide and for a narrow screen");
     let scrolling = page.matches("class=\"scroll\" tabindex=\"0\" role=\"region\"").count();
     assert_eq!(scrolling, page.matches("<table>").count());
+    for title in ["Tables", "Upkeep"] {
+        let table = page.split(&format!("<h2>{title}</h2>")).nth(1).unwrap().split("</table>").next().unwrap();
+        assert!(table.contains("<td>agent_configs</td>"), "{title}: a name is shown as it is: {table}");
+    }
     assert!(page.contains("background-attachment: local"), "a shadow where there is more to the side");
 }
 

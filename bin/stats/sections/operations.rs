@@ -132,7 +132,7 @@ pub fn newest_samples(report: &Report) -> Section {
     Section::of("newest rows", &report.operations.newest_samples)
         .shown(Shown::InData)
         .labels(vec![("datname", report.database.clone()), ("schemaname", report.schema.clone())])
-        .key("table", "table", |newest| newest.table)
+        .key("table", "table", |newest| newest.table.to_owned())
         .label("relname")
         .column("found", "newest row", Unit::None, |newest| observed(&newest.at, |at| *at))
         .null("none")
@@ -168,11 +168,11 @@ pub fn redundant_indexes(report: &Report) -> Section {
     Section::observed(title, &report.operations.redundant_indexes)
         .key("table", "table", |index| &index.table)
         .key("index", "index", |index| &index.index)
-        .column("how", "is a", Unit::None, |index| index.how.as_str())
-        .column("by", "of", Unit::None, |index| &index.by)
+        .column("in_schema", "in the schema", Unit::None, |index| index.in_schema)
         .column("bytes", "size", Unit::Bytes, |index| index.bytes)
         .null("unknown")
-        .column("in_schema", "in the schema", Unit::None, |index| index.in_schema)
+        .column("how", "is a", Unit::None, |index| index.how.as_str())
+        .column("by", "of", Unit::None, |index| &index.by)
         .done()
 }
 
