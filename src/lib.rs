@@ -17,6 +17,7 @@
 //! - [`tenant`]: working for one customer, and seeing no other's rows.
 //! - [`adopt`]: taking over a database that Alembic made, with proof.
 //! - [`raw`]: SQL as text, where it must be.
+//! - [`sqlstate`]: which error of the server it is, in whatever language it says so.
 //! - [`local`]: a private PostgreSQL server for development and tests.
 //!
 //! Every operation takes a connection and returns plain data that can be serialised. Nothing here prints; what is
@@ -46,6 +47,7 @@ pub mod roles;
 pub mod schema;
 pub mod seed;
 mod service_file;
+pub mod sqlstate;
 pub mod stats;
 pub mod tenant;
 mod text;

@@ -47,6 +47,7 @@ mod schema_rules;
 mod seed;
 mod service;
 mod settings;
+mod sqlstate;
 mod stats;
 mod stats_formats;
 mod tenancy;
