@@ -3,7 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
-use optiinfra_db::{Error, ingest, migrate, transfer};
+use optiinfra_db::{Error, connection, ingest, local, migrate, transfer};
 
 /// How a command ended. The numbers never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,8 +31,10 @@ pub enum Exit {
 impl Exit {
     /// The code for an error.
     pub fn of(error: &anyhow::Error) -> Self {
+        if error.downcast_ref().is_some_and(no_session) || error.downcast_ref().is_some_and(no_local_session) {
+            return Self::NoConnection;
+        }
         match error.downcast_ref::<Error>() {
-            Some(Error::Connect { .. } | Error::Pool { .. }) => Self::NoConnection,
             Some(Error::Migrate(error)) => Self::of_migration(error),
             Some(error) if lost_connection(error) => Self::NoConnection,
             _ => Self::Refused,
@@ -65,17 +67,31 @@ pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
     output.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
-fn lost_connection(error: &Error) -> bool {
-    use diesel::result::DatabaseErrorKind::{ClosedConnection, UnableToSendCommand};
-    use diesel::result::Error as Diesel;
+/// Whether there was no session to be had, or it was lost.
+fn no_session(error: &connection::Error) -> bool {
     match error {
-        Error::Query { source, .. } | Error::Transaction(source) => matches!(
-            source,
-            Diesel::DatabaseError(ClosedConnection | UnableToSendCommand, _) | Diesel::BrokenTransactionManager
-        ),
-        Error::Ingest(ingest::Error::ChunkFailed { source, .. }) => {
-            matches!(**source, Error::Pool { .. }) || lost_connection(source)
-        }
+        connection::Error::Connect { .. } | connection::Error::Pool { .. } => true,
+        connection::Error::Session { source, .. } => is_lost(source),
         _ => false,
     }
+}
+
+fn no_local_session(error: &local::Error) -> bool {
+    matches!(error, local::Error::Connection(error) if no_session(error))
+}
+
+fn lost_connection(error: &Error) -> bool {
+    match error {
+        Error::Connection(error) => no_session(error),
+        Error::Local(error) => no_local_session(error),
+        Error::Query { source, .. } | Error::Diesel(source) => is_lost(source),
+        Error::Ingest(ingest::Error::ChunkFailed { source, .. }) => lost_connection(source),
+        _ => false,
+    }
+}
+
+fn is_lost(error: &diesel::result::Error) -> bool {
+    use diesel::result::DatabaseErrorKind::{ClosedConnection, UnableToSendCommand};
+    use diesel::result::Error as Diesel;
+    matches!(error, Diesel::DatabaseError(ClosedConnection | UnableToSendCommand, _) | Diesel::BrokenTransactionManager)
 }

@@ -70,7 +70,7 @@ const FIVE_MINUTES: NonZeroU16 = match NonZeroU16::new(300) {
 /// Does to a fleet what the arguments say.
 pub fn run(args: &Args, global: &Global, out: &mut Output) -> anyhow::Result<Exit> {
     let report = if args.remove {
-        remove(args, &mut target::connect(global, out, "seed")?, out)?
+        remove(args, &mut target::connect_to_write(global, out, "seed")?, out)?
     } else if args.plan {
         let mut conn = target::connect_read_only(global, out, "seed")?;
         let fleet = wanted(args, fleet::find(&mut conn, args.rng_seed)?.as_ref());

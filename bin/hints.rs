@@ -4,9 +4,10 @@
 use std::fmt::{self, Display};
 
 use diesel::result::Error as DieselError;
+use optiinfra_db::connection::{Malformed, Refusal, SSL_MODES, Target};
 use optiinfra_db::migrate::{self, Direction};
 use optiinfra_db::transfer::{Compression, Missing, OtherJson};
-use optiinfra_db::{Error, fleet, ingest, seed, stats, transfer, verify};
+use optiinfra_db::{Error, connection, fleet, ingest, local, seed, stats, transfer, verify};
 
 /// An error of the binary's own with the next thing to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,37 +29,143 @@ pub fn of(error: &anyhow::Error) -> Option<String> {
     if let Some(hinted) = error.downcast_ref::<Hinted>() {
         return Some(hinted.hint.clone());
     }
-    error.downcast_ref().and_then(of_library)
+    let connection = error.downcast_ref().and_then(connection);
+    connection.or_else(|| error.downcast_ref().and_then(local)).or_else(|| error.downcast_ref().and_then(of_library))
 }
 
 /// The next thing to do about an error of the library.
 pub fn of_library(error: &Error) -> Option<String> {
-    let modules = [connection, local, migrate, seed, fleet, stats, transfer, ingest, verify, query];
+    match error {
+        Error::Connection(error) => return connection(error),
+        Error::Local(error) => return local(error),
+        _ => {}
+    }
+    let modules = [migrate, seed, fleet, stats, transfer, ingest, verify, query];
     modules.into_iter().find_map(|hint| hint(error))
 }
 
-fn connection(error: &Error) -> Option<String> {
-    let hint = match error {
-        Error::InvalidTarget(_) => {
-            "write it as postgresql://USER:PASSWORD@HOST:PORT/DATABASE, special characters percent-encoded"
+fn connection(error: &connection::Error) -> Option<String> {
+    use connection::Error;
+    Some(match error {
+        Error::Malformed(why) => malformed(*why).to_owned(),
+        Error::NoDatabaseName { .. } => {
+            "name it: postgresql://USER@HOST/NAME in the URL, dbname=NAME in the key=value \
+             form or the service file, or PGDATABASE=NAME"
+                .to_owned()
         }
-        Error::Unprotected(_) => {
-            "write sslmode=verify-full, and where the CA is the company's own sslrootcert=FILE (docs/security.md)"
-        }
-        Error::Connect { source, .. } => connect(&source.0),
+        Error::UnknownSslMode { .. } => format!("write sslmode=verify-full, or another of {}", SSL_MODES.join(", ")),
+        Error::Unprotected(_) => "write sslmode=verify-full, and where the CA is the company's own sslrootcert=FILE \
+             (docs/security.md)"
+            .to_owned(),
+        Error::Connect { target, refusal, source } => refused(target, *refusal, &source.0),
         Error::NoSchema { .. } => {
-            "set search_path to a schema that exists (options=-csearch_path%3DNAME in the URL), or create it: CREATE SCHEMA"
+            "set search_path to a schema that exists (options=-csearch_path%3DNAME in the URL), or \
+             create it: CREATE SCHEMA"
+                .to_owned()
         }
+        Error::Session { source, .. } => return statement(source).map(ToOwned::to_owned),
         _ => return None,
-    };
-    Some(hint.to_owned())
+    })
 }
 
-fn local(error: &Error) -> Option<String> {
-    match error {
-        Error::Local { hint, .. } => hint.clone(),
-        _ => None,
+fn malformed(why: Malformed) -> &'static str {
+    match why {
+        Malformed::Empty => {
+            "set DATABASE_URL=postgresql://USER@HOST/NAME, or pass --local for a private one on this machine"
+        }
+        Malformed::Quoted => "write it without the quotes, which a shell takes away and nothing else does",
+        Malformed::Jdbc => "write postgresql://USER@HOST:PORT/NAME: without jdbc:, and with the user before the host",
+        Malformed::PasswordCharacters => "in a password write %40 for @ and %2F for /",
+        Malformed::AtBehindQuestionMark => "in a password write %3F for ?, and in an option %40 for @",
+        Malformed::Option => "write ?OPTION=VALUE&OPTION=VALUE with libpq's options",
+        Malformed::Port => "in a password write %3A for : and %2F for /; an IPv6 address stands in brackets",
+        Malformed::Percent => "write %25 for a % itself",
+        Malformed::NoValue | Malformed::Key | Malformed::KeyTwice | Malformed::OpenQuote => {
+            "put a value that holds spaces in single quotes: password='A B'"
+        }
+        _ => "write it as postgresql://USER:PASSWORD@HOST:PORT/DATABASE, special characters percent-encoded",
     }
+}
+
+/// What to do about a refused connection.
+fn refused(target: &Target, refusal: Refusal, message: &str) -> String {
+    let parameter =
+        |key: &str, or: &str| target.parameter(key).filter(|value| !value.is_empty()).unwrap_or(or.to_owned());
+    let (user, database) = (parameter("user", "USER"), parameter("dbname", "NAME"));
+    let server = || {
+        let options = [("host", "-h"), ("port", "-p"), ("user", "-U")];
+        let given = options.into_iter().filter_map(|(key, flag)| Some(format!(" {flag} {}", target.parameter(key)?)));
+        given.collect::<String>()
+    };
+    // Sharper where the message is in English: libpq's own always is, the server's where it speaks English.
+    if let Some((_, hint)) = REFUSED_HINTS.iter().find(|(words, _)| words.iter().any(|word| message.contains(word))) {
+        return hint.replace("USER", &user);
+    }
+    match refusal {
+        Refusal::NoHbaEntry { could_encrypt: true } => {
+            "the server takes encrypted connections only: sslmode=verify-full".to_owned()
+        }
+        Refusal::NoHbaEntry { .. } => {
+            "let it in with a line in the server's pg_hba.conf (`SHOW hba_file` says where it is) \
+             and `SELECT pg_reload_conf()`, or connect another way: over TLS, over a Unix socket, as another user"
+                .to_owned()
+        }
+        Refusal::NoDatabase => format!("check the name, or create the database: `createdb{} {database}`", server()),
+        Refusal::DatabaseClosed => {
+            format!("let connections in: `ALTER DATABASE \"{database}\" ALLOW_CONNECTIONS true`")
+        }
+        Refusal::NoConnectRight => {
+            format!("as the database's owner: `GRANT CONNECT ON DATABASE \"{database}\" TO \"{user}\"`")
+        }
+        Refusal::DatabaseFull => format!(
+            "end sessions of this database, or raise its limit: `ALTER DATABASE \"{database}\" CONNECTION LIMIT N`"
+        ),
+        Refusal::Role => format!(
+            "check the user and the password: DATABASE_URL, PGPASSWORD or ~/.pgpass; `\\du {user}` in psql shows whether the \
+             role exists, may log in and how many sessions it may have"
+        ),
+        Refusal::Server => "the server runs and takes no session now: try again when it has started, or end sessions \
+             (`SELECT pid, usename, state FROM pg_stat_activity`) or raise max_connections"
+            .to_owned(),
+        _ => format!(
+            "check that the server runs there: `pg_isready{}`; for a private one on this machine pass --local",
+            server()
+        ),
+    }
+}
+
+fn local(error: &local::Error) -> Option<String> {
+    use local::Error;
+    const ANOTHER: &str = "set OPTIINFRA_LOCAL_DIR to another directory, which need not exist";
+    Some(match error {
+        Error::EmptyVariable(variable) => format!("give it a directory, or unset it: `unset {variable}`"),
+        Error::NoHome => "set OPTIINFRA_LOCAL_DIR to a directory for the cluster".to_owned(),
+        Error::PathTooLong(_) => "set OPTIINFRA_LOCAL_DIR to a shorter one".to_owned(),
+        Error::PathCharacter { .. } | Error::Unreachable { .. } | Error::NotOurs(_) | Error::OtherOwner { .. } => {
+            ANOTHER.to_owned()
+        }
+        Error::OpenToOthers(dir) => format!("close it: chmod 700 {}", dir.display()),
+        Error::Busy { lock, .. } => format!("see which one: fuser {}", lock.display()),
+        Error::Orphans { pids, .. } => {
+            let pids: Vec<_> = pids.iter().map(ToString::to_string).collect();
+            format!("end them: kill {}", pids.join(" "))
+        }
+        Error::NoBinariesIn(_) => "set OPTIINFRA_PG_BIN to the directory of initdb, pg_ctl and postgres \
+             (`pg_config --bindir`), or unset it; Debian, Ubuntu: apt-get install postgresql"
+            .to_owned(),
+        Error::NoBinaries | Error::BinariesTooOld { .. } | Error::OtherBinaries { .. } => {
+            "install them (Debian, Ubuntu: apt-get install postgresql; Fedora: dnf install postgresql-server; \
+             macOS: brew install postgresql@17), or set OPTIINFRA_PG_BIN to their directory"
+                .to_owned()
+        }
+        Error::NoServerUser => {
+            "install the server package, which makes that user, or run this as another user".to_owned()
+        }
+        Error::UnknownUser(_) => "run this as a known user".to_owned(),
+        Error::NotStarted { log, .. } => format!("read {}", log.display()),
+        Error::Connection(error) => return connection(error),
+        _ => return None,
+    })
 }
 
 fn migrate(error: &Error) -> Option<String> {
@@ -277,14 +384,14 @@ fn verify(error: &Error) -> Option<String> {
 
 fn query(error: &Error) -> Option<String> {
     match error {
-        Error::Query { source, .. } | Error::Transaction(source) => statement(source).map(ToOwned::to_owned),
+        Error::Query { source, .. } | Error::Diesel(source) => statement(source).map(ToOwned::to_owned),
         _ => None,
     }
 }
 
-/// What libpq and OpenSSL say when TLS is why a connection fails, and what to do. They do not tell an expired
-/// certificate from one of another CA.
-const TLS_HINTS: [(&[&str], &str); 8] = [
+/// What libpq, OpenSSL and a server that speaks English say of a refused connection, and what to do. They do not tell an
+/// expired certificate from one of another CA.
+const REFUSED_HINTS: [(&[&str], &str); 12] = [
     (
         &["certificate verify failed", "SSL error: EVP lib"],
         "the server's certificate has expired, or no CA in sslrootcert has signed it: \
@@ -318,29 +425,20 @@ const TLS_HINTS: [(&[&str], &str); 8] = [
         "give a client certificate that is valid, that the server's ssl_ca_file has signed, and that names this user: \
          sslcert=FILE sslkey=FILE",
     ),
-    (&["no encryption"], "the server takes encrypted connections only: sslmode=verify-full"),
+    (
+        &["password authentication failed", "no password supplied"],
+        "check the user and the password: DATABASE_URL, PGPASSWORD or ~/.pgpass",
+    ),
+    (&["could not translate host name"], "check the host name in the database URL"),
+    (
+        &["too many connections for role"],
+        "end a session of the role, or raise its limit: `ALTER ROLE \"USER\" CONNECTION LIMIT N`",
+    ),
+    (&["is not permitted to log in"], "let the role log in: `ALTER ROLE \"USER\" LOGIN`"),
+    (&["role \""], "check the user's name, or create the role: `createuser \"USER\"`"),
 ];
 
 /// libpq and the server tell these cases apart only in words.
-fn connect(message: &str) -> &'static str {
-    if message.contains("password authentication failed") || message.contains("no password supplied") {
-        return "check the user and the password: DATABASE_URL, PGPASSWORD or ~/.pgpass";
-    }
-    if let Some((_, hint)) = TLS_HINTS.iter().find(|(words, _)| words.iter().any(|word| message.contains(word))) {
-        return hint;
-    }
-    if message.contains("database") && message.contains("does not exist") {
-        return "create the database first: `createdb NAME`";
-    }
-    if message.contains("role") && message.contains("does not exist") {
-        return "check the user name, or create the role: `createuser NAME`";
-    }
-    if message.contains("could not translate host name") {
-        return "check the host name in the database URL";
-    }
-    "check that the server runs there: `pg_isready -h HOST -p PORT`; for a private one on this machine pass --local"
-}
-
 fn migration(source: &DieselError) -> &'static str {
     let text = source.to_string();
     if text.contains("permission denied") || text.contains("must be owner") {

@@ -184,7 +184,7 @@ fn import(
         return Ok(import::retryable(&pool, args.table, source, &options, connections, cancelled, teller)?);
     }
     let on_conflict = if skips { ingest::OnConflict::Skip } else { ingest::OnConflict::Refuse };
-    let mut conn = target::connect(global, out, "import")?;
+    let mut conn = target::connect_to_write(global, out, "import")?;
     Ok(import::all_or_nothing(&mut conn, args.table, source, &options, on_conflict, teller)?)
 }
 

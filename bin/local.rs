@@ -99,8 +99,11 @@ fn destroy(cluster: &Cluster, confirm: &Confirm, out: &mut Output) -> anyhow::Re
     if !cluster.dir().exists() {
         return show(cluster, "was absent", out);
     }
+    // Before anything is started or asked.
+    cluster.require_ours()?;
     if !confirm.yes && cluster.status()? != Status::Absent {
-        out.confirm(&contents(cluster)?, "destroy the local cluster and lose this data")?;
+        let what = format!("destroy the local cluster in {} and lose this data", cluster.dir().display());
+        out.confirm(&contents(cluster)?, &what)?;
     }
     cluster.destroy()?;
     show(cluster, "destroyed", out)

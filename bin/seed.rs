@@ -83,7 +83,7 @@ pub fn run(args: &Args, global: &Global, out: &mut Output) -> anyhow::Result<Exi
         Some(Action::Fleet(args)) => fleet::run(args, global, out),
         None => {
             let layers = args.layers.chosen()?;
-            seed_layers(&args.layers, layers, &mut target::connect(global, out, "seed")?, out)
+            seed_layers(&args.layers, layers, &mut target::connect_to_write(global, out, "seed")?, out)
         }
     }
 }

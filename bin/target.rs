@@ -3,24 +3,25 @@
 use std::env;
 use std::ffi::OsString;
 
-use anyhow::anyhow;
 use diesel::pg::PgConnection;
-use optiinfra_db::connection::{self, Pool, Target};
+use optiinfra_db::Error;
+use optiinfra_db::connection::{self, Pool, Session, Target};
 use optiinfra_db::local::{Cluster, Started};
 use optiinfra_db::migrate::refuse_pooler;
 
 use crate::args::Global;
 use crate::hints::Hinted;
-use crate::interrupt;
 use crate::output::Output;
+use crate::{dotenv, interrupt};
 
+const URL_VARIABLE: &str = "DATABASE_URL";
 /// The variables with which libpq alone would know where to go.
 const LIBPQ_VARIABLES: [&str; 6] = ["PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGUSER", "PGSERVICE"];
 
 /// Connects to the database that the user named; starts the local cluster if that is the one.
 pub fn connect(global: &Global, out: &mut Output, command: &str) -> anyhow::Result<PgConnection> {
     let target = find(global, out)?;
-    let mut conn = open(&target, command)?;
+    let (mut conn, _) = open(&target, command)?;
     interrupt::watch(&mut conn, &target)?;
     Ok(conn)
 }
@@ -32,34 +33,59 @@ pub fn connect_read_only(global: &Global, out: &mut Output, command: &str) -> an
     Ok(conn)
 }
 
-/// As [`connect`], for a command that migrates: never through a transaction pooler.
-pub fn connect_directly(global: &Global, out: &mut Output, command: &str) -> anyhow::Result<PgConnection> {
+/// As [`connect`], for a command that writes: says where.
+pub fn connect_to_write(global: &Global, out: &mut Output, command: &str) -> anyhow::Result<PgConnection> {
     let target = find(global, out)?;
-    let mut conn = open(&target, command)?;
-    refuse_pooler(&mut conn, &target)?;
+    let (mut conn, session) = open(&target, command)?;
     interrupt::watch(&mut conn, &target)?;
+    out.note(&place(&target, &session))?;
     Ok(conn)
 }
 
-/// A pool of `size` connections to that database. A signal does not end their sessions: see [`interrupt::cancellable`].
-pub fn pool(global: &Global, out: &mut Output, command: &str, size: u32) -> anyhow::Result<Pool> {
-    Ok(connection::pool(&find(global, out)?, size, &application(command))?)
+/// As [`connect_to_write`], for a command that migrates: never through a transaction pooler.
+pub fn connect_directly(global: &Global, out: &mut Output, command: &str) -> anyhow::Result<PgConnection> {
+    let target = find(global, out)?;
+    let (mut conn, session) = open(&target, command)?;
+    refuse_pooler(&mut conn, &target)?;
+    interrupt::watch(&mut conn, &target)?;
+    out.note(&place(&target, &session))?;
+    Ok(conn)
 }
 
-fn open(target: &Target, command: &str) -> anyhow::Result<PgConnection> {
+/// A pool of `size` connections to that database, to write to it. A signal does not end their sessions: see
+/// [`interrupt::cancellable`].
+pub fn pool(global: &Global, out: &mut Output, command: &str, size: u32) -> anyhow::Result<Pool> {
+    let target = find(global, out)?;
+    let pool = connection::pool(&target, &application(command)).max_size(size).build()?;
+    let session = connection::session(&mut *pool.get().map_err(Error::from)?)?;
+    out.note(&place(&target, &session))?;
+    Ok(pool)
+}
+
+fn open(target: &Target, command: &str) -> anyhow::Result<(PgConnection, Session)> {
     let mut conn = connection::connect(target, &application(command))?;
     let session = connection::session(&mut conn)?;
     tracing::info!(database = %target, ?session, "connected");
-    Ok(conn)
+    Ok((conn, session))
 }
 
 fn application(command: &str) -> String {
     format!("optiinfra-dbctl/{command}")
 }
 
+/// Where a session works: `optiinfra on db1:5432 as app`.
+fn place(target: &Target, session: &Session) -> String {
+    let Session { database, user, schema, .. } = session;
+    let server = target.server();
+    let server = if server.is_empty() { "this machine's server" } else { &server };
+    let schema = if schema == "public" { String::new() } else { format!(", schema {schema}") };
+    format!("{database} on {server} as {user}{schema}")
+}
+
 /// The database, with the policy for the way there: refused or warned of where it is not protected.
 fn find(global: &Global, out: &mut Output) -> anyhow::Result<Target> {
     let target = named(global, out)?;
+    target.require_database_name()?;
     if global.require_tls || is_on("OPTIINFRA_REQUIRE_TLS")? {
         return Ok(target.require_tls()?);
     }
@@ -70,19 +96,21 @@ fn find(global: &Global, out: &mut Output) -> anyhow::Result<Target> {
 }
 
 fn named(global: &Global, out: &mut Output) -> anyhow::Result<Target> {
+    let parse = |url: &str| Ok(Target::parse(url)?);
     if let Some(url) = &global.database_url {
-        return Ok(Target::parse(url)?);
+        return parse(url);
     }
     if global.local || is_on("OPTIINFRA_LOCAL")? {
         return local(out);
     }
-    if let Some(url) = variable("DATABASE_URL") {
-        return Ok(Target::parse(&url)?);
+    if let Some(url) = variable(URL_VARIABLE)? {
+        return parse(&url);
     }
-    if let Some(url) = from_dotenv()? {
-        return Ok(Target::parse(&url)?);
+    if let Some(url) = dotenv::database_url()? {
+        return parse(&url);
     }
-    if LIBPQ_VARIABLES.into_iter().any(|name| variable(name).is_some()) {
+    // libpq takes an empty one for one that is not set.
+    if LIBPQ_VARIABLES.into_iter().any(|name| env::var_os(name).is_some_and(|value| !value.is_empty())) {
         return Ok(Target::from_libpq_variables());
     }
     Err(Hinted {
@@ -127,37 +155,13 @@ fn local(out: &mut Output) -> anyhow::Result<Target> {
     Ok(cluster.target())
 }
 
-/// `DATABASE_URL` in `./.env`. Folders above are not searched: a database must not change with the working directory's
-/// parents. Other variables in the file are not read.
-fn from_dotenv() -> anyhow::Result<Option<String>> {
-    let entries = match dotenvy::from_path_iter(".env") {
-        Ok(entries) => entries,
-        Err(error) if error.not_found() => return Ok(None),
-        Err(error) => return Err(unreadable(&error)),
-    };
-    for entry in entries {
-        let (name, value) = entry.map_err(|error| unreadable(&error))?;
-        if name == "DATABASE_URL" && !value.is_empty() {
-            return Ok(Some(value));
-        }
-    }
-    Ok(None)
-}
-
-/// dotenvy's own message repeats the line, which may hold a password.
-fn unreadable(error: &dotenvy::Error) -> anyhow::Error {
-    match error {
-        dotenvy::Error::Io(cause) => anyhow!("cannot read ./.env: {cause}"),
-        _ => anyhow!("a line of ./.env cannot be read: write NAME=VALUE, the value in quotes if it holds spaces"),
-    }
-}
-
 /// Whether a variable is a yes. What is neither a yes nor a no may be meant for something else, and must not decide
 /// which database is migrated.
 fn is_on(name: &str) -> anyhow::Result<bool> {
-    match variable(name).unwrap_or_default().to_ascii_lowercase().as_str() {
+    let Some(value) = variable(name)? else { return Ok(false) };
+    match value.to_ascii_lowercase().as_str() {
         "1" | "true" | "yes" | "on" => Ok(true),
-        "" | "0" | "false" | "no" | "off" => Ok(false),
+        "0" | "false" | "no" | "off" => Ok(false),
         _ => {
             Err(Hinted { message: format!("{name} is neither 1 nor 0"), hint: format!("set {name}=1, or unset it") }
                 .into())
@@ -165,6 +169,19 @@ fn is_on(name: &str) -> anyhow::Result<bool> {
     }
 }
 
-fn variable(name: &str) -> Option<String> {
-    env::var(name).ok().filter(|value| !value.is_empty())
+/// The value of a variable of ours. An empty one may be a script's slip, and is no wish for whatever comes next.
+fn variable(name: &str) -> anyhow::Result<Option<String>> {
+    match env::var(name) {
+        Ok(value) if value.is_empty() => Err(Hinted {
+            message: format!("{name} is set and empty"),
+            hint: format!("give it a value, or unset it: `unset {name}`"),
+        }
+        .into()),
+        Ok(value) => Ok(Some(value)),
+        Err(env::VarError::NotPresent) => Ok(None),
+        Err(env::VarError::NotUnicode(_)) => {
+            Err(Hinted { message: format!("{name} is not UTF-8"), hint: format!("write it anew: `export {name}=...`") }
+                .into())
+        }
+    }
 }

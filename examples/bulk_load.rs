@@ -44,7 +44,7 @@ fn main() -> Result<()> {
     let options = Options::parse(std::env::args().skip(1))?;
     let target = Target::parse(&std::env::var("DATABASE_URL")?)?;
     let connections = u32::try_from(options.connections)?;
-    let pool = connection::pool(&target, connections, "bulk_load")?;
+    let pool = connection::pool(&target, "bulk_load").max_size(connections).build()?;
     let owners = Owners::first(&pool)?;
     let mut out = BufWriter::new(io::stdout().lock());
     if options.csv {

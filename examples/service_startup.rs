@@ -39,7 +39,7 @@ fn main() -> Result<()> {
 ///
 /// Fails when the database cannot be reached or cannot be brought up to date.
 pub fn start(target: &Target) -> Result<Pool> {
-    let pool = connection::pool(target, 8, "service_startup")?;
+    let pool = connection::pool(target, "service_startup").max_size(8).build()?;
     let mut conn = pool.get()?;
     migrate::ensure_current(&mut conn, &StartupPolicy::default())?;
     drop(conn);

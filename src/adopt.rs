@@ -133,7 +133,7 @@ fn expected(conn: &mut PgConnection, migrations: &[Migration]) -> Result<Catalog
         Err::<(), Error>(diesel::result::Error::RollbackTransaction.into())
     });
     match rehearsed {
-        Err(Error::Transaction(diesel::result::Error::RollbackTransaction)) | Ok(()) => Ok(expected),
+        Err(Error::Diesel(diesel::result::Error::RollbackTransaction)) | Ok(()) => Ok(expected),
         Err(error) => Err(error),
     }
 }

@@ -3,8 +3,7 @@
 //! A message never repeats its cause and never holds a password. Printing, exit codes and the server's detail and
 //! hint are the caller's.
 
-use crate::tls::Weakness;
-use crate::{ingest, migrate, transfer};
+use crate::{connection, ingest, local, migrate, transfer};
 
 /// The result of the library's operations.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -13,36 +12,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The connection string cannot be read. The text says why and holds nothing of the string itself.
-    #[error("the database URL is not valid: {0}")]
-    InvalidTarget(String),
-
-    /// The connection would not be protected, and it was asked that it be.
-    #[error("{0}")]
-    Unprotected(Weakness),
-
-    /// The server could not be reached or refused the connection.
-    #[error("cannot connect to {target}")]
-    Connect {
-        /// The server and database, without the password.
-        target: String,
-        /// What libpq said, with every secret scrubbed.
-        source: Message,
-    },
-
-    /// The search path names no schema that exists and that the role may use.
-    #[error("the search_path names no schema that exists: {search_path}")]
-    NoSchema {
-        /// The search path.
-        search_path: String,
-    },
-
-    /// The pool had no connection within its time limit.
-    #[error("no connection from the pool")]
-    Pool {
-        /// What the pool said.
-        source: Message,
-    },
+    /// There is no session to be had.
+    #[error(transparent)]
+    Connection(#[from] connection::Error),
 
     /// Something about the migrations.
     #[error(transparent)]
@@ -76,16 +48,9 @@ pub enum Error {
     #[error(transparent)]
     Transfer(#[from] transfer::Error),
 
-    /// The private local cluster could not be used.
-    #[error("the local cluster cannot be used: {message}")]
-    Local {
-        /// What is wrong.
-        message: String,
-        /// What to do about it.
-        hint: Option<String>,
-        /// The cause, where there is one.
-        source: Option<std::io::Error>,
-    },
+    /// The private local cluster cannot be used.
+    #[error(transparent)]
+    Local(#[from] local::Error),
 
     /// A query failed.
     #[error("could not {doing}")]
@@ -96,15 +61,16 @@ pub enum Error {
         source: diesel::result::Error,
     },
 
-    /// A transaction could not be begun, committed or rolled back.
-    #[error("the transaction did not complete")]
-    Transaction(#[from] diesel::result::Error),
+    /// Diesel or the server refused something of which nothing more is known, as where a service uses `?` on a query.
+    #[error(transparent)]
+    Diesel(#[from] diesel::result::Error),
 }
 
-/// A cause of which only the text is left, because the original might hold a secret.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Message(pub String);
+impl From<r2d2::Error> for Error {
+    fn from(error: r2d2::Error) -> Self {
+        Self::Connection(error.into())
+    }
+}
 
 /// Says what a query was for when it fails.
 pub(crate) trait Doing<T> {

@@ -12,8 +12,8 @@ use diesel::prelude::*;
 use diesel::sql_types::{Integer, Nullable, Text};
 
 use super::Target;
-use crate::error::{Doing, Error, Result};
-use crate::raw::{RunSql, raw, sql_query};
+use super::error::{Error, Result};
+use crate::raw::{RunSql, sql_query};
 
 /// The settings, each with a value as the server shows it. `client_encoding` and `TimeZone` Diesel sets to the same.
 macro_rules! settings {
@@ -62,7 +62,7 @@ pub(crate) const DEATH_CHECK: &str = "client_connection_check_interval";
 impl Target {
     /// With our settings behind those of the target, so that ours win.
     pub(super) fn with_session_settings(&self) -> Self {
-        let mut options = self.setting("options").map(|setting| setting.value).unwrap_or_default();
+        let mut options = self.value("options").unwrap_or_default();
         let mut add = |name: &str, value: &str| {
             options += &format!(" -c {name}={}", value.replace(' ', "\\ "));
         };
@@ -87,6 +87,16 @@ pub(super) fn settle(conn: &mut PgConnection) -> QueryResult<()> {
     conn.batch(SET_WHAT_DIFFERS)
 }
 
+/// Makes every later transaction of a connection READ ONLY.
+///
+/// # Errors
+///
+/// [`Error::Session`] when the server refuses that.
+pub fn forbid_writing(conn: &mut PgConnection) -> Result<()> {
+    conn.batch("SET default_transaction_read_only = on")
+        .map_err(|source| Error::Session { doing: "make the session read-only", source })
+}
+
 /// Where a session works.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
@@ -104,7 +114,7 @@ pub struct Session {
 ///
 /// # Errors
 ///
-/// [`Error::NoSchema`] when the `search_path` names no schema that exists, and [`Error::Query`].
+/// [`Error::NoSchema`] when the `search_path` names no schema that exists, and [`Error::Session`].
 pub fn session(conn: &mut PgConnection) -> Result<Session> {
     #[derive(QueryableByName)]
     struct Row {
@@ -119,12 +129,11 @@ pub fn session(conn: &mut PgConnection) -> Result<Session> {
         #[diesel(sql_type = Integer)]
         pid: i32,
     }
-    let Row { database, role, schema, search_path, pid } = sql_query(raw!(
-        "SELECT current_database()::text AS database, current_user::text AS role, current_schema()::text AS schema, \
-         current_setting('search_path') AS search_path, pg_backend_pid() AS pid"
-    ))
-    .get_result(conn)
-    .doing("ask where the session works")?;
+    let query = "SELECT current_database()::text AS database, current_user::text AS role, \
+                 current_schema()::text AS schema, current_setting('search_path') AS search_path, pg_backend_pid() AS pid";
+    let Row { database, role, schema, search_path, pid } = sql_query(query)
+        .get_result(conn)
+        .map_err(|source| Error::Session { doing: "ask where the session works", source })?;
     let schema = schema.ok_or(Error::NoSchema { search_path })?;
     Ok(Session { database, user: role, schema, pid })
 }
@@ -136,11 +145,11 @@ mod tests {
     #[test]
     fn our_settings_stand_behind_the_target_s_own() {
         let own = Target::parse("options='-c search_path=a -c quote_all_identifiers=on'").unwrap();
-        let options = own.with_session_settings().setting("options").unwrap().value;
+        let options = own.with_session_settings().value("options").unwrap();
         assert!(options.starts_with("-c search_path=a -c quote_all_identifiers=on -c standard_conforming_strings=on "));
         assert!(options.contains(r" -c DateStyle=ISO,\ MDY ") && options.contains(" -c quote_all_identifiers=off "));
         assert!(options.ends_with(" -c client_connection_check_interval=1s"), "{options}");
         let chosen = Target::parse("options='-c client_connection_check_interval=0'").unwrap();
-        assert!(!chosen.with_session_settings().setting("options").unwrap().value.contains("interval=1s"));
+        assert!(!chosen.with_session_settings().value("options").unwrap().contains("interval=1s"));
     }
 }

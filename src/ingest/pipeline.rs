@@ -412,7 +412,7 @@ impl<O> Worker<'_, O> {
     fn work_with(self, pool: &Pool, to_input: &Sender<News<O>>) {
         let mut conn = match connection::take(pool) {
             Ok(conn) => conn,
-            Err(error) => return no_connection(error, to_input),
+            Err(error) => return no_connection(error.into(), to_input),
         };
         if let Err(error) = timeouts::lift_in_session(&mut conn) {
             return no_connection(write_failed(self.table.name, error), to_input);
@@ -426,7 +426,7 @@ impl<O> Worker<'_, O> {
     fn work(self, conn: &mut PgConnection, to_input: &Sender<News<O>>) {
         let path = match WritePath::find(conn, self.table, self.on_conflict, self.customer) {
             Ok(path) => path,
-            Err(error) => return no_connection(error, to_input),
+            Err(error) => return no_connection(error.into(), to_input),
         };
         loop {
             // No worker panics while it holds this, and a receiver has no state to spoil.

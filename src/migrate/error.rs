@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::set::Direction;
-use crate::error::{Message, plural};
+use crate::connection::Message;
+use crate::error::plural;
 
 /// What can go wrong with migrations.
 #[derive(Debug, thiserror::Error)]

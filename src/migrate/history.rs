@@ -13,7 +13,8 @@ use diesel::sql_types::{Bool, Double, Integer, Nullable, Text, Timestamptz};
 use super::set::{Direction, Migration};
 use super::sql::statements;
 use super::status::{Applied, Interrupted, Pending, Status, TextState, Unknown};
-use crate::error::{Doing, Error, Result};
+use crate::connection;
+use crate::error::{Doing, Result};
 use crate::raw::{Sql, raw, sql_query};
 
 /// A row of the two tables.
@@ -132,7 +133,7 @@ fn tables(conn: &mut PgConnection) -> Result<Tables> {
     let tables: Tables =
         sql_query(include_str!("tables.sql")).get_result(conn).doing("look for the migration history")?;
     if !tables.has_schema {
-        return Err(Error::NoSchema { search_path: tables.search_path });
+        return Err(connection::Error::NoSchema { search_path: tables.search_path }.into());
     }
     Ok(tables)
 }

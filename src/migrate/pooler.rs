@@ -8,7 +8,7 @@ use diesel::sql_types::{Bool, Integer};
 use super::error::Error as MigrateError;
 use super::lock;
 use crate::connection::{self, Target};
-use crate::error::{Doing, Error, Result};
+use crate::error::{Doing, Result};
 use crate::raw::{raw, sql, sql_query};
 
 /// How often to look when nothing speaks for a pooler, and when something does. Others that use the same pool can
@@ -29,12 +29,14 @@ pub fn refuse_pooler(conn: &mut PgConnection, target: &Target) -> Result<()> {
     let mut second = match connection::connect(target, "optiinfra-dbctl/pooler-check") {
         Ok(second) => second,
         // A role may be allowed a single connection. No pooler is in between: it would not have passed the options on.
-        Err(Error::Connect { source, .. }) if first.has_our_options => {
+        Err(connection::Error::Connect { source, .. }) if first.has_our_options => {
             tracing::warn!(%source, "no second connection: a pooler was looked for with one");
             return Ok(());
         }
-        Err(Error::Connect { source, .. }) => return Err(MigrateError::NoSecondConnection { source }.into()),
-        Err(error) => return Err(error),
+        Err(connection::Error::Connect { source, .. }) => {
+            return Err(MigrateError::NoSecondConnection { source }.into());
+        }
+        Err(error) => return Err(error.into()),
     };
     let looks = if first.has_our_options { LOOKS } else { LOOKS_WHEN_SUSPICIOUS };
     for _ in 0..looks {

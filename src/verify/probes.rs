@@ -137,12 +137,12 @@ pub(super) fn run(conn: &mut PgConnection, limit: Duration) -> Result<Vec<Check>
     let rolled_back = conn.build_transaction().read_write().run::<(), Error, _>(|conn| {
         row_access::limit_statements(conn, limit)?;
         checks = Some(PROBES.iter().map(|probe| probe.check(conn)).collect::<Result<Vec<_>>>()?);
-        Err(Error::Transaction(DieselError::RollbackTransaction))
+        Err(Error::Diesel(DieselError::RollbackTransaction))
     });
     match (checks, rolled_back) {
-        (Some(checks), Err(Error::Transaction(DieselError::RollbackTransaction))) => Ok(checks),
+        (Some(checks), Err(Error::Diesel(DieselError::RollbackTransaction))) => Ok(checks),
         (_, Err(error)) => Err(error),
-        (_, Ok(())) => Err(Error::Transaction(DieselError::RollbackTransaction)),
+        (_, Ok(())) => Err(Error::Diesel(DieselError::RollbackTransaction)),
     }
 }
 

@@ -2,8 +2,7 @@
 
 use diesel::prelude::*;
 use diesel::sql_types::Text;
-use optiinfra_db::Error;
-use optiinfra_db::connection::{self, POOL_TIMEOUT, Target};
+use optiinfra_db::connection::{self, POOL_TIMEOUT, Refusal, Target};
 
 use crate::support::{TestDb, number};
 
@@ -30,7 +29,7 @@ fn values_with_quotes_and_backslashes_arrive_as_they_are() {
 #[test]
 fn a_pool_hands_out_so_many_connections_and_opens_none_without_need() {
     let db = TestDb::migrated();
-    let pool = connection::pool(&db.target(), 2, "pool").unwrap();
+    let pool = connection::pool(&db.target(), "pool").max_size(2).build().unwrap();
     assert_eq!(pool.connection_timeout(), POOL_TIMEOUT);
     assert_eq!(pool.max_size(), 2);
     let (mut first, mut second) = (pool.get().unwrap(), pool.get().unwrap());
@@ -47,8 +46,8 @@ fn a_pool_hands_out_so_many_connections_and_opens_none_without_need() {
 #[test]
 fn a_pool_for_a_server_that_refuses_fails_at_once_and_shows_no_password() {
     let target = Target::parse("postgresql://u:Tr0ub4dor@127.0.0.1:1/d").unwrap();
-    let error = connection::pool(&target, 2, "pool").unwrap_err();
-    assert!(matches!(error, Error::Connect { .. }));
+    let error = connection::pool(&target, "pool").max_size(2).build().unwrap_err();
+    assert!(matches!(error, connection::Error::Connect { refusal: Refusal::Unreachable, .. }));
     assert!(!format!("{error:?} {error}").contains("Tr0ub4dor"));
 }
 
@@ -58,7 +57,7 @@ fn a_pool_that_is_refused_later_shows_no_password() {
     let role = db.role();
     // The server repeats the name, and it is the password too.
     let target = db.target().with("user", &role.name).with("password", &role.name);
-    let pool = connection::pool(&target, 1, "pool").unwrap();
+    let pool = connection::pool(&target, "pool").max_size(1).build().unwrap();
     diesel::sql_query(format!("ALTER ROLE {} NOLOGIN", role.name)).execute(&mut db.conn()).unwrap();
     let Err(error) = pool.get() else { panic!("a connection") };
     let shown = format!("{error:?} {error}");

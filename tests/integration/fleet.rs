@@ -44,7 +44,7 @@ fn ground() -> (TestDb, Pool, PgConnection) {
     let db = TestDb::migrated();
     let mut conn = db.conn();
     seed::run(&mut conn, &[Layer::Core], small(0).at).unwrap();
-    let pool = connection::pool(&db.target(), 3, "test").unwrap();
+    let pool = connection::pool(&db.target(), "test").max_size(3).build().unwrap();
     (db, pool, conn)
 }
 
@@ -212,7 +212,7 @@ fn another_fleet_of_the_same_seed_is_refused() {
 #[test]
 fn a_fleet_needs_its_agents() {
     let db = TestDb::migrated();
-    let pool = connection::pool(&db.target(), 2, "test").unwrap();
+    let pool = connection::pool(&db.target(), "test").max_size(2).build().unwrap();
     let error = write(&pool, &small(7)).unwrap_err();
     assert!(matches!(&error, Error::Seed(seed::Error::MissingPrerequisite { .. })), "{error}");
     assert_eq!(number(&mut db.conn(), "SELECT count(*) FROM customers"), 0);
@@ -222,7 +222,7 @@ fn a_fleet_needs_its_agents() {
 fn two_runs_at_once_write_every_row_once() {
     let (_db, pool, mut conn) = ground();
     let plan = fleet::plan(&mut conn, &small(7)).unwrap();
-    let other_pool = connection::pool(&_db.target(), 3, "test").unwrap();
+    let other_pool = connection::pool(&_db.target(), "test").max_size(3).build().unwrap();
     let reports = std::thread::scope(|scope| {
         let runs = [&pool, &other_pool].map(|pool| scope.spawn(|| write(pool, &small(7)).unwrap()));
         runs.map(|run| run.join().unwrap())
@@ -246,7 +246,7 @@ fn a_long_run_leaves_no_session_idle_in_a_transaction() {
             db.schema()
         ),
     );
-    let pool = connection::pool(&target, 3, "test").unwrap();
+    let pool = connection::pool(&target, "test").max_size(3).build().unwrap();
     let cancel = AtomicBool::new(false);
     let slow = |_| std::thread::sleep(std::time::Duration::from_secs(3));
     let report = fleet::run(&pool, &small(7), Writing { connections: 2, cancel: &cancel, progress: &slow }).unwrap();
@@ -449,7 +449,7 @@ fn where_one_connection_is_allowed_a_fleet_says_that_it_needs_two() {
     limit(&mut conn, 2);
     assert_eq!(run().code, Some(0));
 
-    let narrow = connection::pool(&db.target(), 1, "test").unwrap();
+    let narrow = connection::pool(&db.target(), "test").max_size(1).build().unwrap();
     let error = write(&narrow, &small(7)).unwrap_err();
     assert!(matches!(&error, Error::Fleet(FleetError::OneConnection(of)) if of == "the pool"), "{error}");
     // None is one.

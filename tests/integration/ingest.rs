@@ -28,7 +28,7 @@ use crate::support::{
 };
 
 fn pool(db: &TestDb, size: u32) -> Pool {
-    connection::pool(&db.target(), size, "test").expect("a pool")
+    connection::pool(&db.target(), "test").max_size(size).build().expect("a pool")
 }
 
 /// So many samples, a minute apart, each with the id of its place.
@@ -413,7 +413,7 @@ fn what_the_caller_rolls_back_is_gone_with_its_temporary_table() {
     for _ in 0..2 {
         let undone = conn.transaction(|conn| {
             assert_eq!(ingest::insert_missing(conn, &rows)?, 3);
-            Err::<(), _>(Error::Transaction(diesel::result::Error::RollbackTransaction))
+            Err::<(), _>(Error::Diesel(diesel::result::Error::RollbackTransaction))
         });
         assert!(undone.is_err());
         assert_eq!(count(&mut conn, "resource_metrics"), 0);
@@ -560,7 +560,7 @@ fn where_the_table_is_at_fault_no_row_is_blamed() {
     let rows = samples(&agent, &customer, 10);
     let reader = db.reader();
     let target = connection::Target::parse(&db.url_as(&reader.name)).unwrap();
-    let pool = connection::pool(&target, 1, "test").unwrap();
+    let pool = connection::pool(&target, "test").max_size(1).build().unwrap();
     match BulkWriter::new(&pool).write(rows.clone()).unwrap_err() {
         Error::Ingest(ingest::Error::ChunkFailed { first: 1, last: 10, written: 0, in_doubt: 0, source, .. }) => {
             assert!(format!("{source:?}").contains("permission denied"), "{source:?}");
@@ -592,7 +592,7 @@ fn a_busy_pool_slows_a_write_down_and_fails_it_only_where_no_connection_is_left(
     else {
         panic!("{error:?}")
     };
-    assert!(matches!(**source, Error::Pool { .. }), "{error:?}");
+    assert!(matches!(**source, Error::Connection(connection::Error::Pool { .. })), "{error:?}");
     // Without a row no connection is needed.
     assert_eq!(BulkWriter::<NewResourceMetric>::new(&pool).write([]).unwrap().received, 0);
     drop(busy);
@@ -718,7 +718,7 @@ fn rows_go_through_a_temporary_table_where_row_security_applies() {
     ))
     .unwrap();
     let target = connection::Target::parse(&db.url_as(&role.name)).unwrap();
-    let secured = connection::pool(&target, 2, "test").unwrap();
+    let secured = connection::pool(&target, "test").max_size(2).build().unwrap();
     let rows = samples(&agent, &customer, 300);
     let write = |pool: &Pool, on_conflict, rows: &[NewResourceMetric]| {
         let writer = BulkWriter::new(pool).connections(2).rows_per_chunk(100).on_conflict(on_conflict);

@@ -62,7 +62,7 @@ fn order(table: &str) -> Options {
 fn victim() {
     let orders = std::env::var(ORDERS).expect("orders");
     let [url, table, customer_id, agent_id] = orders.split(' ').collect::<Vec<_>>().try_into().expect("four orders");
-    let pool = connection::pool(&Target::parse(url).unwrap(), 2, "victim").unwrap();
+    let pool = connection::pool(&Target::parse(url).unwrap(), "victim").max_size(2).build().unwrap();
     let owners = Owners { customer_id: customer_id.parse().unwrap(), agent_id: agent_id.parse().unwrap() };
     example::load(&pool, &owners, &order(table)).unwrap();
 }
@@ -110,7 +110,7 @@ fn after_many_kills_and_a_run_to_the_end_exactly_the_inputs_rows_are_there() {
         let (whole_db, mut whole, ..) = ground(AgentType::Resource);
         let owners = Owners { customer_id: customer.id, agent_id: agent.id };
         whole.batch_execute(&format!("ALTER TABLE {table} DISABLE TRIGGER ALL")).unwrap();
-        let pool = connection::pool(&whole_db.target(), 2, "test").unwrap();
+        let pool = connection::pool(&whole_db.target(), "test").max_size(2).build().unwrap();
         example::load(&pool, &owners, &order(table)).unwrap();
         let digest = format!(
             "SELECT hashtextextended(string_agg((id, agent_id, customer_id, timestamp, created_at)::text, ',' ORDER BY id), 0)
@@ -145,7 +145,7 @@ fn a_lost_connection_leaves_whole_chunks_and_the_retry_completes() {
     let (db, mut conn, agent, customer) = ground(AgentType::Resource);
     for connections in [1, 2] {
         let name = format!("worker_{}", db.schema());
-        let pool = connection::pool(&db.target(), 2, &name).unwrap();
+        let pool = connection::pool(&db.target(), &name).max_size(2).build().unwrap();
         conn.batch_execute("TRUNCATE resource_metrics").unwrap();
         let mut other = db.conn();
         let kill_one = format!(
@@ -202,7 +202,7 @@ fn rows_in_doubt_are_told_whatever_ended_the_writing() {
     let (db, mut conn, agent, customer) = ground(AgentType::Resource);
     lose_commits(&mut conn);
     let name = format!("worker_{}", db.schema());
-    let pool = connection::pool(&db.target(), 2, &name).unwrap();
+    let pool = connection::pool(&db.target(), &name).max_size(2).build().unwrap();
     let commits = format!(
         "SELECT count(*) FROM pg_stat_activity WHERE application_name = '{name}' AND query = 'COMMIT' AND state = 'active'"
     );
@@ -216,7 +216,7 @@ fn rows_in_doubt_are_told_whatever_ended_the_writing() {
             }
             match &end {
                 _ if minute < CHUNK => Ok(lost(&agent, &customer, minute)),
-                End::OfInput => Err(Error::InvalidTarget("the input".to_owned())),
+                End::OfInput => Err(Error::Diesel(diesel::result::Error::NotFound)),
                 End::Cancelled => {
                     cancel.store(true, Ordering::Relaxed);
                     Ok(sample(&agent, &customer, minute))
@@ -258,7 +258,7 @@ fn a_stopped_server_leaves_whole_chunks_and_the_retry_completes() {
     let (scratch, agent, customer) = own_cluster();
     let mut there = 0;
     for round in 1..=rounds(2, 20) {
-        let pool = connection::pool(&scratch.cluster.target(), 2, "test").unwrap();
+        let pool = connection::pool(&scratch.cluster.target(), "test").max_size(2).build().unwrap();
         let stop_at = there + 1_000 + 77 * round;
         let rows = (0..).map(|minute| {
             if minute == stop_at {
@@ -275,7 +275,7 @@ fn a_stopped_server_leaves_whole_chunks_and_the_retry_completes() {
         there = usize::try_from(count(&mut conn, "resource_metrics")).unwrap();
         assert_whole_chunks(&error, i64::try_from(there).unwrap() - before);
     }
-    let pool = connection::pool(&scratch.cluster.target(), 2, "test").unwrap();
+    let pool = connection::pool(&scratch.cluster.target(), "test").max_size(2).build().unwrap();
     let rows = (0..there + 1_000).map(|minute| sample(&agent, &customer, minute));
     let report = BulkWriter::new(&pool).connections(2).on_conflict(OnConflict::Skip).write(rows).unwrap();
     assert_eq!(report.skipped, u64::try_from(there).unwrap());
@@ -327,7 +327,7 @@ fn a_full_disk_leaves_whole_chunks_and_the_retry_completes() {
     conn.batch_execute("ALTER TABLE resource_metrics SET TABLESPACE small").unwrap();
 
     for (connections, on_conflict) in [(1, OnConflict::Refuse), (2, OnConflict::Skip)] {
-        let pool = connection::pool(&scratch.cluster.target(), 2, "test").unwrap();
+        let pool = connection::pool(&scratch.cluster.target(), "test").max_size(2).build().unwrap();
         let before = count(&mut conn, "resource_metrics");
         let rows = (0..1_000_000).map(|minute| sample(&agent, &customer, minute));
         let writer = BulkWriter::new(&pool).connections(connections).rows_per_chunk(CHUNK);
@@ -340,7 +340,7 @@ fn a_full_disk_leaves_whole_chunks_and_the_retry_completes() {
     disk.grow();
     let there = count(&mut conn, "resource_metrics");
     let all = usize::try_from(there).unwrap() + 5_000;
-    let pool = connection::pool(&scratch.cluster.target(), 2, "test").unwrap();
+    let pool = connection::pool(&scratch.cluster.target(), "test").max_size(2).build().unwrap();
     let rows = (0..all).map(|minute| sample(&agent, &customer, minute));
     let report = BulkWriter::new(&pool).connections(2).on_conflict(OnConflict::Skip).write(rows).unwrap();
     assert_eq!((report.skipped, report.written), (u64::try_from(there).unwrap(), 5_000));

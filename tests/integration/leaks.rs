@@ -13,12 +13,12 @@ use diesel::connection::SimpleConnection;
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Text};
+use optiinfra_db::Error;
 use optiinfra_db::connection::{self, Target};
 use optiinfra_db::layer::Layer;
 use optiinfra_db::models::{ApiKey, Customer, CustomerChanges, NewCustomer};
 use optiinfra_db::schema::customers;
 use optiinfra_db::seed;
-use optiinfra_db::{Error, Result};
 
 use crate::support::{Dbctl, Scratch, TestDb, figures, number, rounds};
 
@@ -190,18 +190,18 @@ fn shown(error: &Error) -> String {
     text
 }
 
-fn shown_unless_ok<T>(result: Result<T>) -> String {
-    result.err().map(|error| shown(&error)).unwrap_or_default()
+fn shown_unless_ok<T>(result: connection::Result<T>) -> String {
+    result.err().map(|error| shown(&error.into())).unwrap_or_default()
 }
 
 /// Everything that the library says about a connection string.
 fn library(way: Way, _: usize, password: &str, server: &Scratch) -> String {
     match Target::parse(&way.write(password, server)) {
-        Err(error) => shown(&error),
+        Err(error) => shown(&error.into()),
         Ok(target) => {
             let connected = shown_unless_ok(connection::connect(&target, "test"));
             assert!(connected.contains("cannot connect"), "{way:?}: {connected}");
-            let pool = shown_unless_ok(connection::pool(&target, 2, "test"));
+            let pool = shown_unless_ok(connection::pool(&target, "test").max_size(2).build());
             format!("{target} {target:?} {target:#?} {connected} {pool}")
         }
     }
@@ -328,7 +328,7 @@ fn what_works_says_nothing_of_its_password_either() {
     for _ in 0..rounds(20, 200) {
         let password = format!("{}Tr0ub4dor", password(&mut random));
         let target = db.target().with("password", &password);
-        let pool = connection::pool(&target, 1, "test").unwrap();
+        let pool = connection::pool(&target, "test").max_size(1).build().unwrap();
         let conn = pool.get().unwrap();
         let text = format!("{target} {target:?} {pool:?}");
         assert!(!text.contains("Tr0u") && !text.contains(&password), "{text}");

@@ -466,7 +466,7 @@ fn a_connection_in_a_transaction_is_refused() {
     let db = TestDb::migrated();
     let conn = &mut db.conn();
     let result = conn.transaction(|conn| seed::run(conn, &[Layer::Core], at()));
-    assert!(matches!(&result, Err(Error::Transaction(DieselError::AlreadyInTransaction))), "{result:?}");
+    assert!(matches!(&result, Err(Error::Diesel(DieselError::AlreadyInTransaction))), "{result:?}");
     assert_eq!(number(conn, "SELECT count(*) FROM customers"), 0);
 }
 

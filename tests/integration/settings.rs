@@ -162,7 +162,7 @@ fn a_pooler_that_passes_no_options_on_changes_nothing() {
         (('standard_conforming_strings', 'off'), ('quote_all_identifiers', 'on'), ('row_security', 'off'),
          ('DateStyle', 'German, DMY'), ('default_transaction_isolation', 'serializable'))";
     assert_eq!(number(&mut connection::connect(&target, "test").unwrap(), differing), 0);
-    let pool = connection::pool(&target, 1, "test").unwrap();
+    let pool = connection::pool(&target, "test").max_size(1).build().unwrap();
     assert_eq!(number(&mut pool.get().unwrap(), differing), 0);
 }
 

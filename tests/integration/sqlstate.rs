@@ -13,14 +13,14 @@ use optiinfra_db::sqlstate::{
     reporting, sqlstate,
 };
 
-use crate::support::{OwnDatabase, until};
+use crate::support::{TestDb, until};
 
 const LIMIT: Duration = Duration::from_millis(100);
 
 /// A database whose sessions get German messages.
-fn german() -> OwnDatabase {
-    let db = OwnDatabase::empty();
-    db.conn().batch_execute(&format!("ALTER DATABASE {} SET lc_messages = 'de_DE.UTF-8'", db.name())).unwrap();
+fn german() -> TestDb {
+    let db = TestDb::bare();
+    db.conn().batch_execute(&format!("ALTER DATABASE {} SET lc_messages = 'de_DE.UTF-8'", db.database())).unwrap();
     db
 }
 

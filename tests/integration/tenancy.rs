@@ -739,7 +739,7 @@ fn a_scope_is_refused_to_a_role_that_sees_every_customer() {
 fn a_pool_hands_out_connections_that_work_for_nobody() {
     let world = World::new();
     let target = connection::Target::parse(&world.db.url_as(&world.role.name)).unwrap();
-    let pool = connection::pool(&target, 1, "test").unwrap();
+    let pool = connection::pool(&target, "test").max_size(1).build().unwrap();
     let backend = |conn: &mut PgConnection| number(conn, "SELECT pg_backend_pid()::bigint");
     let mut conn = pool.get().unwrap();
     let first = backend(&mut conn);
@@ -757,7 +757,7 @@ fn a_pool_hands_out_connections_that_work_for_nobody() {
         .db
         .url_as(&world.role.name)
         .replace("options=", &format!("options=-capp.customer_id%3D{}%20", world.own.customer.id));
-    let bound = connection::pool(&connection::Target::parse(&url).unwrap(), 1, "test").unwrap();
+    let bound = connection::pool(&connection::Target::parse(&url).unwrap(), "test").max_size(1).build().unwrap();
     let seen = tenant::scoped(&mut bound.get().unwrap(), world.foreign.customer.id.into(), |conn| -> Result<_> {
         Ok(customers(conn)?)
     });
@@ -819,7 +819,7 @@ fn operate(pool: &connection::Pool, families: &[&Family], turn: usize) {
 fn eight_threads_on_two_connections_never_see_each_others_customer() {
     let world = World::new();
     let target = connection::Target::parse(&world.db.url_as(&world.role.name)).unwrap();
-    let pool = connection::pool(&target, 2, "test").unwrap();
+    let pool = connection::pool(&target, "test").max_size(2).build().unwrap();
     let families = [&world.own, &world.foreign];
     let operations = rounds(2_000, 10_000);
     let next = std::sync::atomic::AtomicUsize::new(0);

@@ -10,7 +10,6 @@ use std::path::Path;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 use optiinfra_db::connection::{self, Target};
-use optiinfra_db::{Error, tls};
 
 use crate::support::{Authority, Certificate, Dbctl, Run, TcpServer, TestDb, Validity, number};
 
@@ -68,7 +67,7 @@ fn a_server_with_a_good_certificate_is_let_through_and_any_doubt_is_refused() {
     // Migrating looks for a pooler over a second connection.
     let migrated = Dbctl::new().env("DATABASE_URL", &server.keywords(&ca)).run("migrate --require-tls");
     assert_eq!((migrated.code, migrated.stderr.contains("warning")), (Some(0), false), "{migrated:#?}");
-    let pool = connection::pool(&Target::parse(&good).unwrap(), 2, "test").unwrap();
+    let pool = connection::pool(&Target::parse(&good).unwrap(), "test").max_size(2).build().unwrap();
     assert!(encrypted(&mut pool.get().unwrap()));
 
     let another = Authority::new();
@@ -252,7 +251,7 @@ fn limits_and_names_reach_the_server_and_give_way_to_the_user_s() {
     let setting = |conn: &mut PgConnection, name: &str| -> String {
         diesel::select(diesel::dsl::sql::<Text>(&format!("current_setting('{name}')"))).get_result(conn).unwrap()
     };
-    let pool = connection::pool(&db.target(), 1, "a service").unwrap();
+    let pool = connection::pool(&db.target(), "a service").max_size(1).build().unwrap();
     let conn = &mut pool.get().unwrap();
     assert_eq!(setting(conn, "application_name"), "a service");
     assert_eq!(setting(conn, "client_connection_check_interval"), "1s");
@@ -264,13 +263,13 @@ fn limits_and_names_reach_the_server_and_give_way_to_the_user_s() {
 #[test]
 fn the_library_tells_a_service_what_is_missing() {
     let target = Target::parse("postgresql://u:Tr0ub4dor@db.example.test/d?sslmode=require").unwrap();
-    let weakness: tls::Weakness = target.weakness().unwrap();
+    let weakness: connection::Weakness = target.weakness().unwrap();
     assert_eq!(
         weakness.to_string(),
         "the connection to db.example.test is not protected: sslmode=require, from the connection string, encrypts, \
          and takes any certificate"
     );
     let error = target.require_tls().unwrap_err();
-    assert!(matches!(&error, Error::Unprotected(why) if *why == weakness));
+    assert!(matches!(&error, connection::Error::Unprotected(why) if *why == weakness));
     assert!(!format!("{error:?} {error} {weakness:?}").contains("Tr0ub"));
 }

@@ -58,7 +58,7 @@ fn an_export_leaves_nothing_with_the_connection_and_refuses_a_transaction_of_oth
             diesel::QueryResult::Ok(refused)
         });
         let refused = refused.unwrap();
-        assert!(matches!(refused, optiinfra_db::Error::Transaction(_)), "{refused:?}");
+        assert!(matches!(refused, optiinfra_db::Error::Diesel(_)), "{refused:?}");
     }
 }
 

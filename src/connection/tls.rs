@@ -7,9 +7,11 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use crate::connection::{Setting, Source, Target};
-use crate::error::{Error, Result};
+use super::error::{Error, Result};
+use super::target::{Setting, Source, Target};
 
+/// The modes of TLS that libpq knows, the weakest first.
+pub const SSL_MODES: [&str; 6] = ["disable", "allow", "prefer", "require", "verify-ca", VERIFIED];
 const VERIFIED: &str = "verify-full";
 /// What libpq does when nobody names a mode.
 const DEFAULT: &str = "prefer";
@@ -56,8 +58,18 @@ impl Target {
         Ok(self.with("sslmode", VERIFIED).with("gssencmode", "disable"))
     }
 
+    /// Fails when the mode is none of libpq's. libpq says so too, but only when it connects.
+    pub(super) fn require_known_ssl_mode(&self) -> Result<()> {
+        match self.setting("sslmode") {
+            Some(Setting { value, from }) if !value.is_empty() && !SSL_MODES.contains(&value.as_str()) => {
+                Err(Error::UnknownSslMode { mode: value, from })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// With what an older libpq does not do by itself: certificates of the system are there to be checked.
-    pub(crate) fn with_system_certificates_checked(self) -> Self {
+    pub(super) fn with_system_certificates_checked(self) -> Self {
         let is_system = self.setting("sslrootcert").is_some_and(|setting| setting.value == "system");
         if is_system && self.sslmode().is_none_or(|setting| setting.value == VERIFIED) {
             return self.with("sslmode", VERIFIED);
@@ -78,13 +90,13 @@ impl Target {
 
     fn is_local(&self) -> bool {
         let named = [self.setting("host"), self.setting("hostaddr")];
-        let is_unread = self.setting("service").is_some() && named.iter().all(Option::is_none) && !self.has_section();
+        let is_unread = named.iter().all(Option::is_none) && self.has_unread_service();
         !is_unread && named.iter().flatten().all(|setting| setting.value.split(',').all(is_local))
     }
 
     fn hosts(&self) -> String {
-        let named = self.setting("host").or_else(|| self.setting("hostaddr"));
-        named.map_or_else(|| "a server that a service file names".to_owned(), |setting| setting.value)
+        let named = self.value("host").or_else(|| self.value("hostaddr"));
+        named.unwrap_or_else(|| "a server that a service file names".to_owned())
     }
 }
 

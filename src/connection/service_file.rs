@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const SYSTEM_DIRS: [&str; 3] = ["/etc/postgresql-common", "/etc/sysconfig/pgsql", "/etc"];
 
 /// The parameters of a service in the first file that has it. `file` is the connection string's own.
-pub(crate) fn section(service: &str, file: Option<&str>) -> Option<Vec<(String, String)>> {
+pub(super) fn section(service: &str, file: Option<&str>) -> Option<Vec<(String, String)>> {
     files(file).iter().find_map(|path| parse(&fs::read_to_string(path).ok()?, service))
 }
 

@@ -1,0 +1,132 @@
+//! What can go wrong on the way to a session.
+
+use super::Message;
+use super::refusal::Refusal;
+use super::target::{Source, Target};
+use super::tls::Weakness;
+
+/// What can go wrong on the way to a session. No message holds a secret.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The connection string cannot be read.
+    #[error("the database URL is not valid: {0}")]
+    Malformed(#[from] Malformed),
+
+    /// Nothing says which database of the server is meant. libpq would take the one that is called like the user.
+    #[error("no database is named for {target}")]
+    NoDatabaseName {
+        /// The server.
+        target: String,
+    },
+
+    /// A mode of TLS that libpq does not know.
+    #[error("sslmode={mode}, from {from}, is not a mode that libpq knows")]
+    UnknownSslMode {
+        /// The mode.
+        mode: String,
+        /// Where it stands.
+        from: Source,
+    },
+
+    /// The connection would not be protected, and it was asked that it be.
+    #[error("{0}")]
+    Unprotected(Weakness),
+
+    /// The server could not be reached or refused the connection.
+    #[error("cannot connect to {target}")]
+    Connect {
+        /// The server and database, which print themselves without the password.
+        target: Box<Target>,
+        /// What the refusal is about, as far as it can be found out.
+        refusal: Refusal,
+        /// What libpq said, with every secret scrubbed.
+        source: Message,
+    },
+
+    /// The search path names no schema that exists and that the role may use.
+    #[error("the search_path names no schema that exists: {search_path}")]
+    NoSchema {
+        /// The search path.
+        search_path: String,
+    },
+
+    /// The pool had no connection within its time limit.
+    #[error("no connection from the pool")]
+    Pool {
+        /// What the pool said.
+        source: Message,
+    },
+
+    /// The session could not be made ready, or not be asked where it works.
+    #[error("could not {doing}")]
+    Session {
+        /// What was tried, as an infinitive without "to".
+        doing: &'static str,
+        /// What the server said.
+        source: diesel::result::Error,
+    },
+}
+
+/// The result of connecting.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl From<r2d2::Error> for Error {
+    fn from(error: r2d2::Error) -> Self {
+        Self::Pool { source: Message(error.to_string()) }
+    }
+}
+
+/// Why a connection string cannot be read. No message holds a part of the string.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Malformed {
+    /// Nothing is there.
+    #[error("it is empty")]
+    Empty,
+    /// Quotes stand around it.
+    #[error("it stands in quotes")]
+    Quoted,
+    /// It is Java's.
+    #[error("it is a JDBC URL")]
+    Jdbc,
+    /// It begins with something else.
+    #[error("it does not begin with postgresql://")]
+    NoScheme,
+    /// It begins with another scheme.
+    #[error("the scheme is neither postgresql:// nor postgres://")]
+    Scheme,
+    /// A zero byte, which nobody can send.
+    #[error("it contains a zero byte")]
+    ZeroByte,
+    /// More than one `@` before the path, or a `/` where the password may be.
+    #[error("it has more than one @ or a / in the password")]
+    PasswordCharacters,
+    /// An `@` in the options, more likely the end of a password that holds a `?`.
+    #[error("it has an @ behind a ?")]
+    AtBehindQuestionMark,
+    /// An option that libpq does not know, or none at all.
+    #[error("after the ? stands what is not an option that libpq knows")]
+    Option,
+    /// The port is something else.
+    #[error("the port is not a number")]
+    Port,
+    /// A `%` that encodes nothing.
+    #[error("a % is not followed by two hexadecimal digits")]
+    Percent,
+    /// The decoded text is not UTF-8.
+    #[error("it does not decode to UTF-8")]
+    NotUtf8,
+    /// `key=value` form: a word without `=`.
+    #[error("a word stands without '='")]
+    NoValue,
+    /// `key=value` form: a key that libpq does not know.
+    #[error("a key is not one of libpq's")]
+    Key,
+    /// `key=value` form: the same key again.
+    #[error("a key stands there twice")]
+    KeyTwice,
+    /// `key=value` form: a quote that does not end.
+    #[error("a quote is not closed")]
+    OpenQuote,
+}

@@ -1,0 +1,84 @@
+//! A private cluster that ends with its owner.
+
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Stdio};
+
+use super::Cluster;
+use super::binaries::Binaries;
+use super::error::{Doing, Result};
+use super::owner::Owner;
+use crate::connection::Target;
+
+/// A private cluster that ends with its owner: dropped, exited or killed.
+///
+/// Nothing in it is worth keeping, so it does not wait for the disk.
+#[derive(Debug)]
+pub struct Ephemeral {
+    cluster: Cluster,
+    watchdog: Child,
+}
+
+impl Ephemeral {
+    /// Creates and starts a cluster in a new directory under the system's temporary one.
+    ///
+    /// # Errors
+    ///
+    /// When the server binaries are missing or the server fails.
+    pub fn start() -> Result<Self> {
+        let owner = Owner::find()?;
+        let binaries = Binaries::find(None)?;
+        let dir = owner
+            .private_dir(&std::env::temp_dir(), "optiinfra-")
+            .doing(|| "create a temporary directory".to_owned())?
+            .keep();
+        let watchdog = Self::watch(&owner, &binaries, &dir)?;
+        // From here on dropping `ephemeral` removes everything.
+        let ephemeral = Self { cluster: Cluster::new(dir, false), watchdog };
+        ephemeral.cluster.start()?;
+        Ok(ephemeral)
+    }
+
+    /// Starts a shell that waits for the end of its input, which comes when this process ends, however it ends.
+    fn watch(owner: &Owner, binaries: &Binaries, dir: &Path) -> Result<Child> {
+        let script = r#"trap '' INT TERM HUP; read -r _; "$0" stop -m immediate -D "$1/data"; rm -rf "$1""#;
+        owner
+            .command(Path::new("sh"), dir)
+            .arg("-c")
+            .arg(script)
+            .arg(binaries.path("pg_ctl"))
+            .arg(dir)
+            // The shell outlives the directory that it removes.
+            .current_dir("/")
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .doing(|| "start a shell".to_owned())
+    }
+
+    /// Where to connect to.
+    pub fn target(&self) -> Target {
+        self.cluster.target()
+    }
+
+    /// The same as a URL, for other programs.
+    pub fn url(&self) -> String {
+        self.cluster.url()
+    }
+
+    /// The directory that holds the cluster.
+    pub fn dir(&self) -> &Path {
+        self.cluster.dir()
+    }
+}
+
+impl Drop for Ephemeral {
+    fn drop(&mut self) {
+        drop(self.watchdog.stdin.take());
+        if let Err(error) = self.watchdog.wait() {
+            tracing::warn!(%error, dir = %self.dir().display(), "an ephemeral cluster may have been left behind");
+        }
+    }
+}
