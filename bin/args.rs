@@ -79,7 +79,8 @@ pub struct Confirm {
 
 #[derive(Debug, Args)]
 pub struct LockWait {
-    /// Seconds to wait while another run migrates the same database, and for tables that others have locked.
-    #[arg(long, value_name = "SECONDS", default_value = "60", allow_negative_numbers = true, value_parser = parse::seconds)]
+    /// How long to wait while another run migrates the same database, and for tables that others have locked: such as
+    /// 30s, 5m or 2h.
+    #[arg(long, value_name = "DURATION", default_value = "60s", allow_negative_numbers = true, value_parser = parse::duration)]
     pub lock_wait: Duration,
 }

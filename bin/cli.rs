@@ -11,7 +11,8 @@ use crate::{export, import, local, migrate, roles, seed, stats, verify};
 
 const AFTER_HELP: &str = "\
 Where the database comes from, the first that is set:
-  --database-url, --local, OPTIINFRA_LOCAL=1, DATABASE_URL, DATABASE_URL in ./.env, the PG* variables.
+  --database-url, --local, OPTIINFRA_LOCAL=1, DATABASE_URL,
+  DATABASE_URL in ./.env, the PG* variables.
 
 Exit codes:
   0  done, or clean
@@ -100,10 +101,47 @@ impl Command {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use clap::{Command, CommandFactory, Parser};
+    use proptest::prelude::*;
+
+    use super::Cli;
+
+    /// Every command with the flags that take a value, as the arguments that name it.
+    fn flags(command: &Command, path: &[String]) -> Vec<Vec<String>> {
+        let own =
+            command.get_opts().filter_map(|flag| flag.get_long()).map(|long| [path, &[format!("--{long}")]].concat());
+        let below =
+            command.get_subcommands().flat_map(|below| flags(below, &[path, &[below.get_name().to_owned()]].concat()));
+        own.chain(below).collect()
+    }
+
+    fn parse(flag: &[String], value: &str) {
+        let arguments = std::iter::once("x").chain(flag.iter().map(String::as_str));
+        // An answer of either kind, and no panic.
+        let _ = Cli::try_parse_from(arguments.clone().chain([value]));
+        let joined = format!("{}={value}", flag[flag.len() - 1]);
+        let _ = Cli::try_parse_from(
+            std::iter::once("x").chain(flag[..flag.len() - 1].iter().map(String::as_str)).chain([joined.as_str()]),
+        );
+    }
+
+    #[test]
+    fn no_value_of_any_flag_is_a_panic() {
+        let flags = flags(&Cli::command(), &[]);
+        assert!(flags.len() > 40, "{flags:?}");
+        for flag in &flags {
+            for value in
+                ["", "0", "-0", "-1", "1e19", "-1e308", "NaN", "inf", "18446744073709551616", "99999999999999d", "½"]
+            {
+                parse(flag, value);
+            }
+        }
+        let any = (0..flags.len(), "[-+.0-9]{0,24}(e[-+]?[0-9]{1,5})?(ms|[smhdwy])?|.{0,12}");
+        proptest!(|((at, value) in any)| parse(&flags[at], &value));
+    }
 
     #[test]
     fn the_flags_are_consistent() {
-        super::Cli::command().debug_assert();
+        Cli::command().debug_assert();
     }
 }

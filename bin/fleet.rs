@@ -34,7 +34,7 @@ pub struct Args {
     pub interval: Option<NonZeroU16>,
 
     /// Which fleet: two with different seeds live side by side.
-    #[arg(long, value_name = "X", default_value_t = 1)]
+    #[arg(long, value_name = "X", default_value_t = 1, allow_negative_numbers = true, value_parser = parse::whole::<u64>(0, u64::MAX))]
     pub rng_seed: u64,
 
     /// The time of the last sample, as RFC 3339 [default: that of the fleet that is there, else now].

@@ -83,7 +83,7 @@ pub struct Args {
 
     /// Leave out up to N bad rows. With more, the import fails: nothing is written, or, with --on-conflict skip, nothing
     /// more.
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true, value_parser = parse::whole::<u64>(0, u64::MAX))]
     pub max_rejects: u64,
 
     /// Write bad rows to this file, as CSV of line, column, reason and row: whole or not at all.
@@ -107,20 +107,20 @@ pub struct Args {
 }
 
 const HELP: &str = "\
-A field fills the column of its name; --map and --set say otherwise. Customers and agents may be named by id or by
+A field fills the column of its name; --map and --set say otherwise. Customers and agents may be named by id or by \
 name, in the fields customer_id, customer, agent_id and agent. Without an id, a row gets one.
 
-Times: RFC 3339, or a number since 1970: below 100000000000 it is seconds, from there on milliseconds. They are of the
+Times: RFC 3339, or a number since 1970: below 100000000000 it is seconds, from there on milliseconds. They are of the \
 years 1 to 9999, which infinity is not. JSON is at most 127 levels deep, and its numbers fit into 64 bits.
 
-All rows are checked before they are sent, and bad ones are reported with line, column and reason. By default everything is
-one transaction: all rows, or none. With --on-conflict skip, chunks are committed one by one and rows that are there are
-skipped, so an import that was cut short can be started again. Rows without an id get one that is derived from the row
-and its line, and need their time for it: recorded_at or created_at, by the file or by --set. The same row, time included, on
-the same line of another file is taken for the same row. One bad row too many ends the writing, and what was committed
+All rows are checked before they are sent, and bad ones are reported with line, column and reason. By default everything is \
+one transaction: all rows, or none. With --on-conflict skip, chunks are committed one by one and rows that are there are \
+skipped, so an import that was cut short can be started again. Rows without an id get one that is derived from the row \
+and its line, and need their time for it: recorded_at or created_at, by the file or by --set. The same row, time included, on \
+the same line of another file is taken for the same row. One bad row too many ends the writing, and what was committed \
 stays.
 
-Exit codes: 0 when no more than --max-rejects rows were bad, 1 when more were, 2 when the file does not fit the table or
+Exit codes: 0 when no more than --max-rejects rows were bad, 1 when more were, 2 when the file does not fit the table or \
 cannot be read to its end, as with a quote that is not closed or a row of more than 16 MiB.";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -2,7 +2,7 @@
 //! process within two seconds, whatever it does at that moment.
 //!
 //! Diesel cannot cancel a statement, so a second connection asks the server to. Only sessions of this process are
-//! touched. The exit code belongs to `exit.rs`, the words on the terminal to `output.rs`.
+//! touched.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -27,13 +27,13 @@ use crate::output;
 
 /// How long a cancelled statement may take to end before its session is ended.
 const CANCEL_WAIT: Duration = Duration::from_secs(1);
-/// How long a session that does nothing any more may take to say goodbye.
-const GOODBYE_WAIT: Duration = Duration::from_millis(200);
+/// How long an idle session may take to end by itself.
+const IDLE_WAIT: Duration = Duration::from_millis(200);
 /// When to stop waiting for the server.
 const SERVER_WAIT: Duration = Duration::from_millis(1400);
-/// How long the rest of the program may take to say what happened; it knows more than this file does.
+/// How long the main thread may take to report what happened; it knows more than this one.
 const MAIN_WAIT: Duration = Duration::from_millis(200);
-/// What work in chunks leaves behind.
+/// What to do after work in chunks was cut short.
 const CHUNKS_STAY: &str = "the same command again skips what is written and goes on";
 const POLL: Duration = Duration::from_millis(20);
 
@@ -48,7 +48,7 @@ static CANCELLABLE: AtomicBool = AtomicBool::new(false);
 /// Files that are not whole yet.
 static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 /// Set by the thread that reports how the command ended.
-static TOLD: AtomicBool = AtomicBool::new(false);
+static REPORTED: AtomicBool = AtomicBool::new(false);
 
 /// A session on the server.
 #[derive(Debug, QueryableByName)]
@@ -101,16 +101,24 @@ pub fn begin_file(path: &Path) {
     UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner).push(path.to_owned());
 }
 
-/// Forgets a file that is whole, or gone.
+/// Forgets a file that is whole.
 pub fn end_file(path: &Path) {
     UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner).retain(|unfinished| unfinished != path);
+}
+
+/// Removes the files that are not whole, because the process ends.
+pub fn remove_unfinished_files() {
+    for path in UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        // There is no better end than the one that comes now.
+        let _ = std::fs::remove_file(path);
+    }
 }
 
 /// How the program ends: as it would have, or with the signal's code where a signal is why it failed.
 pub fn finish(result: anyhow::Result<Exit>) -> anyhow::Result<Exit> {
     let Some(exit) = caught() else { return result };
     if !claim() {
-        // The other thread speaks and ends the process: to end it here might cut the other off.
+        // The other thread reports and ends the process: to end it here might cut that off.
         loop {
             thread::park();
         }
@@ -152,9 +160,9 @@ pub fn pause(time: Duration) -> Option<Exit> {
     caught()
 }
 
-/// Whether it is the caller who has to say how the command ended.
+/// Whether it is the caller who has to report how the command ended.
 fn claim() -> bool {
-    !TOLD.swap(true, Ordering::SeqCst)
+    !REPORTED.swap(true, Ordering::SeqCst)
 }
 
 /// The state in which a failed command leaves the database.
@@ -193,7 +201,7 @@ fn end(signal: i32) {
         Ok(Ok(())) => "nothing is half done: the session was ended and what it had not committed is rolled back",
         Err(RecvTimeoutError::Disconnected) => "no statement was under way",
         Ok(Err(_)) | Err(RecvTimeoutError::Timeout) => {
-            "the server could not be told; it rolls back what was not committed when it sees that the session is gone"
+            "the server could not be reached; it rolls back what was not committed when it sees that the session has ended"
         }
     };
     thread::sleep(MAIN_WAIT);
@@ -206,10 +214,7 @@ fn end(signal: i32) {
 #[expect(clippy::exit, reason = "main may be asleep or wait for an answer, and has no statement left that could fail")]
 fn exit() {
     if let Some(exit) = caught() {
-        for path in UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            // Nothing is left to tell: the process ends because of the signal.
-            let _ = std::fs::remove_file(path);
-        }
+        remove_unfinished_files();
         std::process::exit(exit as i32);
     }
 }
@@ -224,10 +229,10 @@ impl Session {
         while let Some(state) = self.state(&mut conn)? {
             let now = Instant::now();
             if state == "active" && begin.elapsed() < CANCEL_WAIT {
-                self.tell(&mut conn, "SELECT pg_cancel_backend($1)")?;
+                self.request(&mut conn, "SELECT pg_cancel_backend($1)")?;
                 busy_until = Some(now);
-            } else if busy_until.is_none_or(|busy| now - busy > GOODBYE_WAIT) {
-                self.tell(&mut conn, "SELECT pg_terminate_backend($1)")?;
+            } else if busy_until.is_none_or(|busy| now - busy > IDLE_WAIT) {
+                self.request(&mut conn, "SELECT pg_terminate_backend($1)")?;
             }
             thread::sleep(POLL);
         }
@@ -252,7 +257,7 @@ impl Session {
         Ok(found.map(|found| found.state))
     }
 
-    fn tell(&self, conn: &mut PgConnection, request: &'static str) -> QueryResult<()> {
+    fn request(&self, conn: &mut PgConnection, request: &'static str) -> QueryResult<()> {
         sql_query(request).bind::<Integer, _>(self.working.pid).execute(conn).map(drop)
     }
 }

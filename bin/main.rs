@@ -29,6 +29,7 @@ use crate::exit::Exit;
 use crate::output::Output;
 
 fn main() -> ExitCode {
+    output::catch_panics(output::wants_json(std::env::args_os()));
     let cli = match Cli::read() {
         Ok(cli) => cli,
         Err(error) => return output::usage(&error, std::env::args_os()).into(),
@@ -38,8 +39,9 @@ fn main() -> ExitCode {
         Ok(exit) => exit.into(),
         Err(error) if exit::is_broken_pipe(&error) => Exit::Done.into(),
         Err(error) => {
-            out.error(&error);
-            Exit::of(&error).into()
+            let exit = Exit::of(&error);
+            out.error(&error, exit);
+            exit.into()
         }
     }
 }

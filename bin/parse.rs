@@ -9,6 +9,12 @@ use clap::builder::TypedValueParser;
 /// The first second that PostgreSQL has, as seconds since 1970: the 24th of November 4714 BC.
 const FIRST_SECOND: i64 = -210_866_803_200;
 
+/// PostgreSQL counts its time limits in milliseconds of 32 bits, which is some hours more.
+const LONGEST: Duration = Duration::from_secs(24 * 86_400);
+
+/// Units of a duration, in seconds.
+const UNITS: [(&str, u32); 5] = [("s", 1), ("m", 60), ("h", 3600), ("d", 86_400), ("w", 604_800)];
+
 /// A point in time, as seen from now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Since {
@@ -32,31 +38,37 @@ pub fn assignment(text: &str) -> Result<(String, String), String> {
     Ok((left.trim().to_owned(), right.to_owned()))
 }
 
-pub fn seconds(text: &str) -> Result<Duration, String> {
-    let number = text.strip_suffix('s').unwrap_or(text).parse::<f64>().ok();
-    let duration = number.and_then(|number| Duration::try_from_secs_f64(number).ok());
-    duration.ok_or_else(|| "must be a number of seconds, 0 or more".to_owned())
+/// A duration that a session or a wait can be limited to: `30s`, `5m`, `2h`, `7d`, or a plain number of seconds.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let (number, unit) =
+        UNITS.iter().find_map(|(unit, seconds)| Some((text.strip_suffix(unit)?, *seconds))).unwrap_or((text, 1));
+    let seconds = number.parse::<f64>().ok().map(|number| number * f64::from(unit));
+    let duration = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    duration.filter(|duration| *duration <= LONGEST).ok_or_else(|| {
+        "must be a duration from 0 to 24d, such as 30s, 5m, 2h or 7d; a number alone is in seconds".to_owned()
+    })
+}
+
+/// The time from one report to the next.
+pub fn interval(text: &str) -> Result<Duration, String> {
+    let interval = duration(text)?;
+    if interval < Duration::from_millis(100) { Err("must be at least 0.1 seconds".to_owned()) } else { Ok(interval) }
 }
 
 /// A parser of whole numbers with both ends of the range.
-pub fn whole<T: FromStr + Clone + Send + Sync + 'static>(first: u32, last: u32) -> impl TypedValueParser<Value = T> {
+pub fn whole<T: FromStr + Clone + Send + Sync + 'static>(first: u64, last: u64) -> impl TypedValueParser<Value = T> {
     move |text: &str| {
-        let is_within = text.parse::<u32>().is_ok_and(|number| (first..=last).contains(&number));
+        let is_within = text.parse::<u64>().is_ok_and(|number| (first..=last).contains(&number));
         let number = text.parse::<T>().ok().filter(|_| is_within);
         number.ok_or_else(|| format!("must be a whole number from {first} to {last}"))
     }
 }
 
-pub fn interval(text: &str) -> Result<Duration, String> {
-    let interval = seconds(text)?;
-    if interval < Duration::from_millis(100) { Err("must be at least 0.1 seconds".to_owned()) } else { Ok(interval) }
-}
-
+/// A duration back from now, with its unit, or a time.
 pub fn since(text: &str) -> Result<Since, String> {
-    let units = [("s", 1), ("m", 60), ("h", 3600), ("d", 86_400), ("w", 604_800)];
-    for (unit, seconds) in units {
+    for (unit, seconds) in UNITS {
         if let Some(count) = text.strip_suffix(unit).and_then(|count| count.parse::<u32>().ok()) {
-            return Ok(Since::Ago(TimeDelta::seconds(i64::from(count) * seconds)));
+            return Ok(Since::Ago(TimeDelta::seconds(i64::from(count) * i64::from(seconds))));
         }
     }
     time(text).map(Since::Time).map_err(|error| format!("{error}, nor a duration such as 24h or 7d"))
@@ -69,9 +81,7 @@ pub fn time(text: &str) -> Result<DateTime<Utc>, String> {
 
 #[cfg(test)]
 mod tests {
-    use chrono::TimeDelta;
-
-    use super::{Since, since};
+    use super::*;
 
     #[test]
     fn since_is_a_duration_or_a_time() {
@@ -85,5 +95,30 @@ mod tests {
         assert!(Since::Ago(TimeDelta::seconds(i64::from(u32::MAX) * 604_800)).time().is_none());
         assert!(since("400000w").unwrap().time().is_none());
         assert!(since("300000w").unwrap().time().is_some());
+    }
+
+    #[test]
+    fn a_duration_has_a_unit_or_is_in_seconds() {
+        for (text, seconds) in [("30", 30.0), ("0", 0.0), ("-0", 0.0), ("0.2", 0.2), ("30s", 30.0), ("5m", 300.0)] {
+            assert_eq!(duration(text), Ok(Duration::from_secs_f64(seconds)), "{text}");
+        }
+        assert_eq!((duration("2h"), duration("7d")), (Ok(Duration::from_secs(7200)), Ok(Duration::from_secs(604_800))));
+        assert_eq!(duration("24d"), Ok(LONGEST));
+        for wrong in ["", "s", "-1", "1e19", "NaN", "inf", "-inf", "infd", "25d", "1y", "5 m", "1h30m", "1e308d", "½"]
+        {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn whole_numbers_have_two_ends() {
+        let parse = |text: &str| {
+            let command = clap::Command::new("x").arg(clap::Arg::new("n").value_parser(whole::<u32>(1, 64)));
+            command.try_get_matches_from(["x", text]).ok().and_then(|found| found.get_one::<u32>("n").copied())
+        };
+        assert_eq!([parse("1"), parse("64"), parse("+2")], [Some(1), Some(64), Some(2)]);
+        for wrong in ["0", "65", "1.5", "1e1", "18446744073709551616", "-1", "NaN", ""] {
+            assert_eq!(parse(wrong), None, "{wrong}");
+        }
     }
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::args::Global;
 use crate::exit::Exit;
-use crate::output::{BAD, GOOD, Output, Table, UNSURE, comment, plural};
+use crate::output::{BAD, GOOD, Output, Table, UNSURE, comment, plural, printable};
 use crate::{interrupt, junit, parse, target};
 
 /// Check the database against what the code and the platform's documents expect.
@@ -25,8 +25,8 @@ pub struct Args {
     #[arg(long)]
     pub probes: bool,
 
-    /// Time limit for one statement, in seconds; checks that take longer are skipped. 0 is no limit.
-    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = parse::seconds)]
+    /// Time limit for one statement, such as 5s or 2m; checks that take longer are skipped. 0 is no limit.
+    #[arg(long, value_name = "DURATION", default_value = "5s", allow_negative_numbers = true, value_parser = parse::duration)]
     pub limit: Duration,
 
     /// A skipped check counts as a finding: exit 1.
@@ -65,7 +65,7 @@ pub fn run(args: &Args, global: &Global, out: &mut Output) -> anyhow::Result<Exi
     // What a signal cancelled reads as a check that could not be made.
     interrupt::refuse_partial()?;
     if args.format == Format::Junit {
-        out.rendered(&junit::render(&report))?;
+        out.print_raw(&printable(&junit::render(&report)))?;
     } else {
         out.result(&report, &tables(&report, args.all || global.verbose > 0))?;
     }
@@ -186,7 +186,7 @@ fn statements(report: &Report) -> Table {
         blocks.push((fix, purpose));
     }
     let block = |(statement, purpose): &(&str, String)| comment(purpose) + statement + ";\n";
-    Table::of_text(blocks.iter().map(block).collect()).titled("suggested SQL (review before running)")
+    Table::of_text(&blocks.iter().map(block).collect::<String>()).titled("suggested SQL (review before running)")
 }
 
 /// What to do about the findings that no SQL fixes, each step once.

@@ -48,9 +48,9 @@ pub struct Args {
     #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(sections::names()))]
     pub section: Option<String>,
 
-    /// Show it again every SECONDS seconds, what changes first, until Ctrl-C: anew on a terminal, one after the other
-    /// elsewhere [default: 2].
-    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", value_parser = parse::interval)]
+    /// Show it again at this interval, such as 5s or 1m, what changes first, until Ctrl-C: anew on a terminal, one after
+    /// the other elsewhere [default: 2s].
+    #[arg(long, value_name = "DURATION", num_args = 0..=1, default_missing_value = "2s", allow_negative_numbers = true, value_parser = parse::interval)]
     pub watch: Option<Duration>,
 
     /// Write to this file instead of stdout: whole or not at all.
@@ -107,6 +107,9 @@ fn watch(args: &Args, interval: Duration, conn: &mut PgConnection, out: &mut Out
             return Ok(exit);
         }
         shown?;
+        if out.is_closed() {
+            return Ok(Exit::Done);
+        }
         if let Some(exit) = interrupt::pause(interval) {
             return Ok(exit);
         }
@@ -141,7 +144,7 @@ fn deliver(args: &Args, text: &str, out: &mut Output) -> anyhow::Result<()> {
     let text = if is_exact { text.into() } else { without_controls(text) };
     match &args.output {
         Some(path) => write_atomically(path, &text),
-        None => out.rendered(&text),
+        None => out.print_raw(&text),
     }
 }
 

@@ -1,0 +1,243 @@
+//! Everything that is printed: results on stdout, notes, progress and errors on stderr. No other module prints.
+
+mod failure;
+mod file;
+mod log;
+mod progress;
+mod table;
+mod terminal;
+mod text;
+mod usage;
+
+use std::io::{self, BufRead, BufWriter, ErrorKind, IsTerminal, Write};
+
+use anstream::{AutoStream, ColorChoice, StripStream};
+use anstyle::{AnsiColor, Style};
+use anyhow::{Context, bail};
+use chrono::Utc;
+use serde::Serialize;
+
+pub use self::failure::{catch_panics, interrupted};
+pub use self::file::{WholeFile, write_atomically};
+pub use self::progress::{Meter, Progress};
+pub use self::table::{BAD, GOOD, Table, UNSURE};
+pub use self::terminal::Screen;
+pub use self::text::{bytes, comment, plural, printable, seconds, sparkline, time};
+pub use self::usage::{usage, wants_json};
+use crate::args::{Color, Global};
+use crate::hints::Hinted;
+
+/// Version of the JSON documents. Fields are only ever added; a change of one raises it.
+const SCHEMA_VERSION: u32 = 1;
+
+/// Bytes that are handed to stdout at a time.
+const STREAM_BUFFER: usize = 64 * 1024;
+
+const ERROR: Style = AnsiColor::Red.on_default().bold();
+const HINT: Style = AnsiColor::Cyan.on_default().bold();
+
+/// What is said where a result cannot be printed.
+const NO_STDOUT: &str = "cannot write to stdout";
+
+/// Where everything goes that a person or a program is to read.
+pub struct Output {
+    is_json: bool,
+    quiet: bool,
+    has_screen: bool,
+    /// Whether the reader of stdout has closed it.
+    is_closed: bool,
+    stdout: AutoStream<io::Stdout>,
+    stderr: AutoStream<io::Stderr>,
+}
+
+#[derive(Serialize)]
+struct Document<'a, T> {
+    schema_version: u32,
+    #[serde(flatten)]
+    body: &'a T,
+}
+
+impl Output {
+    /// Output as the user asked for it. Also sends log lines to stderr.
+    pub fn new(global: &Global, is_json: bool) -> Self {
+        let choice = match global.color {
+            Color::Auto => ColorChoice::Auto,
+            Color::Always => ColorChoice::Always,
+            Color::Never => ColorChoice::Never,
+        };
+        let stderr = AutoStream::new(io::stderr(), choice);
+        log::start(global, stderr.current_choice() != ColorChoice::Never);
+        Self {
+            is_json,
+            quiet: global.quiet,
+            has_screen: false,
+            is_closed: false,
+            stdout: AutoStream::new(io::stdout(), choice),
+            stderr,
+        }
+    }
+
+    /// Prints a result: the tables, or the body as a JSON document.
+    pub fn result<T: Serialize>(&mut self, body: &T, tables: &[Table]) -> anyhow::Result<()> {
+        if self.is_json {
+            return self.print_raw(&json(body)?);
+        }
+        if self.has_screen {
+            return self.redraw(tables);
+        }
+        let printed = table::print_all(tables, &mut self.stdout, terminal::width(io::stdout()));
+        self.printed(printed)
+    }
+
+    /// Prints a result that is a text for people: the text, or the body as a JSON document.
+    pub fn text<T: Serialize>(&mut self, body: &T, text: &str) -> anyhow::Result<()> {
+        if self.is_json { self.result(body, &[]) } else { self.print_raw(text) }
+    }
+
+    /// Prints a result that is one line in every format.
+    pub fn line(&mut self, text: &str) -> anyhow::Result<()> {
+        self.print_raw(&format!("{text}\n"))
+    }
+
+    /// Prints a result as it is; on a terminal without what would control that.
+    pub fn print_raw(&mut self, text: &str) -> anyhow::Result<()> {
+        let text = if io::stdout().is_terminal() { printable(text) } else { text.into() };
+        let printed = self.stdout.write_all(text.as_bytes());
+        self.printed(printed)
+    }
+
+    /// Where a result goes that is a file: byte by byte as it is; on a terminal without what would control that.
+    pub fn stream(&mut self) -> Box<dyn Write> {
+        let stdout = BufWriter::with_capacity(STREAM_BUFFER, io::stdout());
+        if io::stdout().is_terminal() { Box::new(text::Printable::new(stdout)) } else { Box::new(stdout) }
+    }
+
+    /// Whether the reader of the results has closed its end: nobody reads the next one.
+    pub const fn is_closed(&self) -> bool {
+        self.is_closed
+    }
+
+    /// What became of printing. That nobody reads a result changes nothing about it: a finding stays a finding.
+    fn printed(&mut self, result: io::Result<()>) -> anyhow::Result<()> {
+        match result.and_then(|()| self.stdout.flush()) {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => self.is_closed = true,
+            result => result.context(NO_STDOUT)?,
+        }
+        Ok(())
+    }
+
+    /// Takes the whole terminal for results that replace each other; nothing where there is none.
+    pub fn take_screen(&mut self) -> io::Result<Screen> {
+        self.has_screen = terminal::can_redraw(&io::stdout());
+        Screen::take(self.has_screen)
+    }
+
+    /// Draws as much as fits on the screen.
+    fn redraw(&mut self, tables: &[Table]) -> anyhow::Result<()> {
+        let mut drawn = AutoStream::new(Vec::new(), self.stdout.current_choice());
+        table::print_all(tables, &mut drawn, terminal::width(io::stdout()))?;
+        let drawn = String::from_utf8(drawn.into_inner())?;
+        let lines: Vec<_> = drawn.lines().collect();
+        let more = lines.len().saturating_sub(terminal::height().saturating_sub(1));
+        let shown = lines[..lines.len() - more].join("\r\n");
+        let below = if more > 0 {
+            format!(", {} below", plural(more as u64, "more line", "more lines"))
+        } else {
+            String::new()
+        };
+        let text = format!("\x1b[H\x1b[2J{shown}\r\n{}, Ctrl-C ends{below}", time(Utc::now()));
+        let printed = io::stdout().write_all(text.as_bytes());
+        self.printed(printed)
+    }
+
+    /// Says something by the way.
+    pub fn note(&mut self, text: &str) -> anyhow::Result<()> {
+        self.say(format_args!("{}", printable(text)))
+    }
+
+    /// Says what to do next.
+    pub fn hint(&mut self, text: &str) -> anyhow::Result<()> {
+        self.say(format_args!("{HINT}hint:{HINT:#} {}", printable(text)))
+    }
+
+    fn say(&mut self, text: std::fmt::Arguments<'_>) -> anyhow::Result<()> {
+        if self.quiet {
+            return Ok(());
+        }
+        match writeln!(self.stderr, "{text}") {
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Shows on a terminal what is being done.
+    pub fn progress(&self) -> Progress {
+        Progress::new(self.quiet)
+    }
+
+    /// Shows how far the reading of an input of `length` bytes is.
+    pub fn meter(&self, length: Option<u64>) -> Meter {
+        Meter::new(self.quiet, length)
+    }
+
+    /// Shows what would be lost and asks whether to go on; an error means no.
+    pub fn confirm(&mut self, loss: &[Table], what: &str) -> anyhow::Result<()> {
+        for table in loss {
+            table.print(&mut self.stderr, terminal::width(io::stderr()))?;
+        }
+        let what = printable(what);
+        if !io::stdin().is_terminal() {
+            bail!(Hinted { message: format!("refused to {what} without confirmation"), hint: "pass --yes".to_owned() });
+        }
+        write!(self.stderr, "Type yes to {what}: ")?;
+        self.stderr.flush()?;
+        let mut answer = String::new();
+        io::stdin().lock().read_line(&mut answer)?;
+        if !matches!(answer.trim(), "yes" | "y") {
+            bail!("nothing was changed: the answer was not yes");
+        }
+        Ok(())
+    }
+}
+
+/// A body as a JSON document with its version.
+pub fn json<T: Serialize>(body: &T) -> anyhow::Result<String> {
+    let document = Document { schema_version: SCHEMA_VERSION, body };
+    Ok(escaped(&serde_json::to_string_pretty(&document)?) + "\n")
+}
+
+/// JSON in which no character controls a terminal; serde escapes those below the space only.
+fn escaped(json: &str) -> String {
+    if !json.contains(|c| matches!(c, '\x7f'..='\u{9f}')) {
+        return json.to_owned();
+    }
+    let mut escaped = String::with_capacity(json.len());
+    for character in json.chars() {
+        match character {
+            '\x7f'..='\u{9f}' => escaped += &format!("\\u{:04x}", u32::from(character)),
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}
+
+/// Tables as plain text.
+pub fn plain(tables: &[Table]) -> anyhow::Result<String> {
+    let mut plain = StripStream::new(Vec::new());
+    table::print_all(tables, &mut plain, None)?;
+    Ok(String::from_utf8(plain.into_inner())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_controls_no_terminal_and_means_the_same() {
+        let text = "\x1b]0;x\x07\u{9b}2J\x7f é";
+        let json = json(&serde_json::json!({ "name": text })).unwrap();
+        assert!(!json.contains(|c: char| c.is_control() && c != '\n'), "{json:?}");
+        let read: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(read["name"], text);
+    }
+}
