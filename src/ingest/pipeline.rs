@@ -426,7 +426,7 @@ impl<O> Worker<'_, O> {
     fn work(self, conn: &mut PgConnection, to_input: &Sender<News<O>>) {
         let path = match WritePath::find(conn, self.table, self.on_conflict, self.customer) {
             Ok(path) => path,
-            Err(error) => return no_connection(error.into(), to_input),
+            Err(error) => return no_connection(error, to_input),
         };
         loop {
             // No worker panics while it holds this, and a receiver has no state to spoil.
