@@ -173,11 +173,12 @@ impl Error {
 }
 
 fn lacks(missing: &[Missing]) -> String {
-    let lacks = missing.iter().map(|missing| {
-        let accepted: Vec<_> = missing.accepted.iter().map(|name| format!("'{name}'")).collect();
-        format!("no field {}, which the column {} needs", accepted.join(" or "), missing.column)
-    });
-    lacks.collect::<Vec<_>>().join(", ")
+    if let [Missing { column, accepted, .. }] = missing {
+        let accepted: Vec<_> = accepted.iter().map(|name| format!("'{name}'")).collect();
+        return format!("no field {}, which the column {column} needs", accepted.join(" or "));
+    }
+    let columns: Vec<_> = missing.iter().map(|missing| missing.column).collect();
+    format!("no field for {} columns: {}", columns.len(), columns.join(", "))
 }
 
 /// A delimiter in words.

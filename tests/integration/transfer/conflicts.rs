@@ -117,3 +117,31 @@ fn a_row_that_the_server_refuses_is_a_bad_row_of_a_retryable_import_too() {
         assert_eq!(rows(&mut conn, "resource_metrics"), there, "{most}");
     }
 }
+
+/// A file whose second half has the keys of the first in the opposite order.
+fn back_and_forth(agent: &Agent, customer: &Customer, rows: usize) -> String {
+    let mut text = "agent,customer,request_id,model_name,model_version,overall_quality_score,timestamp\n".to_owned();
+    for row in (0..rows).chain((0..rows).rev()) {
+        writeln!(text, "{},{},request-{row:06},m,1,0.5,2025-10-20T12:00:00Z", agent.id, customer.id).unwrap();
+    }
+    text
+}
+
+#[test]
+fn two_connections_of_one_import_never_wait_for_each_other() {
+    let (db, mut conn, agent, customer) = ground(AgentType::Application);
+    let folder = Folder::new();
+    let file = folder.write("f.csv", back_and_forth(&agent, &customer, 25_000));
+    let german = format!("ALTER DATABASE {} SET lc_messages = 'de_DE.UTF-8'", db.database());
+    for language in ["", &german] {
+        if !language.is_empty() && conn.batch_execute(language).is_err() {
+            figures("skipped: a deadlock on a German server, which has no locale de_DE.UTF-8");
+            continue;
+        }
+        let run = import(&db, "quality_metrics --on-conflict skip --connections 2", &file);
+        assert_eq!(run.code, Some(0), "{run:#?}");
+        let report = run.json();
+        assert_eq!((&report["written"], &report["skipped"]), (&json!(25_000), &json!(25_000)));
+        conn.batch_execute("DELETE FROM quality_metrics").unwrap();
+    }
+}

@@ -13,7 +13,7 @@ fn a_file_that_does_not_fit_is_refused_before_its_first_row() {
         (
             "resource_metrics",
             METRIC_HEADER.replace("unit", "uniit").replace("agent", "agnt"),
-            "no field 'agent_id' or 'agent', which the column agent_id needs, no field 'unit', which the column unit needs",
+            "the file has no field for 2 columns: agent_id, unit",
         ),
         ("resource_metrics", METRIC_HEADER.replace("agent", "unit"), "two fields 'unit'"),
         ("resource_metrics", format!("{METRIC_HEADER},colour"), "no column takes the field 'colour'"),
@@ -276,4 +276,141 @@ fn a_database_that_is_behind_is_reported_before_the_file_is_read() {
         assert!(run.stderr.contains("the database is behind this binary"), "{run:#?}");
         assert!(run.stderr.contains("hint: run `optiinfra-dbctl migrate`"), "{run:#?}");
     }
+}
+
+/// Prints a table of rows, as it is printed for a person.
+fn told(db: &TestDb, arguments: &str, file: &Path) -> (Option<i32>, String) {
+    let (table, rest) = arguments.split_once(' ').unwrap_or((arguments, ""));
+    let run = Dbctl::on(db).args(&["import", table, file.to_str().unwrap()]).run(rest);
+    (run.code, run.stdout + &run.stderr)
+}
+
+#[test]
+fn a_blank_behind_a_delimiter_is_a_bad_row_or_trimmed_and_never_stored() {
+    let (db, mut conn, agent, customer) = ground(AgentType::Resource);
+    let folder = Folder::new();
+    // As nvidia-smi writes it.
+    let spaced = metric(&agent, &customer, "GPU-aaaa", "50").replace(',', ", ");
+    let header = METRIC_HEADER.replace(',', ", ");
+    let file = folder.write("smi.csv", format!("{header}\n{spaced}\n"));
+    let report = import(&db, "resource_metrics", &file).json();
+    assert_eq!(reasons(&report).len(), 1, "{report:#?}");
+    assert!(reasons(&report)[0].1 != "-", "{report:#?}");
+    let of_texts = spaced.replace(&format!(", {}", customer.id), &format!(",{}", customer.id)).replace(", gpu", ",gpu");
+    let report = import(&db, "resource_metrics", &folder.write("texts.csv", format!("{header}\n{of_texts}\n"))).json();
+    let words = "' GPU-aaaa' begins or ends with a blank and is not in quotes";
+    assert_eq!(reasons(&report), [(2, "instance_id".to_owned(), words.to_owned())]);
+    assert_eq!(rows(&mut conn, "resource_metrics"), 0);
+
+    assert_eq!(import(&db, "resource_metrics --trim", &file).code, Some(0));
+    assert_eq!(number(&mut conn, "SELECT count(*) FROM resource_metrics WHERE instance_id = 'GPU-aaaa'"), 1);
+    // What is in quotes is meant.
+    let quoted =
+        folder.write("quoted.csv", format!("{METRIC_HEADER}\n{}\n", metric(&agent, &customer, "\" b \"", "5")));
+    assert_eq!(import(&db, "resource_metrics --trim", &quoted).code, Some(0));
+    assert_eq!(number(&mut conn, "SELECT count(*) FROM resource_metrics WHERE instance_id = ' b '"), 1);
+}
+
+#[test]
+fn a_whole_number_of_pandas_is_a_whole_number() {
+    let (db, mut conn, agent, customer) = ground(AgentType::Application);
+    let folder = Folder::new();
+    let header = "agent,customer,request_id,model_name,model_version,overall_quality_score,timestamp,prompt_tokens";
+    let line =
+        |id: &str, tokens: &str| format!("{},{},{id},m,1,0.5,2025-10-20T12:00:00Z,{tokens}", agent.id, customer.id);
+    let file =
+        folder.write("f.csv", format!("{header}\n{}\n{}\n{}\n", line("a", "12.0"), line("b", "12.5"), line("c", "")));
+    let report = import(&db, "quality_metrics --max-rejects 1", &file).json();
+    assert_eq!(reasons(&report), [(3, "prompt_tokens".to_owned(), "'12.5' is not a whole number".to_owned())]);
+    assert_eq!(number(&mut conn, "SELECT sum(prompt_tokens) FROM quality_metrics"), 12);
+}
+
+#[test]
+fn a_unit_by_another_name_does_not_pass_the_check_of_ranges() {
+    let (db, mut conn, agent, customer) = ground(AgentType::Resource);
+    let folder = Folder::new();
+    let line = metric(&agent, &customer, "i", "180");
+    for unit in ["%", "Percent"] {
+        let file = folder.write("f.csv", format!("{METRIC_HEADER}\n{}\n", line.replace("percent", unit)));
+        let words = format!("'{unit}' is another spelling of percent: write percent");
+        let report = import(&db, "resource_metrics", &file).json();
+        assert_eq!(reasons(&report), [(2, "unit".to_owned(), words.clone())]);
+        let (code, said) = told(&db, &format!("resource_metrics --set unit={unit}"), &file);
+        assert!(code == Some(2) && said.contains(&format!("the value for unit: {words}")), "{said}");
+        assert_eq!(rows(&mut conn, "resource_metrics"), 0);
+    }
+    let file = folder.write("f.csv", format!("{METRIC_HEADER}\n{}\n", line.replace("percent", "%")));
+    assert_eq!(import(&db, "resource_metrics --no-range-checks", &file).code, Some(0));
+}
+
+#[test]
+fn another_delimiter_is_named_and_read() {
+    let (db, mut conn, agent, customer) = ground(AgentType::Resource);
+    let folder = Folder::new();
+    let text = format!("{METRIC_HEADER}\n{}\n", metric(&agent, &customer, "i", "5"));
+    for (delimiter, words, flag) in
+        [(";", "semicolons", "--delimiter ';'"), ("\t", "tabs", "--delimiter tab"), ("|", "'|'", "--delimiter '|'")]
+    {
+        let file = folder.write("f.csv", text.replace(',', delimiter));
+        let (code, said) = told(&db, "resource_metrics", &file);
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.contains(&format!("are separated by {words}, not by commas")), "{said}");
+        assert!(said.contains(&format!("hint: pass {flag}")), "{said}");
+        let run =
+            Dbctl::on(&db).args(&["import", "resource_metrics", file.to_str().unwrap(), "--delimiter", delimiter]);
+        assert_eq!(run.run("").code, Some(0));
+    }
+    assert_eq!(rows(&mut conn, "resource_metrics"), 3);
+}
+
+#[test]
+fn a_file_of_another_compression_names_the_command_that_unpacks_it() {
+    let (db, ..) = ground(AgentType::Resource);
+    let folder = Folder::new();
+    for (beginning, name, command) in [
+        (&b"\x28\xb5\x2f\xfd\x24\x05"[..], "zstd", "zstd -dc"),
+        (b"BZh91AY&SY\xab\xcd", "bzip2", "bzip2 -dc"),
+        (b"\xfd7zXZ\0\0\x04", "xz", "xz -dc"),
+        (b"PK\x03\x04\x14\0\xff\xfe", "zip", "unzip -p"),
+    ] {
+        for arguments in ["events", "events --input-format csv", "events --input-format ndjson"] {
+            let (code, said) = told(&db, arguments, &folder.write("f.csv", beginning));
+            assert_eq!(code, Some(2), "{said}");
+            assert!(said.contains(&format!("f.csv: the file is compressed with {name}")), "{said}");
+            assert!(said.contains(&format!("`{command} FILE | optiinfra-dbctl import TABLE -`")), "{said}");
+        }
+    }
+}
+
+#[test]
+fn gzip_that_is_padded_with_zeros_is_read() {
+    let (db, mut conn, agent, customer) = ground(AgentType::Resource);
+    let folder = Folder::new();
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    write!(encoder, "{METRIC_HEADER}\n{}\n", metric(&agent, &customer, "i", "5")).unwrap();
+    let padded = [encoder.finish().unwrap(), vec![0; 1024]].concat();
+    assert_eq!(import(&db, "resource_metrics", &folder.write("f.csv.gz", padded)).code, Some(0));
+    assert_eq!(rows(&mut conn, "resource_metrics"), 1);
+}
+
+#[test]
+fn missing_columns_are_one_line_to_paste_and_near_names_are_guessed() {
+    let (db, _conn, agent, customer) = ground(AgentType::Resource);
+    let folder = Folder::new();
+    let (code, said) = told(&db, "resource_metrics", &folder.write("f.csv", "agent,customer,host,metric_nmae\n"));
+    assert_eq!(code, Some(2), "{said}");
+    let lacks =
+        "the file has no field for 6 columns: instance_id, resource_type, metric_name, metric_value, unit, timestamp";
+    assert!(said.contains(lacks), "{said}");
+    let paste = "`--map instance_id=FIELD --map resource_type=FIELD --map metric_name=metric_nmae --map metric_value=FIELD \
+                 --map unit=FIELD --map timestamp=FIELD`";
+    assert!(said.contains(paste), "{said}");
+
+    let line = metric(&agent, &customer, "i", "5");
+    let close = format!("{}x", customer.name);
+    let misspelt = line.replace(&customer.id.to_string(), &close).replace(",gpu,", ",GPU,");
+    let file = folder.write("g.csv", format!("{METRIC_HEADER}\n{misspelt}\n{}\n", line.replace(",gpu,", ",GPU,")));
+    let found = reasons(&import(&db, "resource_metrics", &file).json());
+    assert!(found[0].2.contains(&format!("did you mean '{}'?", customer.name)), "{found:#?}");
+    assert!(found[1].2.contains("did you mean gpu?"), "{found:#?}");
 }

@@ -81,3 +81,97 @@ fn a_session_of_one_customer_imports_its_own_rows_and_no_other_customers() {
     let owned = format!("SELECT count(*) FROM resource_metrics WHERE customer_id = '{}'", own.id);
     assert_eq!(number(&mut conn, &owned), 2);
 }
+
+/// Sets a time limit for every session of the database.
+fn limited(db: &TestDb, conn: &mut PgConnection, limit: &str) {
+    conn.batch_execute(&format!("ALTER DATABASE {} SET {limit}", db.database())).unwrap();
+}
+
+/// Waits until a session of a command has waited for longer than any of the limits.
+fn until_it_waited(conn: &mut PgConnection, command: &str) {
+    let waits = format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() \
+         AND application_name LIKE 'optiinfra-dbctl/{command}%' AND now() - state_change > interval '1 second'"
+    );
+    until("the session has waited", limit(Duration::from_secs(20)), || number(conn, &waits) > 0);
+}
+
+#[test]
+fn no_time_limit_of_the_server_cuts_an_export_into_a_slow_reader() {
+    let (db, mut conn, agent, customer) = ground(AgentType::Resource);
+    conn.batch_execute(&format!(
+        "INSERT INTO events (customer_id, agent_id, event_type) SELECT '{}', '{}', repeat('x', 100) FROM generate_series(1, 30000)",
+        customer.id, agent.id
+    ))
+    .unwrap();
+    for limit in ["idle_in_transaction_session_timeout = 300", "statement_timeout = 600"] {
+        limited(&db, &mut conn, limit);
+        let mut child = Dbctl::on(&db).spawn("export events --quiet");
+        let mut pipe = child.stdout.take().unwrap();
+        pipe.read_exact(&mut [0; 1000]).unwrap();
+        until_it_waited(&mut conn, "export");
+        let mut rest = String::new();
+        pipe.read_to_string(&mut rest).unwrap();
+        let run = Run::of(child);
+        assert_eq!(run.code, Some(0), "{limit}: {run:#?}");
+        assert!(rest.lines().count() > 29_900, "{limit}: {}", rest.lines().count());
+        conn.batch_execute(&format!("ALTER DATABASE {} RESET ALL", db.database())).unwrap();
+    }
+}
+
+#[test]
+fn no_time_limit_of_the_server_cuts_an_import_from_a_slow_writer() {
+    let (db, mut conn, agent, customer) = ground(AgentType::Resource);
+    for (limit, arguments) in
+        [("idle_in_transaction_session_timeout = 300", ""), ("idle_session_timeout = 300", "--on-conflict skip")]
+    {
+        limited(&db, &mut conn, limit);
+        let mut child =
+            Dbctl::on(&db).stdin(Stdio::piped()).spawn(&format!("import resource_metrics - -q {arguments}"));
+        let mut stdin = child.stdin.take().unwrap();
+        writeln!(stdin, "{METRIC_HEADER}").unwrap();
+        for at in 0..40_000 {
+            if at == 30_000 {
+                stdin.flush().unwrap();
+                until_it_waited(&mut conn, "import");
+            }
+            writeln!(stdin, "{}", metric(&agent, &customer, &format!("i-{at}"), "50")).unwrap();
+        }
+        drop(stdin);
+        let run = Run::of(child);
+        assert_eq!(run.code, Some(0), "{limit}: {run:#?}");
+        assert_eq!(rows(&mut conn, "resource_metrics"), 40_000, "{limit}");
+        conn.batch_execute(&format!("ALTER DATABASE {} RESET ALL; DELETE FROM resource_metrics", db.database()))
+            .unwrap();
+    }
+}
+
+#[test]
+fn a_name_that_is_no_utf_8_does_not_keep_rows_from_being_imported_by_id() {
+    let db = TestDb::empty();
+    let name = format!("{}_ascii", db.database());
+    let drop = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
+    let mut admin = db.conn();
+    admin.batch_execute(&drop).unwrap();
+    admin.batch_execute(&format!("CREATE DATABASE {name} ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")).unwrap();
+    let target = db.target().with("dbname", &name);
+    {
+        let mut conn = connection::connect(&target, "test").unwrap();
+        conn.batch_execute(&format!("CREATE SCHEMA IF NOT EXISTS {}", db.schema())).unwrap();
+        Migrator::default().run(&mut conn, &Goal::Head).unwrap();
+        let (agent, customer) = (crate::support::agent(&mut conn, AgentType::Resource), customer(&mut conn));
+        conn.batch_execute("UPDATE customers SET name = convert_from('\\x4dfc'::bytea, 'SQL_ASCII')").unwrap();
+        let text = format!("{METRIC_HEADER}\n{}\n", metric(&agent, &customer, "i", "5"));
+        let options = import::Options::default();
+        let report = import::all_or_nothing(
+            &mut conn,
+            Table::ResourceMetrics,
+            text.as_bytes(),
+            &options,
+            OnConflict::Refuse,
+            &mut (),
+        );
+        assert_eq!(report.unwrap().written, 1);
+    }
+    admin.batch_execute(&drop).unwrap();
+}
