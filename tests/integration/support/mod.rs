@@ -10,6 +10,7 @@ mod scratch;
 mod soak;
 mod tcp_server;
 mod test_db;
+mod tools;
 
 pub use certificates::{Authority, Certificate, Validity};
 pub use command::{Dbctl, Run, signal};
@@ -20,3 +21,4 @@ pub use scratch::Scratch;
 pub use soak::{figures, limit, rounds, spread, until};
 pub use tcp_server::TcpServer;
 pub use test_db::{Role, TestDb, explain, fingerprint, migration_locks, number, take_migration_lock, text, verified};
+pub use tools::tool;

@@ -3,7 +3,6 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -12,6 +11,7 @@ use diesel::prelude::*;
 use nix::unistd::{Uid, User, chown};
 
 use super::cluster::cluster;
+use super::tool;
 
 /// A PgBouncer that ends with its owner.
 pub struct Pooler {
@@ -20,9 +20,9 @@ pub struct Pooler {
 }
 
 impl Pooler {
-    /// Starts one; `None` where the machine has none.
+    /// Starts one; `None` where the machine has none, of which the test need not say more.
     pub fn start(mode: &str, size: u32) -> Option<Self> {
-        let program = program()?;
+        let program = tool("pgbouncer")?;
         let open = fs::Permissions::from_mode(0o755);
         let dir = tempfile::Builder::new().prefix("oi-").permissions(open).tempdir().expect("a directory");
         // As root PgBouncer refuses to run, and only the cluster's owner gets at the cluster's socket.
@@ -71,10 +71,4 @@ impl Drop for Pooler {
             eprintln!("a PgBouncer stays: {error}");
         }
     }
-}
-
-fn program() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let dirs = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
-    dirs.map(|dir| dir.join("pgbouncer")).find(|program| program.is_file())
 }

@@ -1,0 +1,241 @@
+//! Which module may use which, and that no two files lean on each other. `docs/architecture.md` draws the same map.
+//!
+//! Read from the text: every `crate::`, `super::` and `self::` path of a file. Left out of account are `error.rs` of the
+//! crate, which wraps the modules' errors and is returned by all of them, and a folder's own `mod.rs`, which joins its
+//! files and holds what they share.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The library's modules, each line may use the lines before it and nothing else.
+const LIBRARY: &[&[&str]] = &[
+    &["schema", "text", "raw", "id", "deadline", "sqlstate"],
+    &["layer", "timeouts"],
+    &["service_file", "enums"],
+    &["connection"],
+    &["tls", "local", "models", "catalog", "tenant"],
+    &["migrate"],
+    &["ingest", "roles", "adopt", "stats"],
+    &["seed"],
+    &["fleet", "verify"],
+    &["transfer"],
+];
+
+/// What the binary's commands stand on, in the same way. Commands may use each of them, and no other command.
+const BINARY: &[&[&str]] =
+    &[&["exit", "parse"], &["args", "hints"], &["output", "interrupt"], &["target", "junit"], &[COMMANDS], &["cli"]];
+const COMMANDS: &str = "migrate seed fleet verify stats roles import export local";
+
+/// What stands against the order, and which files lie on a circle, until they are taken apart. Nothing new may join them.
+const STILL_AGAINST: &[&str] =
+    &["fleet uses seed", "seed uses fleet", "interrupt uses output", "output uses interrupt"];
+const STILL_CIRCLES: &[&str] = &[
+    "bin/fleet",
+    "bin/interrupt",
+    "bin/output",
+    "bin/seed",
+    "src/ingest/path",
+    "src/ingest/search",
+    "src/roles/state",
+    "src/roles/wanted",
+    "src/stats/indexes",
+    "src/stats/observation",
+    "src/stats/operations",
+    "src/stats/sessions",
+    "src/stats/tables",
+    "src/transfer/error",
+    "src/transfer/input",
+    "src/transfer/json",
+    "src/transfer/names",
+    "src/transfer/ranges",
+    "src/transfer/table",
+    "src/transfer/time",
+    "src/transfer/value",
+];
+
+/// A file by its module's path.
+type Files = BTreeMap<Vec<String>, String>;
+
+fn files(dir: &str) -> Files {
+    fn walk(dir: &Path, root: &Path, found: &mut Files) {
+        for entry in fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, root, found);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let module = path.strip_prefix(root).unwrap().with_extension("");
+                let mut module: Vec<_> = module.iter().map(|part| part.to_string_lossy().into_owned()).collect();
+                if module.last().is_some_and(|last| last == "mod" || last == "lib" || last == "main") {
+                    module.pop();
+                }
+                found.insert(module, fs::read_to_string(&path).unwrap());
+            }
+        }
+    }
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(dir);
+    let mut found = Files::new();
+    walk(&root, &root, &mut found);
+    found
+}
+
+/// The paths in a text that begin at the crate or at the module itself, with the braces of `use` taken apart.
+fn paths(text: &str) -> Vec<Vec<String>> {
+    let text = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
+    let code: String = text.lines().map(|line| line.split("//").next().unwrap_or_default().to_owned() + "\n").collect();
+    let mut found = Vec::new();
+    for begin in ["crate::", "super::", "self::"] {
+        for (at, _) in code.match_indices(begin) {
+            let before = code[..at].chars().next_back().unwrap_or(' ');
+            if !before.is_alphanumeric() && before != '_' && before != ':' {
+                tree(&mut code[at..].chars().peekable(), &mut Vec::new(), &mut found);
+            }
+        }
+    }
+    found
+}
+
+fn tree(
+    characters: &mut std::iter::Peekable<std::str::Chars<'_>>,
+    path: &mut Vec<String>,
+    found: &mut Vec<Vec<String>>,
+) {
+    let length = path.len();
+    loop {
+        let mut word = String::new();
+        while let Some(character) = characters.next_if(|next| next.is_alphanumeric() || *next == '_') {
+            word.push(character);
+        }
+        path.push(word);
+        let mut ahead = characters.clone();
+        if (ahead.next(), ahead.next()) != (Some(':'), Some(':')) {
+            break;
+        }
+        characters.next();
+        characters.next();
+        if characters.next_if_eq(&'{').is_some() {
+            loop {
+                while characters.next_if(|next| next.is_whitespace() || *next == ',').is_some() {}
+                if characters.next_if_eq(&'}').is_some() || characters.peek().is_none() {
+                    break;
+                }
+                tree(characters, path, found);
+                // A new name, or a star.
+                while characters.next_if(|next| !",}".contains(*next)).is_some() {}
+            }
+            path.truncate(length);
+            return;
+        }
+    }
+    found.push(path.clone());
+    path.truncate(length);
+}
+
+/// Which file uses which.
+fn uses(files: &Files) -> BTreeMap<Vec<String>, BTreeSet<Vec<String>>> {
+    let resolve = |from: &[String], path: &[String]| {
+        let mut module = from.to_vec();
+        let mut rest = path;
+        match rest[0].as_str() {
+            "crate" => module.clear(),
+            "super" => {
+                while rest.get(1).is_some_and(|next| next == "super") {
+                    module.pop();
+                    rest = &rest[1..];
+                }
+                module.pop();
+            }
+            _ => {}
+        }
+        module.extend_from_slice(&rest[1..]);
+        while !files.contains_key(&module) {
+            module.pop();
+        }
+        module
+    };
+    let of_file = |(from, text): (&Vec<String>, &String)| {
+        let used = paths(text).iter().map(|path| resolve(from, path)).filter(|used| used != from).collect();
+        (from.clone(), used)
+    };
+    files.iter().map(of_file).collect()
+}
+
+/// Uses that go against the order of the modules.
+fn against(files: &Files, order: &[&[&str]]) -> Vec<String> {
+    let place = |module: &str| order.iter().position(|line| line.iter().any(|m| m.split(' ').any(|m| m == module)));
+    let mut wrong = BTreeSet::new();
+    for (from, used) in uses(files) {
+        let Some(module) = from.first().filter(|module| *module != "error") else { continue };
+        let Some(own) = place(module) else {
+            wrong.insert(format!("{module} has no place in the order"));
+            continue;
+        };
+        for other in used.iter().filter_map(|used| used.first()).filter(|other| *other != module && *other != "error") {
+            if place(other).is_none_or(|other| other >= own) {
+                wrong.insert(format!("{module} uses {other}"));
+            }
+        }
+    }
+    wrong.into_iter().collect()
+}
+
+/// Files that reach themselves by way of others.
+fn circles(files: &Files) -> Vec<String> {
+    let mut uses = uses(files);
+    let joins = |one: &[String], other: &[String]| other.len() > one.len() && other.starts_with(one);
+    for (from, used) in &mut uses {
+        used.retain(|to| !joins(from, to) && !joins(to, from) && *to != ["error"]);
+    }
+    uses.remove(&vec!["error".to_owned()]);
+    let reaches = |from: &Vec<String>| {
+        let mut seen = BTreeSet::new();
+        let mut next: Vec<_> = uses.get(from).into_iter().flatten().collect();
+        while let Some(module) = next.pop() {
+            if seen.insert(module) {
+                next.extend(uses.get(module).into_iter().flatten());
+            }
+        }
+        seen.contains(from)
+    };
+    uses.keys().filter(|module| reaches(module)).map(|module| module.join("/")).collect()
+}
+
+fn planted(files: &[(&str, &str)]) -> Files {
+    files.iter().map(|(path, text)| (path.split('/').map(str::to_owned).collect(), (*text).to_owned())).collect()
+}
+
+#[test]
+fn modules_use_only_what_lies_below_them() {
+    assert_eq!(against(&files("src"), LIBRARY), [""; 0]);
+    let mut of_binary = against(&files("bin"), BINARY);
+    of_binary.retain(|wrong| !STILL_AGAINST.contains(&wrong.as_str()));
+    assert_eq!(of_binary, [""; 0]);
+}
+
+#[test]
+fn no_files_lean_on_each_other() {
+    let of = |dir| circles(&files(dir)).into_iter().map(move |file| format!("{dir}/{file}"));
+    let mut found: Vec<_> = of("src").chain(of("bin")).collect();
+    found.retain(|file| !STILL_CIRCLES.contains(&file.as_str()));
+    assert_eq!(found, [""; 0]);
+}
+
+#[test]
+fn a_use_against_the_order_and_a_circle_are_found() {
+    let upward = planted(&[
+        ("raw", "use crate::{\n    layer,\n    transfer::read::{self, Reader as R},\n};"),
+        ("layer", "// crate::verify\nfn f() { super::raw::g() }"),
+        ("transfer/read", "use super::super::raw;"),
+        ("transfer", "pub mod read;"),
+    ]);
+    assert_eq!(against(&upward, LIBRARY), ["raw uses layer", "raw uses transfer"]);
+    assert_eq!(against(&planted(&[("attic", "")]), LIBRARY), ["attic has no place in the order"]);
+    assert_eq!(circles(&upward), ["layer", "raw", "transfer/read"]);
+    let siblings = planted(&[
+        ("m", "use self::a::A;"),
+        ("m/a", "use super::b::B;"),
+        ("m/b", "fn f() -> crate::m::a::A {}"),
+        ("m/c", "use super::{a, M};"),
+    ]);
+    assert_eq!(circles(&siblings), ["m/a", "m/b"]);
+}
