@@ -23,8 +23,14 @@ const LIBRARY: &[&[&str]] = &[
 ];
 
 /// What the binary's commands stand on, in the same way. Commands may use each of them, and no other command.
-const BINARY: &[&[&str]] =
-    &[&["exit", "parse"], &["args", "hints"], &["output", "interrupt"], &["target", "junit"], &[COMMANDS], &["cli"]];
+const BINARY: &[&[&str]] = &[
+    &["exit", "parse", "dotenv"],
+    &["args", "hints"],
+    &["output", "interrupt"],
+    &["target", "junit"],
+    &[COMMANDS],
+    &["cli"],
+];
 const COMMANDS: &str = "migrate seed fleet verify stats roles import export local";
 
 /// What stands against the order, and which files lie on a circle, until they are taken apart. Nothing new may join them.
