@@ -8,7 +8,7 @@ use diesel::connection::SimpleConnection;
 use optiinfra_db::migrate::EMBEDDED;
 
 use super::on;
-use crate::support::{Dbctl, TestDb};
+use crate::support::{Dbctl, TestDb, tool};
 
 #[test]
 fn a_section_is_shown_alone_as_a_table_too() {
@@ -121,18 +121,15 @@ fn prometheus_text_keeps_the_rules_of_its_format() {
     assert_promtool_agrees(&text);
 }
 
-/// promtool comes with Debian's package prometheus.
 fn assert_promtool_agrees(text: &str) {
-    let child = Command::new("promtool")
+    let Some(promtool) = tool("promtool") else { return };
+    let mut child = Command::new(promtool)
         .args(["check", "metrics"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .spawn();
-    let Ok(mut child) = child else {
-        eprintln!("skipped: promtool is not on PATH");
-        return;
-    };
+        .spawn()
+        .unwrap();
     child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
