@@ -11,7 +11,7 @@ use super::tls::Weakness;
 pub enum Error {
     /// The connection string cannot be read.
     #[error("the database URL is not valid: {0}")]
-    Malformed(#[from] Malformed),
+    Malformed(Malformed),
 
     /// Nothing says which database of the server is meant. libpq would take the one that is called like the user.
     #[error("no database is named for {target}")]
@@ -74,6 +74,13 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl From<r2d2::Error> for Error {
     fn from(error: r2d2::Error) -> Self {
         Self::Pool { source: Message(error.to_string()) }
+    }
+}
+
+/// The message says why, so that it is no cause beside it.
+impl From<Malformed> for Error {
+    fn from(why: Malformed) -> Self {
+        Self::Malformed(why)
     }
 }
 

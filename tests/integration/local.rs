@@ -114,7 +114,7 @@ fn a_directory_that_is_not_ours_is_refused() {
         std::os::unix::fs::chown(dir, Some(postgres.uid.as_raw()), None).unwrap();
     }
     let error = scratch.cluster.start().unwrap_err().to_string();
-    assert!(error.contains("holds something else"), "{error}");
+    assert!(error.contains("is not the directory of a local cluster"), "{error}");
     assert!(scratch.cluster.destroy().is_err());
 
     fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).unwrap();

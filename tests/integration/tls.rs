@@ -197,8 +197,10 @@ fn a_lesser_mode_is_warned_of_and_refused_wherever_it_stands() {
     let lost = Dbctl::new().env("PGSERVICE", "ours").env("PGSERVICEFILE", "/nowhere").run("migrate status");
     assert!(lost.stderr.contains("a server that a service file names is not protected"), "{lost:#?}");
     // A host that is not local among local ones.
-    let several =
-        format!("host=localhost,{HOST} hostaddr=127.0.0.1,127.0.0.1 port={0},{0} user=optiinfra", server.port);
+    let several = format!(
+        "host=localhost,{HOST} hostaddr=127.0.0.1,127.0.0.1 port={0},{0} user=optiinfra dbname=optiinfra",
+        server.port
+    );
     assert!(run(&several, "").stderr.contains("the connection to localhost,db.example.test is not protected"));
 }
 

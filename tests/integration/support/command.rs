@@ -23,7 +23,10 @@ pub struct Dbctl {
 pub struct Run {
     pub code: Option<i32>,
     pub stdout: String,
+    /// Without the line that says where a command writes.
     pub stderr: String,
+    /// That line, if the command wrote one: `optiinfra on db1:5432 as app`.
+    pub place: Option<String>,
 }
 
 impl Dbctl {
@@ -94,10 +97,18 @@ impl Run {
     /// Waits for the end of an invocation.
     pub fn of(child: Child) -> Self {
         let output = child.wait_with_output().expect("the binary ends");
+        let stderr = String::from_utf8(output.stderr).expect("UTF-8 on stderr");
+        let is_place = |line: &&str| matches!(line.split(' ').collect::<Vec<_>>()[..], [_, "on", _, "as", _, ..]);
+        let place = stderr.lines().find(is_place).map(str::to_owned);
+        let stderr = match &place {
+            Some(place) => stderr.replacen(&format!("{place}\n"), "", 1),
+            None => stderr,
+        };
         Self {
             code: output.status.code(),
             stdout: String::from_utf8(output.stdout).expect("UTF-8 on stdout"),
-            stderr: String::from_utf8(output.stderr).expect("UTF-8 on stderr"),
+            stderr,
+            place,
         }
     }
 
