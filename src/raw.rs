@@ -124,6 +124,14 @@ macro_rules! raw {
 }
 pub(crate) use raw;
 
+/// The bytes of a text: in a database in SQL_ASCII they may be no UTF-8, and the server refuses to send them as text.
+pub(crate) fn bytes_of(text: impl Into<Sql>) -> Sql {
+    raw!(
+        "convert_to({text}, CASE getdatabaseencoding() WHEN 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END)",
+        text = text.into()
+    )
+}
+
 /// Diesel's `sql_query` for text that is known to be harmless.
 pub fn sql_query(text: impl Into<Sql>) -> SqlQuery {
     diesel::sql_query(text.into().0)

@@ -10,8 +10,8 @@ use super::text::{plural, printable};
 
 const METER: &str = "[{bar:30}] {percent} % {msg}, {eta} left";
 const METER_WITHOUT_LENGTH: &str = "{spinner} {msg} in {elapsed}";
-/// What takes less time needs no lines about its progress.
-const SHORT: Duration = Duration::from_secs(2);
+/// An input of fewer bytes needs no lines about its progress.
+const SHORT: u64 = 64 * 1024;
 
 /// What is being done, on a terminal; nothing elsewhere.
 pub struct Progress {
@@ -57,7 +57,7 @@ impl Meter {
         let style = ProgressStyle::with_template(template).map(|style| style.progress_chars("=> "));
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         let has_lines = !quiet && !terminal::can_redraw(&io::stderr());
-        Self { bar, length: length.filter(|_| has_lines), tenths: 0, begun: Instant::now() }
+        Self { bar, length: length.filter(|length| has_lines && *length >= SHORT), tenths: 0, begun: Instant::now() }
     }
 
     /// Says that `bytes` bytes and `rows` rows were read, and that there is more.
@@ -80,7 +80,7 @@ impl Meter {
         #[expect(clippy::cast_precision_loss, reason = "a rate is no exact number")]
         let rate = rows as f64 / elapsed.as_secs_f64().max(0.001);
         let state = format!("{}, {rate:.0} rows/s", plural(rows, "row", "rows"));
-        if self.length.is_some() && tenths > self.tenths && elapsed >= SHORT {
+        if self.length.is_some() && tenths > self.tenths {
             self.tenths = tenths;
             line(&format!("{} %: {state}", tenths * 10));
         }

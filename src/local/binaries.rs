@@ -4,11 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::LocalVariable;
 use super::error::{Error, Result};
-
-/// Oldest PostgreSQL that the library works with.
-pub(super) const OLDEST_MAJOR: u32 = 14;
+use super::{LocalVariable, OLDEST_MAJOR};
 
 /// The server binaries of one PostgreSQL version.
 #[derive(Debug, PartialEq, Eq)]

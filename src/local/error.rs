@@ -87,7 +87,7 @@ pub enum Error {
     NoBinariesIn(PathBuf),
 
     /// The server binaries are older than the library can use.
-    #[error("PostgreSQL {major} is too old: {} or newer is needed", super::binaries::OLDEST_MAJOR)]
+    #[error("PostgreSQL {major} is too old: {} or newer is needed", super::OLDEST_MAJOR)]
     BinariesTooOld {
         /// Their version.
         major: u32,

@@ -32,6 +32,9 @@ pub use error::{Error, Result};
 use owner::Owner;
 use server::Server;
 
+/// Oldest PostgreSQL that the library works with.
+const OLDEST_MAJOR: u32 = 14;
+
 /// Says that a directory is ours to use and to destroy.
 const MARKER: &str = "optiinfra-local-cluster";
 const MARKER_TEXT: &str = "The private PostgreSQL cluster of optiinfra-dbctl.\n";

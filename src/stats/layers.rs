@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use super::observation::{Observation, Unavailable, observe};
 use super::{Application, Core, Options, Resource, Skipped, Table, WorkflowHistory};
 use crate::error::{Doing, Result};
-use crate::raw::{raw, sql_query};
+use crate::raw::{bytes_of, raw, sql_query};
 
 /// What the layers hold, and which of them could not be read.
 #[derive(Default)]
@@ -92,11 +92,10 @@ fn summary<T: DeserializeOwned>(
         #[diesel(sql_type = Bytea)]
         summary: Vec<u8>,
     }
-    // A database of the encoding SQL_ASCII may hold bytes that are no text; they are replaced here.
+    // Bytes that are no text are replaced below.
     let bytes = raw!(
-        "SELECT convert_to(summary::text, CASE getdatabaseencoding() WHEN 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END)
-            AS summary
-        FROM ({summary}) AS layer",
+        "SELECT {bytes} AS summary FROM ({summary}) AS layer",
+        bytes = bytes_of("summary::text"),
         summary = query.summary
     );
     let mut bound = sql_query(bytes)

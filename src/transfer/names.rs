@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::value::shown;
 use crate::error::{Doing, Result};
-use crate::raw::sql;
+use crate::raw::{bytes_of, sql};
 use crate::schema::{agents, customers};
 use crate::text::nearest;
 
@@ -47,8 +47,8 @@ impl Names {
     ///
     /// [`Error::Query`](crate::Error::Query) when a table may not be read.
     pub fn load(conn: &mut PgConnection) -> Result<Self> {
-        // As bytes, because in a database without an encoding a name may be no UTF-8. Its row is found by id then.
-        let name = || sql::<Binary>("textsend(name)");
+        // A row whose name is no UTF-8 is found by its id.
+        let name = || sql::<Binary>(bytes_of("name"));
         let customers = customers::table.select((customers::id, name())).load(conn).doing("read the customers")?;
         let agents = agents::table.select((agents::id, name())).load(conn).doing("read the agents")?;
         Ok(Self { customers: Directory::of_bytes(customers), agents: Directory::of_bytes(agents) })

@@ -6,11 +6,11 @@ use chrono::Utc;
 use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
-use optiinfra_db::catalog;
 use optiinfra_db::layer::Layer;
 use optiinfra_db::migrate::{EMBEDDED, Goal, Migrator};
 use optiinfra_db::seed;
 use optiinfra_db::verify::{self, Check, Options, Outcome, Report, SeedExpectation};
+use optiinfra_db::{Error, catalog, connection};
 use serde_json::{Value, json};
 
 use crate::support::{TestDb, number, verified};
@@ -159,12 +159,13 @@ fn an_empty_database_is_told_so_and_nothing_is_created() {
 }
 
 #[test]
-fn a_database_without_a_current_schema_is_empty_too() {
+fn a_search_path_without_a_schema_is_an_error() {
     let db = TestDb::empty();
     let mut conn = db.conn();
     conn.batch_execute("SET search_path = no_such_schema").unwrap();
-    let report = verify::run(&mut conn, &Options::default()).unwrap();
-    assert_eq!(failed(&report), ["migrations.head"]);
+    let refused = verify::run(&mut conn, &Options::default()).unwrap_err();
+    let Error::Connection(connection::Error::NoSchema { search_path }) = refused else { panic!("{refused:?}") };
+    assert_eq!(search_path, "no_such_schema");
 }
 
 #[test]

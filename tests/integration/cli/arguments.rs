@@ -47,15 +47,15 @@ fn help_and_version_go_to_stdout() {
 
 #[test]
 fn a_malformed_url_is_refused_without_repeating_it() {
-    for url in [
-        format!("postgresql://u:{PASSWORD}/x@h/d"),
-        format!("postgresql://u:{PASSWORD}%zz@h/d"),
-        format!("mysql://u:{PASSWORD}@h/d"),
-        format!("host=h password={PASSWORD} and more"),
-        PASSWORD.to_owned(),
+    for (url, hint) in [
+        (format!("postgresql://u:{PASSWORD}/x@h/d"), "write %40 for @ and %2F for /"),
+        (format!("postgresql://u:{PASSWORD}%zz@h/d"), "write %25 for a % itself"),
+        (format!("mysql://u:{PASSWORD}@h/d"), "percent-encoded"),
+        (format!("host=h password={PASSWORD} and more"), "put a value that holds spaces in single quotes"),
+        (PASSWORD.to_owned(), "put a value that holds spaces in single quotes"),
     ] {
         let run = on(&url).run("migrate status");
-        assert_fails(&run, 2, "the database URL is not valid", "percent-encoded");
+        assert_fails(&run, 2, "the database URL is not valid", hint);
         assert!(!run.stderr.contains(&PASSWORD[..4]), "{run:#?}");
     }
 }
@@ -70,7 +70,10 @@ fn the_url_comes_from_the_flag_then_the_variable_then_the_env_file() {
     let nowhere = "postgresql://u@127.0.0.1:1/d";
     assert_eq!(on(nowhere).dir(dir.path()).run("migrate status").code, Some(3), "the variable wins over the file");
     assert_eq!(on(nowhere).run(&format!("migrate status --check --database-url {}", db.url())).code, Some(0));
-    assert_eq!(Dbctl::new().env("PGHOST", "127.0.0.1").env("PGPORT", "1").run("migrate status").code, Some(3));
+    assert_eq!(
+        Dbctl::new().env("PGHOST", "127.0.0.1").env("PGPORT", "1").env("PGDATABASE", "d").run("migrate status").code,
+        Some(3)
+    );
 
     fs::write(dir.path().join(".env"), format!("DATABASE_URL=\"postgresql://u:{PASSWORD}@h/d\nX Y\n")).unwrap();
     let run = Dbctl::new().dir(dir.path()).run("migrate status");
@@ -112,7 +115,11 @@ fn a_variable_that_is_neither_a_yes_nor_a_no_decides_nothing() {
             assert_fails(&run, 2, &format!("{name} is neither 1 nor 0"), &format!("set {name}=1"));
         }
     }
-    for no in ["0", "no", "False", "off", ""] {
+    for name in ["OPTIINFRA_LOCAL", "OPTIINFRA_REQUIRE_TLS"] {
+        let run = on("postgresql://u@127.0.0.1:1/d").env(name, "").run("stats");
+        assert_fails(&run, 2, &format!("{name} is set and empty"), &format!("unset {name}"));
+    }
+    for no in ["0", "no", "False", "off"] {
         assert_fails(&Dbctl::new().env("OPTIINFRA_LOCAL", no).run("stats"), 2, "no database is named", "--local");
     }
 }

@@ -112,6 +112,14 @@ impl Run {
         }
     }
 
+    /// The error as it reads without `--format json`: what failed, and the hint.
+    pub fn failure(&self) -> String {
+        let error: serde_json::Value =
+            serde_json::from_str(&self.stderr).unwrap_or_else(|error| panic!("{error} in {self:#?}"));
+        let part = |name: &str| error[name].as_str().unwrap_or_else(|| panic!("no {name} in {self:#?}"));
+        format!("error: {}\nhint: {}\n", part("error"), part("hint"))
+    }
+
     /// The result, which must be JSON.
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error} in {self:#?}"))

@@ -59,7 +59,7 @@ fn a_file_that_does_not_fit_is_refused_before_its_first_row() {
     for (arguments, header, words) in cases {
         let run = import(&db, arguments, &file(&header));
         assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{run:#?}");
-        assert!(run.stderr.contains(words) && run.stderr.contains("hint:"), "{words}: {}", run.stderr);
+        assert!(run.failure().contains(words), "{words}: {}", run.failure());
     }
     for (arguments, words) in [
         ("import customers x.csv", "cannot be imported or exported: expected resource_metrics"),
@@ -140,7 +140,7 @@ fn a_file_may_come_compressed_from_stdin_and_without_a_header() {
     let damaged = folder.write("damaged.csv.gz", &damaged[..damaged.len() - 6]);
     let run = import(&db, &format!("resource_metrics --no-header --columns {METRIC_HEADER}"), &damaged);
     assert_eq!((run.code, rows(&mut conn, "resource_metrics")), (Some(2), 3), "{run:#?}");
-    assert!(run.stderr.contains("/damaged.csv.gz: the gzip data ends early; nothing was committed\n"), "{run:#?}");
+    assert!(run.failure().contains("/damaged.csv.gz: the gzip data ends early; nothing was committed\n"), "{run:#?}");
 
     for (name, text) in [("empty.csv", ""), ("blank.csv", "\n\n"), ("no-name-tells", "")] {
         let run = import(&db, "resource_metrics", &folder.write(name, text));
@@ -163,12 +163,12 @@ fn a_quote_that_is_not_closed_is_no_bad_row_that_may_be_left_out() {
         format!("{}: a quote that opens on line 50002 is not closed before the end of the file", file.display());
     let run = import(&db, "resource_metrics --max-rejects 10", &file);
     assert_eq!((run.code, run.stdout.as_str(), rows(&mut conn, "resource_metrics")), (Some(2), "", 0), "{run:#?}");
-    assert!(run.stderr.contains(&format!("{words}; nothing was committed\n")), "{run:#?}");
+    assert!(run.failure().contains(&format!("{words}; nothing was committed\n")), "{run:#?}");
 
     let run = import(&db, "resource_metrics --max-rejects 10 --on-conflict skip", &file);
     let written = rows(&mut conn, "resource_metrics");
     assert!(run.code == Some(2) && (1..=50_000).contains(&written), "{written}: {run:#?}");
-    assert!(run.stderr.contains(&format!("{words}; {written} rows were committed\n")), "{run:#?}");
+    assert!(run.failure().contains(&format!("{words}; {written} rows were committed\n")), "{run:#?}");
     assert!(run.stderr.contains("--on-conflict skip"), "{run:#?}");
     fs::write(&file, good).unwrap();
     assert_eq!(import(&db, "resource_metrics --on-conflict skip", &file).json()["skipped"], json!(written));
@@ -185,7 +185,10 @@ fn json_that_is_not_one_object_a_line_is_refused_with_what_makes_it_so() {
         for (text, words) in [(&array, "`jq -c '.[]'`"), (&pretty, "`jq -c .`")] {
             let run = import(&db, "events", &folder.write(name, text));
             assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{run:#?}");
-            assert!(run.stderr.contains("hint: write one object a line") && run.stderr.contains(words), "{run:#?}");
+            assert!(
+                run.failure().contains("hint: write one object a line") && run.failure().contains(words),
+                "{run:#?}"
+            );
         }
     }
     assert_eq!(import(&db, "events", &folder.write("f.json", rows_of[0].to_string())).code, Some(0));
@@ -206,6 +209,8 @@ fn progress_is_a_line_a_tenth_where_no_terminal_is_and_none_when_quiet() {
     assert_eq!(import(&db, "resource_metrics --quiet", &file).stderr, "");
     let run = Dbctl::on(&db).stdin(File::open(&file).unwrap()).run("import resource_metrics -");
     assert_eq!(run.stderr, "", "a pipe has no length to be far in");
+    write_metrics(&file, &agent, &customer, 4);
+    assert_eq!(import(&db, "resource_metrics --on-conflict skip", &file).stderr, "", "four rows need no progress");
 }
 
 /// Reads whatever it is to the end, and counts rows and rejects.
