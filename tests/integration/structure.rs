@@ -24,8 +24,9 @@ const LIBRARY: &[&[&str]] = &[
 
 /// What the binary's commands stand on, in the same way. Commands may use each of them, and no other command.
 const BINARY: &[&[&str]] = &[
-    &["exit", "parse", "dotenv"],
+    &["exit", "parse"],
     &["args", "hints"],
+    &["dotenv"],
     &["output", "interrupt"],
     &["target", "junit"],
     &[COMMANDS],

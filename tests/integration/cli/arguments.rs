@@ -52,7 +52,7 @@ fn a_malformed_url_is_refused_without_repeating_it() {
         (format!("postgresql://u:{PASSWORD}%zz@h/d"), "write %25 for a % itself"),
         (format!("mysql://u:{PASSWORD}@h/d"), "percent-encoded"),
         (format!("host=h password={PASSWORD} and more"), "put a value that holds spaces in single quotes"),
-        (PASSWORD.to_owned(), "put a value that holds spaces in single quotes"),
+        (PASSWORD.to_owned(), "percent-encoded"),
     ] {
         let run = on(&url).run("migrate status");
         assert_fails(&run, 2, "the database URL is not valid", hint);

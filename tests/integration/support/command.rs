@@ -114,8 +114,9 @@ impl Run {
 
     /// The error as it reads without `--format json`: what failed, and the hint.
     pub fn failure(&self) -> String {
+        let last = self.stderr.lines().last().unwrap_or_default();
         let error: serde_json::Value =
-            serde_json::from_str(&self.stderr).unwrap_or_else(|error| panic!("{error} in {self:#?}"));
+            serde_json::from_str(last).unwrap_or_else(|error| panic!("{error} in {self:#?}"));
         let part = |name: &str| error[name].as_str().unwrap_or_else(|| panic!("no {name} in {self:#?}"));
         format!("error: {}\nhint: {}\n", part("error"), part("hint"))
     }
