@@ -107,7 +107,7 @@ impl<'a> Migrator<'a> {
     ///
     /// # Errors
     ///
-    /// [`Error::NoSchema`] where the search path names no schema that exists, [`Error::Query`] when the history
+    /// [`crate::connection::Error::NoSchema`] where the search path names no schema that exists, [`Error::Query`] when the history
     /// cannot be read.
     pub fn status(&self, conn: &mut PgConnection) -> Result<Status> {
         history::status(conn, self.set)
