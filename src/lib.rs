@@ -1,30 +1,28 @@
 //! The OptiInfra platform's PostgreSQL database: 18 tables in five layers, for services written in Rust.
 //!
-//! - [`connection`]: where the database is, whether the way there is protected, one connection or a pool of them.
+//! - [`connection`]: where the database is, TLS, one connection or a pool of them.
 //! - [`migrate`]: the embedded migrations; a service calls [`migrate::ensure_current`] when it starts.
 //! - [`schema`], [`enums`], [`models`]: tables, enum types and rows, for Diesel's query builder.
-//! - [`id`]: the ids of customers and agents, which no function mixes up.
-//! - [`layer`]: the list of tables.
+//! - [`id`]: the ids of customers and agents as types of their own.
+//! - [`layer`]: the five layers and their tables.
 //! - [`catalog`]: the objects of the schema, live and as they should be.
-//! - [`ingest`]: the bulk write path into the tables that a fleet fills.
-//! - [`seed`]: the platform's example data, inserted once and recognised ever after.
-//! - [`fleet`]: a made-up fleet of any size, simulated.
+//! - [`tenant`]: work for one customer, without access to another's rows.
+//! - [`ingest`]: bulk writing into the hot tables.
+//! - [`transfer`]: import and export of files.
+//! - [`seed`]: the platform's example data.
+//! - [`fleet`]: a simulated fleet of any size.
 //! - [`verify`]: whether the database is the one that the code expects.
-//! - [`stats`]: what is in it.
-//! - [`roles`]: the database roles and what they may do.
-//! - [`transfer`]: rows of files into those tables and out of them.
-//! - [`tenant`]: working for one customer, and seeing no other's rows.
-//! - [`adopt`]: taking over a database that Alembic made, with proof.
-//! - [`raw`]: SQL as text, where it must be.
-//! - [`sqlstate`]: which error of the server it is, in whatever language it says so.
+//! - [`stats`]: what is in it, and its health.
+//! - [`roles`]: the database roles and their rights.
+//! - [`adopt`]: a database that Alembic made, taken over after a proof that it is equal.
 //! - [`local`]: a private PostgreSQL server for development and tests.
+//! - [`raw`]: SQL as text, where Diesel's query builder does not reach.
+//! - [`sqlstate`]: the server's error codes.
 //!
-//! Every operation takes a connection and returns plain data that can be serialised. Nothing here prints; what is
-//! worth a log line goes to `tracing`. Times are UTC. Errors are one enum, [`Error`].
+//! Every operation takes a connection and returns plain data that can be serialised. The library prints nothing; what is
+//! worth a log line goes to `tracing`. Times are UTC. Each module has an error type, and [`Error`] wraps them.
 //!
-//! `error`, `raw`, `id`, `connection`, `layer`, `tenant`, `local` and `migrate` are the floor; on it stand `schema`, `enums`,
-//! `models` and `ingest`, each on the one before; on those stand the rooms `seed`, `transfer`, `verify`, `stats`
-//! and `roles`, which never import one another.
+//! `docs/architecture.md` says which module may use which.
 
 pub mod adopt;
 pub mod catalog;
@@ -56,7 +54,8 @@ pub mod verify;
 pub use connection::Message;
 pub use error::{Error, Result};
 
-/// The README's example is compiled with the documentation tests.
+/// The examples of the pages are compiled with the documentation tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
-struct Readme;
+#[doc = include_str!("../docs/library.md")]
+struct Pages;
