@@ -1,7 +1,7 @@
 //! Which error of the server it is, without its words: they are in the server's language.
 //!
 //! The server sends a SQLSTATE with every error, and Diesel keeps it to itself unless it has a kind for it. There are two
-//! ways round that:
+//! ways to know it all the same:
 //!
 //! - [`reporting`] wraps SQL in a block that sends the same error again with its state where Diesel shows it, and
 //!   [`sqlstate`] reads it. For statements without parameters that may be in a transaction block.
@@ -42,8 +42,13 @@ pub fn sqlstate(error: &Error) -> Option<&str> {
     })
 }
 
+/// The column that an error names, and not the state that [`reporting`] puts in its place.
+pub fn column(information: &dyn DatabaseErrorInformation) -> Option<&str> {
+    information.column_name().filter(|column| !column.starts_with(MARK))
+}
+
 /// A statement or script that does the same and, where it fails, lets [`sqlstate`] know the state. The server's message,
-/// detail and hint, table and constraint stay; a column's name makes room for the state. It has no parameters, reads no
+/// detail and hint, table and constraint stay; the state takes the place of a column's name. It has no parameters, reads no
 /// rows, and cannot hold what must not run in a transaction block.
 pub fn reporting(script: &Sql) -> Sql {
     // A tag that the text does not hold, so that the text cannot end the quotes.

@@ -5,6 +5,7 @@ use std::panic;
 
 use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind, Error as DieselError};
 use optiinfra_db::layer::Layer;
+use optiinfra_db::sqlstate;
 use serde::Serialize;
 
 use super::text::printable;
@@ -46,7 +47,7 @@ impl Failure {
                 ("detail", detail(kind, info.as_ref())),
                 ("hint", info.hint()),
                 ("table", info.table_name()),
-                ("column", info.column_name()),
+                ("column", sqlstate::column(info.as_ref())),
                 ("constraint", info.constraint_name()),
             ];
             let parts =

@@ -9,7 +9,8 @@ use diesel::sql_types::Text;
 
 use super::batch::Batch;
 use super::path::{Refused, Through, WritePath};
-use crate::raw::{RunSql as _, Sql, raw, sql, sql_query};
+use crate::raw::{RunSql as _, Sql, raw, sql_query};
+use crate::sqlstate::{reporting, sqlstate};
 
 /// Which rows of a refused batch are to blame.
 pub(super) enum Found {
@@ -33,14 +34,14 @@ pub(super) fn refused_rows(
         return without_a_row(refusal);
     }
     let mut found = Vec::new();
-    let search = conn.transaction(|conn| {
+    let search = undone(conn, |conn| {
         // Without a row, the server takes none either when it is the table that it objects to.
         path.send(conn, batch.rows(0..0))?;
         found = search(path, conn, batch, most)?;
-        QueryResult::<()>::Err(Diesel::RollbackTransaction)
+        Ok(())
     });
     match search {
-        Err(Diesel::RollbackTransaction) => {}
+        Ok(()) => {}
         Err(Diesel::DatabaseError(DatabaseErrorKind::SerializationFailure, _)) => return Found::Passing(refusal),
         _ => return Found::NoRow(refusal),
     }
@@ -138,51 +139,38 @@ enum Alone {
 
 /// Sends a row by itself: a conflict with another session is over then, and a full disk is not.
 fn alone(path: WritePath, conn: &mut PgConnection, batch: &Batch, row: usize) -> Alone {
-    match sqlstate_alone(path, conn, batch.rows(row..row + 1)).as_deref() {
-        Some(TAKEN) => Alone::Taken,
+    let rows = batch.rows(row..row + 1);
+    let refusal = undone(conn, |conn| {
+        let path = path.by_staging(conn)?;
+        // Also says for whom the session works.
+        path.send(conn, &[])?;
+        path.stage(conn, rows)?;
+        conn.batch(reporting(&path.insert("", Sql::from(""))))
+    });
+    let Err(refusal) = refusal else { return Alone::Taken };
+    match sqlstate(&refusal) {
         Some(state) if OTHER_CAUSES.contains(&state.get(..2).unwrap_or_default()) => Alone::OtherCause,
         Some(_) => Alone::Refused,
         // Refused by the temporary table already, or there may be none.
-        None if is_taken(path, conn, batch.rows(row..row + 1)) => Alone::Taken,
+        None if undone(conn, |conn| path.send(conn, rows)).is_ok() => Alone::Taken,
         None => Alone::Refused,
     }
 }
-
-/// The SQLSTATE of success.
-const TAKEN: &str = "00000";
 
 /// Classes of SQLSTATE that no row is the cause of: connection, transaction state, transaction rollback (of which
 /// a deadlock is one), resources, limits, state of an object, an operator's intervention, the system, the server itself.
 const OTHER_CAUSES: [&str; 9] = ["08", "25", "40", "53", "54", "55", "57", "58", "XX"];
 
-/// The SQLSTATE with which the server answers rows. Diesel does not pass it on, so the server is made to write it down.
-fn sqlstate_alone(path: WritePath, conn: &mut PgConnection, rows: &[u8]) -> Option<String> {
-    let mut state = None;
-    let undone = conn.transaction(|conn| {
-        let path = path.by_staging(conn)?;
-        // Also says for whom the session works.
-        path.send(conn, &[])?;
-        path.stage(conn, rows)?;
-        conn.batch(raw!(
-            "DO $$ DECLARE state text := '00000'; BEGIN \
-             BEGIN {insert}; EXCEPTION WHEN OTHERS THEN GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE; END; \
-             PERFORM set_config('optiinfra.sqlstate', state, true); END $$",
-            insert = path.insert("", Sql::from(""))
-        ))?;
-        state = diesel::select(sql::<Text>("current_setting('optiinfra.sqlstate')")).get_result(conn).optional()?;
-        QueryResult::<()>::Err(Diesel::RollbackTransaction)
-    });
-    state.filter(|_| matches!(undone, Err(Diesel::RollbackTransaction)))
-}
-
-fn is_taken(path: WritePath, conn: &mut PgConnection, rows: &[u8]) -> bool {
-    let mut taken = false;
-    let undone = conn.transaction(|conn| {
-        path.send(conn, rows)?;
-        taken = true;
-        QueryResult::<()>::Err(Diesel::RollbackTransaction)
-    });
-    taken && matches!(undone, Err(Diesel::RollbackTransaction))
+/// Does something in a transaction that is rolled back.
+fn undone<T>(
+    conn: &mut PgConnection,
+    work: impl FnOnce(&mut PgConnection) -> QueryResult<T>,
+) -> QueryResult<()> {
+    let ended = conn.transaction(|conn| work(conn).and(QueryResult::<()>::Err(Diesel::RollbackTransaction)));
+    match ended {
+        Err(Diesel::RollbackTransaction) => Ok(()),
+        ended => ended,
+    }
 }
 
 /// Whether the server can only have meant a row.

@@ -10,10 +10,11 @@ use serde::Serialize;
 
 use super::error::Error as MigrateError;
 use super::limits;
-use super::retry::{Failure, telling_locks};
+use super::retry::Failure;
 use super::set::Migration;
 use crate::error::{Error, Result};
 use crate::raw::{RunSql, Sql, raw, sql, sql_query};
+use crate::sqlstate::reporting;
 
 /// What a revert removes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -46,7 +47,7 @@ pub(super) fn of_reverting(conn: &mut PgConnection, migrations: &[&Migration]) -
         // What runs outside a transaction cannot be rehearsed in one. It touches indexes only: migrations/README.md.
         for migration in migrations.iter().filter(|migration| migration.in_transaction) {
             reverting = Some(migration.name);
-            conn.batch(telling_locks(&limits::within(migration.down, LOCK_WAIT)))?;
+            conn.batch(reporting(&limits::within(migration.down, LOCK_WAIT)))?;
         }
         reverting = None;
         let after = columns(conn)?;

@@ -9,12 +9,13 @@ use diesel::prelude::*;
 use super::error::Error as MigrateError;
 use super::event::{Event, Step};
 use super::limits::{self, Inherited};
-use super::retry::{Failure, telling_locks, until_unlocked};
+use super::retry::{Failure, until_unlocked};
 use super::script::{Command, Part, Script};
 use super::sql::statements;
 use super::{index, limits::bounded};
 use crate::error::{Doing, Result};
 use crate::raw::{RunSql, Sql, sql_query};
+use crate::sqlstate::reporting;
 
 /// What all migrations of a run share.
 pub(super) struct Runner<'a> {
@@ -98,7 +99,7 @@ impl Runner<'_> {
             conn.batch(part.sql).map_err(|source| {
                 let took = begin.elapsed();
                 let ran_too_long = !statement_timeout.is_zero() && took >= statement_timeout;
-                Failure::timed(source, took >= lock_timeout && !ran_too_long)
+                if ran_too_long { Failure::Other(source) } else { Failure::of_statement(source, lock_timeout, took) }
             })
         });
         ran.map_err(|failure| match failure {
@@ -143,5 +144,5 @@ fn run_part(conn: &mut PgConnection, script: &Script<'_>, part: &Part, left: Dur
     let statement_timeout = script.header.statement_timeout;
     conn.batch(limits::set("LOCAL", bounded(part.lock_timeout, left), statement_timeout))?;
     let pieces = if statement_timeout.is_zero() { vec![part.sql] } else { statements(part.sql) };
-    conn.batch(Sql::join(pieces.into_iter().map(|sql| telling_locks(&limits::within(sql, left))), ";\n"))
+    conn.batch(Sql::join(pieces.into_iter().map(|sql| reporting(&limits::within(sql, left))), ";\n"))
 }
