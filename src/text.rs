@@ -7,6 +7,18 @@ pub(crate) fn without_controls(text: &str) -> String {
     text.chars().map(|character| if character.is_control() { char::REPLACEMENT_CHARACTER } else { character }).collect()
 }
 
+/// Characters of a wrong value that a message repeats.
+const SHOWN: usize = 60;
+
+/// A wrong value in quotes, cut where it is long.
+pub(crate) fn shown(text: &str) -> String {
+    let mut cut = without_controls(&text.chars().take(SHOWN).collect::<String>());
+    if text.chars().nth(SHOWN).is_some() {
+        cut.push('…');
+    }
+    format!("'{cut}'")
+}
+
 /// The known word that a misspelt one stands for, if one is close and no other is as close.
 pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let mut near: Vec<_> = known
@@ -63,5 +75,11 @@ mod tests {
     #[test]
     fn a_text_without_controls_is_one_line_and_moves_no_cursor() {
         assert_eq!(without_controls("a\nb\r\x1b[2Jc\u{9b}d é"), "a\u{fffd}b\u{fffd}\u{fffd}[2Jc\u{fffd}d é");
+    }
+
+    #[test]
+    fn a_wrong_value_is_shown_short_and_without_control_characters() {
+        assert_eq!(shown("a\x1b[2J"), "'a\u{fffd}[2J'");
+        assert_eq!(shown(&"x".repeat(100)).chars().count(), 63);
     }
 }

@@ -1,9 +1,61 @@
 //! Reads connection strings. libpq is not asked to, because it repeats parts of a malformed string in its messages.
 
-use super::error::Malformed;
-
 type Result<T, E = Malformed> = std::result::Result<T, E>;
 pub(super) type Parameters = Vec<(String, String)>;
+
+/// Why a connection string cannot be read. No message holds a part of the string.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Malformed {
+    /// Nothing is there.
+    #[error("it is empty")]
+    Empty,
+    /// Quotes stand around it.
+    #[error("it stands in quotes")]
+    Quoted,
+    /// It is Java's.
+    #[error("it is a JDBC URL")]
+    Jdbc,
+    /// It begins with something else.
+    #[error("it does not begin with postgresql://")]
+    NoScheme,
+    /// It begins with another scheme.
+    #[error("the scheme is neither postgresql:// nor postgres://")]
+    Scheme,
+    /// A zero byte, which nobody can send.
+    #[error("it contains a zero byte")]
+    ZeroByte,
+    /// More than one `@` before the path, or a `/` where the password may be.
+    #[error("it has more than one @ or a / in the password")]
+    PasswordCharacters,
+    /// An `@` in the options, more likely the end of a password that holds a `?`.
+    #[error("it has an @ behind a ?")]
+    AtBehindQuestionMark,
+    /// An option that libpq does not know, or none at all.
+    #[error("after the ? stands what is not an option that libpq knows")]
+    Option,
+    /// The port is something else.
+    #[error("the port is not a number")]
+    Port,
+    /// A `%` that encodes nothing.
+    #[error("a % is not followed by two hexadecimal digits")]
+    Percent,
+    /// The decoded text is not UTF-8.
+    #[error("it does not decode to UTF-8")]
+    NotUtf8,
+    /// `key=value` form: a word without `=`.
+    #[error("a word stands without '='")]
+    NoValue,
+    /// `key=value` form: a key that libpq does not know.
+    #[error("a key is not one of libpq's")]
+    Key,
+    /// `key=value` form: the same key again.
+    #[error("a key stands there twice")]
+    KeyTwice,
+    /// `key=value` form: a quote that does not end.
+    #[error("a quote is not closed")]
+    OpenQuote,
+}
 
 /// Reads a URL or libpq's `key=value` form.
 pub(super) fn connection_string(text: &str) -> Result<Parameters> {

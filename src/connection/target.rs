@@ -2,10 +2,8 @@
 
 use std::fmt;
 use std::net::Ipv6Addr;
-use std::str::FromStr;
 use std::sync::OnceLock;
 
-use super::error::{Error, Result};
 use super::{Message, parse, service_file};
 
 /// A server and database to connect to, as libpq's parameters in their order.
@@ -66,14 +64,8 @@ const VARIABLES: [(&str, &str); 14] = [
 const SECRETS: [&str; 5] = ["password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"];
 
 impl Target {
-    /// Reads `postgresql://USER:PASSWORD@HOST:PORT/DATABASE?OPTION=VALUE` or libpq's `key=value` form. SQLAlchemy's
-    /// `postgresql+DRIVER://` is taken too.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Malformed`] when the text is neither. Its message never holds a part of the text.
-    pub fn parse(text: &str) -> Result<Self> {
-        Ok(Self { parameters: parse::connection_string(text)?, section: OnceLock::new() })
+    pub(super) const fn of(parameters: parse::Parameters) -> Self {
+        Self { parameters, section: OnceLock::new() }
     }
 
     /// A target that leaves everything to the `PG*` variables.
@@ -119,18 +111,6 @@ impl Target {
     /// What libpq will take for a parameter: from the target, the service file or the environment. `None` for a secret.
     pub fn parameter(&self, key: &str) -> Option<String> {
         if SECRETS.contains(&key) { None } else { self.value(key) }
-    }
-
-    /// Fails when nothing names a database. libpq would take the one that is called like the user.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NoDatabaseName`].
-    pub fn require_database_name(&self) -> Result<()> {
-        if self.value("dbname").is_some_and(|name| !name.is_empty()) || self.has_unread_service() {
-            return Ok(());
-        }
-        Err(Error::NoDatabaseName { target: self.to_string() })
     }
 
     /// Whether libpq will read a service that could not be read here, and nothing is known of what it says.
@@ -218,14 +198,6 @@ fn without(text: &str, secrets: &[String]) -> String {
     scrubbed
 }
 
-impl FromStr for Target {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        Self::parse(text)
-    }
-}
-
 /// The same parameters, whatever a service file says.
 impl PartialEq for Target {
     fn eq(&self, other: &Self) -> bool {
@@ -301,18 +273,6 @@ mod tests {
             let target = Target::parse(text).unwrap();
             assert_eq!(target.to_string(), shown);
             assert_eq!(format!("{target:?}"), format!("Target({shown})"));
-        }
-    }
-
-    #[test]
-    fn a_database_is_named_or_it_is_an_error() {
-        for named in ["postgresql:///d", "dbname=d", "postgresql:///?dbname=d", "service=nowhere servicefile=/nowhere"]
-        {
-            Target::parse(named).unwrap().require_database_name().unwrap();
-        }
-        for not in ["postgresql://u@h", "postgresql://u@h/", "host=h user=u", "dbname=''"] {
-            let error = Target::parse(not).unwrap().require_database_name().unwrap_err();
-            assert!(matches!(error, Error::NoDatabaseName { .. }), "{not}");
         }
     }
 

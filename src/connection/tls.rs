@@ -7,12 +7,11 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use super::error::{Error, Result};
 use super::target::{Setting, Source, Target};
 
 /// The modes of TLS that libpq knows, the weakest first.
 pub const SSL_MODES: [&str; 6] = ["disable", "allow", "prefer", "require", "verify-ca", VERIFIED];
-const VERIFIED: &str = "verify-full";
+pub(super) const VERIFIED: &str = "verify-full";
 /// What libpq does when nobody names a mode.
 const DEFAULT: &str = "prefer";
 
@@ -21,7 +20,7 @@ const DEFAULT: &str = "prefer";
 pub struct Weakness {
     hosts: String,
     sslmode: String,
-    from: Option<Source>,
+    pub(super) from: Option<Source>,
 }
 
 impl Target {
@@ -37,35 +36,6 @@ impl Target {
             None => (DEFAULT.to_owned(), None),
         };
         (sslmode != VERIFIED).then(|| Weakness { hosts: self.hosts(), sslmode, from })
-    }
-
-    /// The target with `sslmode=verify-full`, unless its server is on this machine.
-    ///
-    /// A mode that nobody named becomes `verify-full`. One that was named and is less is refused and not raised:
-    /// whoever wrote it has to know. Encryption by Kerberos, which libpq prefers to TLS, is switched off, because
-    /// nobody checks the name of the server there in the same way.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Unprotected`] when the connection string, a service file or a variable names another mode.
-    pub fn require_tls(self) -> Result<Self> {
-        if self.is_local() {
-            return Ok(self);
-        }
-        if let Some(weakness) = self.weakness().filter(|weakness| weakness.from.is_some()) {
-            return Err(Error::Unprotected(weakness));
-        }
-        Ok(self.with("sslmode", VERIFIED).with("gssencmode", "disable"))
-    }
-
-    /// Fails when the mode is none of libpq's. libpq says so too, but only when it connects.
-    pub(super) fn require_known_ssl_mode(&self) -> Result<()> {
-        match self.setting("sslmode") {
-            Some(Setting { value, from }) if !value.is_empty() && !SSL_MODES.contains(&value.as_str()) => {
-                Err(Error::UnknownSslMode { mode: value, from })
-            }
-            _ => Ok(()),
-        }
     }
 
     /// With what an older libpq does not do by itself: certificates of the system are there to be checked.
@@ -88,7 +58,7 @@ impl Target {
             .or_else(|| system().map(|setting| Setting { value: VERIFIED.to_owned(), ..setting }))
     }
 
-    fn is_local(&self) -> bool {
+    pub(super) fn is_local(&self) -> bool {
         let named = [self.setting("host"), self.setting("hostaddr")];
         let is_unread = named.iter().all(Option::is_none) && self.has_unread_service();
         !is_unread && named.iter().flatten().all(|setting| setting.value.split(',').all(is_local))
@@ -175,7 +145,7 @@ mod tests {
             let begin =
                 format!("the connection to db.example is not protected: sslmode={mode}, from the connection string, ");
             assert!(weakness.starts_with(&begin), "{weakness}");
-            assert!(matches!(target.require_tls(), Err(Error::Unprotected(_))), "{mode}");
+            assert!(target.require_tls().is_err(), "{mode}");
         }
         assert_eq!(target("host=db.example sslmode=verify-full").weakness(), None);
         assert_eq!(target("host=db.example sslrootcert=system").weakness(), None);

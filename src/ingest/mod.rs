@@ -8,6 +8,7 @@
 //!
 //! Nothing here makes up rows, reads files or changes a row that is there.
 
+mod attempt;
 mod batch;
 mod error;
 pub mod ids;
@@ -25,14 +26,15 @@ use diesel::prelude::*;
 use diesel::result::Error as Diesel;
 use uuid::Uuid;
 
+use self::attempt::Failure;
 pub(crate) use self::batch::{Batch, TooLong, put_bytes, put_json, put_null, put_time};
 pub use self::error::Error;
 pub(crate) use self::error::committed;
-use self::path::{Failure, WritePath};
+use self::path::WritePath;
 pub use self::path::{OnConflict, Through};
-pub(crate) use self::path::{Refused, position};
 pub use self::pipeline::Progress;
 pub(crate) use self::pipeline::{Connections, Feed, Next, Pipeline};
+pub(crate) use self::search::Refused;
 pub(crate) use self::table::Table;
 pub(crate) use self::tables::{AGENT_METRICS, EVENTS, QUALITY_METRICS, RESOURCE_METRICS};
 pub use self::writer::{BulkWriter, Report};
@@ -118,7 +120,7 @@ pub fn insert_missing<R: Ingest>(conn: &mut PgConnection, rows: &[R]) -> Result<
 fn write<R: Ingest>(conn: &mut PgConnection, on_conflict: OnConflict, rows: &[R]) -> Result<u64> {
     let (table, now) = (R::TABLE, Utc::now());
     let refused = |row: usize, id, source| {
-        let row = position(row) + 1;
+        let row = row as u64 + 1;
         Error::RowRefused { table, row, id, written: 0, in_doubt: 0, source }
     };
     let mut batch = Batch::default();
@@ -132,7 +134,7 @@ fn write<R: Ingest>(conn: &mut PgConnection, on_conflict: OnConflict, rows: &[R]
         Failure::OneTooMany(Refused { row, id, source }) => refused(row, id, source),
         Failure::Failed { source, .. } => {
             let source = Box::new(write_failed(table, source));
-            Error::ChunkFailed { table, first: 1, last: position(rows.len()), written: 0, in_doubt: 0, source }
+            Error::ChunkFailed { table, first: 1, last: rows.len() as u64, written: 0, in_doubt: 0, source }
         }
     })?)
 }

@@ -1,24 +1,15 @@
-//! How one batch gets into its table on one connection: by COPY into the table, or by COPY into a temporary table and
+//! How rows get into their table on one connection: by COPY into the table, or by COPY into a temporary table and
 //! INSERT from there, where COPY may not or cannot do what is wanted.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use diesel::prelude::*;
-use diesel::result::Error as Diesel;
 use diesel::sql_types::{Bool, Text};
 use serde::Serialize;
-use uuid::Uuid;
 
-use super::batch::Batch;
-use super::search::{self, Found};
 use super::table::{Destination, Table};
 use crate::error::{Doing, Result};
 use crate::id::CustomerId;
 use crate::raw::{RunSql as _, Sql, raw, sql_query};
 use crate::tenant::SET_CUSTOMER;
-
-/// How often a batch is sent at most that another session conflicted with.
-const ATTEMPTS: usize = 5;
 
 /// What becomes of a row whose id, or other unique value, is there already.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -41,29 +32,6 @@ pub enum Through {
     Copy,
     /// By COPY into a temporary table and INSERT from there: to skip rows, and where row security forbids COPY.
     Staging,
-}
-
-/// A row that the server does not take.
-#[derive(Debug)]
-pub(crate) struct Refused {
-    /// Its index in the batch, as the batch was before any row was removed from it.
-    pub(crate) row: usize,
-    pub(crate) id: Uuid,
-    /// What the server says of it.
-    pub(crate) source: Diesel,
-}
-
-/// Why a batch is not written.
-#[derive(Debug)]
-pub(crate) enum Failure {
-    /// More rows are refused than may be.
-    OneTooMany(Refused),
-    /// No row is to blame.
-    Failed {
-        source: Diesel,
-        /// Whether the rows may be committed all the same, because the connection was lost meanwhile.
-        in_doubt: bool,
-    },
 }
 
 /// How rows get into a table on one connection.
@@ -115,41 +83,6 @@ impl WritePath {
         self.through
     }
 
-    /// Writes a batch as a transaction, but for the rows that the server refuses, as long as `allowance` is not 0: each
-    /// takes 1 from it and is removed from the batch. Returns how many rows were written.
-    pub(crate) fn write(
-        self,
-        conn: &mut PgConnection,
-        batch: &mut Batch,
-        allowance: &AtomicU64,
-        refused: &mut Vec<Refused>,
-    ) -> Result<u64, Failure> {
-        let mut attempt = 1;
-        loop {
-            let mut is_sent = false;
-            let sent = conn.transaction(|conn| {
-                let written = self.send(conn, batch.rows(0..batch.len()))?;
-                is_sent = true;
-                QueryResult::Ok(written)
-            });
-            let error = match sent {
-                Ok(written) => return Ok(written),
-                Err(error) => error,
-            };
-            if conn.batch("SELECT 1").is_err() {
-                return Err(Failure::Failed { source: error, in_doubt: is_sent });
-            }
-            let most = usize::try_from(allowance.load(Ordering::Relaxed)).unwrap_or(usize::MAX);
-            match search::refused_rows(self, conn, batch, error, most.saturating_add(1)) {
-                Found::Rows(found) => leave_out(found, batch, allowance, refused)?,
-                Found::Passing(_) if attempt < ATTEMPTS => attempt += 1,
-                Found::Passing(source) | Found::NoRow(source) => {
-                    return Err(Failure::Failed { source, in_doubt: false });
-                }
-            }
-        }
-    }
-
     /// Sends rows of a batch and returns how many were written. To be called in a transaction.
     pub(super) fn send(self, conn: &mut PgConnection, rows: &[u8]) -> QueryResult<u64> {
         if let Some(customer) = self.customer {
@@ -162,7 +95,7 @@ impl WritePath {
                 sql_query(self.insert("", self.order())).execute(conn)?
             }
         };
-        Ok(position(written))
+        Ok(written as u64)
     }
 
     /// Fills the temporary table with rows of a batch.
@@ -197,34 +130,6 @@ impl WritePath {
             skip
         )
     }
-}
-
-/// Removes the rows from a batch; fails with the last of them where that is one too many.
-fn leave_out(
-    mut found: Vec<Refused>,
-    batch: &mut Batch,
-    allowance: &AtomicU64,
-    refused: &mut Vec<Refused>,
-) -> Result<(), Failure> {
-    let rows: Vec<_> = found.iter().map(|refused| refused.row).collect();
-    batch.remove(rows.iter().copied());
-    found.iter_mut().for_each(|found| found.row = original_place(refused, found.row));
-    let take = |left: u64| left.checked_sub(position(rows.len()));
-    let is_allowed = allowance.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok();
-    let one_too_many = if is_allowed { None } else { found.pop() };
-    refused.extend(found);
-    refused.sort_by_key(|refused| refused.row);
-    one_too_many.map_or(Ok(()), |last| Err(Failure::OneTooMany(last)))
-}
-
-/// A row's place in the whole batch, given that among the rows that are left of it. `refused` is in the order of the rows.
-fn original_place(refused: &[Refused], row: usize) -> usize {
-    refused.iter().fold(row, |row, earlier| row + usize::from(earlier.row <= row))
-}
-
-/// A row's place as a number that does not depend on the machine's word size.
-pub(crate) fn position(index: usize) -> u64 {
-    u64::try_from(index).unwrap_or(u64::MAX)
 }
 
 fn probe(conn: &mut PgConnection, table: &Table) -> QueryResult<Probe> {

@@ -17,8 +17,10 @@ use diesel::result::Error as Diesel;
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::attempt::Failure;
 use super::batch::{Batch, TooLong};
-use super::path::{Failure, OnConflict, Refused, Through, WritePath, position};
+use super::path::{OnConflict, Through, WritePath};
+use super::search::Refused;
 use super::table::Table;
 use super::{Error, write_failed};
 use crate::connection::{self, Pool};
@@ -348,8 +350,8 @@ impl<F: Feed> Run<'_, '_, F> {
 
     /// Counts what became of a chunk, and empties it.
     fn take_back(&mut self, mut chunk: Chunk<F::Origins>, refused: &[Refused], outcome: Outcome) -> Chunk<F::Origins> {
-        let (first, rows) = (chunk.first, position(chunk.batch.len()));
-        let last = first + rows + position(refused.len()) - 1;
+        let (first, rows) = (chunk.first, chunk.batch.len() as u64);
+        let last = first + rows + refused.len() as u64 - 1;
         refused.iter().for_each(|refused| self.feed.refused(&chunk.origins, refused));
         match outcome {
             Outcome::Written(written, through) => {
@@ -361,7 +363,7 @@ impl<F: Feed> Run<'_, '_, F> {
             Outcome::Failed(Failure::OneTooMany(refused)) => {
                 self.feed.refused(&chunk.origins, &refused);
                 let Refused { row, id, source } = refused;
-                self.fail(End::Refused { row: first + position(row), id, source });
+                self.fail(End::Refused { row: first + row as u64, id, source });
             }
             Outcome::Failed(Failure::Failed { source, in_doubt }) => {
                 self.in_doubt += if in_doubt { rows } else { 0 };

@@ -6,11 +6,22 @@
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as Diesel};
 use diesel::sql_types::Text;
+use uuid::Uuid;
 
 use super::batch::Batch;
-use super::path::{Refused, Through, WritePath};
+use super::path::{Through, WritePath};
 use crate::raw::{RunSql as _, Sql, raw, sql_query};
 use crate::sqlstate::{reporting, sqlstate};
+
+/// A row that the server does not take.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    /// Its index in the batch.
+    pub(crate) row: usize,
+    pub(crate) id: Uuid,
+    /// What the server says of it.
+    pub(crate) source: Diesel,
+}
 
 /// Which rows of a refused batch are to blame.
 pub(super) enum Found {
@@ -162,10 +173,7 @@ fn alone(path: WritePath, conn: &mut PgConnection, batch: &Batch, row: usize) ->
 const OTHER_CAUSES: [&str; 9] = ["08", "25", "40", "53", "54", "55", "57", "58", "XX"];
 
 /// Does something in a transaction that is rolled back.
-fn undone<T>(
-    conn: &mut PgConnection,
-    work: impl FnOnce(&mut PgConnection) -> QueryResult<T>,
-) -> QueryResult<()> {
+fn undone<T>(conn: &mut PgConnection, work: impl FnOnce(&mut PgConnection) -> QueryResult<T>) -> QueryResult<()> {
     let ended = conn.transaction(|conn| work(conn).and(QueryResult::<()>::Err(Diesel::RollbackTransaction)));
     match ended {
         Err(Diesel::RollbackTransaction) => Ok(()),

@@ -7,8 +7,9 @@ use chrono::Utc;
 use serde::Serialize;
 
 use super::batch::Batch;
-use super::path::{OnConflict, Refused, Through};
+use super::path::{OnConflict, Through};
 use super::pipeline::{Connections, Done, Feed, Next, Pipeline, Progress};
+use super::search::Refused;
 use super::{Ingest, sealed};
 use crate::connection::Pool;
 use crate::error::{Error, Result};

@@ -33,8 +33,8 @@ pub(super) fn refuse_edited(conn: &mut PgConnection, set: &[Migration], status: 
         return Ok(());
     }
     let mut diff = String::new();
-    for name in &names {
-        diff += &difference(conn, set::find(set, name)?)?;
+    for migration in names.iter().filter_map(|name| set::find(set, name)) {
+        diff += &difference(conn, migration)?;
     }
     Err(MigrateError::Edited { names, diff }.into())
 }
@@ -64,7 +64,7 @@ pub(super) fn repair(
     conn.transaction(|conn| {
         let mut repaired = Vec::new();
         for applied in different {
-            let migration = set::find(set, &applied.version)?;
+            let Some(migration) = set::find(set, &applied.version) else { continue };
             replace(conn, migration, reason).doing(format!("record the text of {}", migration.name))?;
             tracing::info!(migration = migration.name, reason, "the text of a migration was recorded anew");
             repaired.push(Repaired { name: migration.name.to_owned(), was: applied.text });

@@ -200,8 +200,7 @@ impl<'a> Migrator<'a> {
     /// Writes these migrations into the history as applied by Alembic.
     pub(crate) fn record_adopted(&self, conn: &mut PgConnection, names: &[String], revision: &str) -> Result<()> {
         create_history(conn)?;
-        for name in names {
-            let migration = set::find(self.set, name)?;
+        for migration in names.iter().filter_map(|name| set::find(self.set, name)) {
             let header = super::header::Header::of(migration)?;
             let rows = [
                 record::insert_applied(migration),

@@ -43,7 +43,7 @@ pub(super) fn to<'a>(goal: &Goal, set: &'a [Migration], status: &Status) -> Resu
             route
         }
         Goal::Version(text) => {
-            let goal = set::find(set, text)?;
+            let goal = set::find(set, text).ok_or_else(|| Error::UnknownVersion(text.clone()))?;
             let mut route = revert(newest_first.filter(|migration| migration.version > goal.version));
             route.extend(apply(pending.filter(|migration| migration.version <= goal.version)));
             route

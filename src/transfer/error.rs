@@ -1,6 +1,6 @@
 use std::io;
 
-use super::input::{Compression, OtherJson};
+use super::format::{Compression, OtherJson};
 use super::table::Table;
 use crate::ingest::committed;
 

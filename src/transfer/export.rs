@@ -16,7 +16,7 @@ use diesel::sql_types::{Timestamptz, Uuid as SqlUuid};
 use serde::Serialize;
 
 use super::error::Error;
-use super::input::Format;
+use super::format::Format;
 use super::table::{Column, Kind, Table};
 use crate::error::{Doing, Result};
 use crate::id::CustomerId;

@@ -12,7 +12,7 @@ use diesel::pg::PgConnection;
 use serde::Serialize;
 
 use super::error::Error;
-use super::input::Format;
+use super::format::Format;
 use super::names::Names;
 use super::read::{self, Reader, Reject};
 use super::refusal::refusal;

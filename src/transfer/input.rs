@@ -3,12 +3,12 @@
 //!
 //! Nothing here knows a table or a record.
 
-use std::fmt;
 use std::io::{self, BufRead, BufReader, Read};
 
 use flate2::bufread::GzDecoder;
 
 use super::error::{Error, Result};
+use super::format::{Compression, Format, OtherJson};
 
 /// The longest record that is read, in bytes, its quotes included.
 pub const LONGEST: usize = 16 * 1024 * 1024;
@@ -16,30 +16,6 @@ pub const LONGEST: usize = 16 * 1024 * 1024;
 pub(super) const MOST_FIELDS: usize = 1024;
 const BUFFER: usize = 256 * 1024;
 const BYTE_ORDER_MARK: [u8; 3] = [0xef, 0xbb, 0xbf];
-
-/// How a file holds its rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Format {
-    /// Comma-separated values, as RFC 4180 and PostgreSQL's COPY write them.
-    Csv,
-    /// One JSON object a line.
-    Ndjson,
-}
-
-/// A way to compress a file that is not read here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Compression {
-    /// Zstandard.
-    Zstd,
-    /// bzip2.
-    Bzip2,
-    /// xz.
-    Xz,
-    /// A zip archive, which an Excel file is too.
-    Zip,
-}
 
 const GZIP: &[u8] = b"\x1f\x8b";
 const LONGEST_MAGIC: usize = 6;
@@ -50,39 +26,16 @@ const OTHERS: [(&[u8], Compression); 4] = [
     (b"PK\x03\x04", Compression::Zip),
 ];
 
-impl fmt::Display for Compression {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Zstd => "zstd",
-            Self::Bzip2 => "bzip2",
-            Self::Xz => "xz",
-            Self::Zip => "zip",
-        })
-    }
-}
-
-/// JSON that is not one object a line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum OtherJson {
-    /// One array of all rows.
-    Array,
-    /// Objects, each on several lines.
-    Pretty,
-}
-
-impl OtherJson {
-    /// What a text that begins like this is.
-    fn of(beginning: &[u8]) -> Option<Self> {
-        match beginning.trim_ascii_start() {
-            [b'[', ..] => Some(Self::Array),
-            // The end of the line has to be there: the buffer may have cut something off.
-            [b'{', rest @ ..] => {
-                let line = &rest[..rest.iter().position(|byte| *byte == b'\n')?];
-                line.trim_ascii().is_empty().then_some(Self::Pretty)
-            }
-            _ => None,
+/// What a text that begins like this is, where it is JSON that is not one object a line.
+fn other_json(beginning: &[u8]) -> Option<OtherJson> {
+    match beginning.trim_ascii_start() {
+        [b'[', ..] => Some(OtherJson::Array),
+        // The end of the line has to be there: the buffer may have cut something off.
+        [b'{', rest @ ..] => {
+            let line = &rest[..rest.iter().position(|byte| *byte == b'\n')?];
+            line.trim_ascii().is_empty().then_some(OtherJson::Pretty)
         }
+        _ => None,
     }
 }
 
@@ -113,7 +66,7 @@ pub(super) fn open<'a>(mut input: impl Read + 'a) -> Result<Input<'a>> {
     let mut text: Box<dyn BufRead + 'a> = Box::new(BufReader::with_capacity(BUFFER, io::Cursor::new(head).chain(text)));
     let beginning = text.fill_buf().map_err(Error::input)?;
     let is_object = beginning.trim_ascii_start().starts_with(b"{");
-    let other_json = OtherJson::of(beginning);
+    let other_json = other_json(beginning);
     let looks_like = if is_object { Format::Ndjson } else { Format::Csv };
     Ok(Input { text, looks_like, other_json })
 }

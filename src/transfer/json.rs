@@ -2,7 +2,7 @@
 
 use serde_json::{Number, Value};
 
-use super::value::shown;
+use crate::text::shown;
 
 /// How deep JSON may be: serde_json's limit, which keeps a file from exhausting the stack.
 const DEEPEST: usize = 127;

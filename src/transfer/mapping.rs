@@ -14,8 +14,8 @@ use super::ranges;
 use super::records::{Fields, Object, not_utf8};
 use super::table::{Column, Kind, Table};
 use super::time::TimeFormat;
-use super::value::{Constant, Context, Input, Problem, Value, Written, shown};
-use crate::text::nearest;
+use super::value::{Constant, Context, Input, Problem, Value, Written};
+use crate::text::{nearest, shown};
 
 /// How the fields of a file become the columns of a table.
 #[derive(Debug, Clone)]

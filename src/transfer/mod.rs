@@ -9,6 +9,7 @@
 mod csv;
 mod error;
 pub mod export;
+mod format;
 pub mod import;
 mod input;
 mod json;
@@ -23,7 +24,8 @@ mod time;
 mod value;
 
 pub use self::error::{Error, Missing};
-pub use self::input::{Compression, Format, LONGEST, OtherJson};
+pub use self::format::{Compression, Format, OtherJson};
+pub use self::input::LONGEST;
 pub use self::mapping::Mapping;
 pub use self::names::Names;
 pub use self::table::{Column, DefaultValue, Kind, Table, UnknownTable};

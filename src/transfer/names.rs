@@ -8,11 +8,10 @@ use diesel::prelude::*;
 use diesel::sql_types::Binary;
 use uuid::Uuid;
 
-use super::value::shown;
 use crate::error::{Doing, Result};
 use crate::raw::{bytes_of, sql};
 use crate::schema::{agents, customers};
-use crate::text::nearest;
+use crate::text::{nearest, shown};
 
 /// For so many different wrong names, a right one is looked for.
 const GUESSES: usize = 100;

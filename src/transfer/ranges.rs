@@ -6,28 +6,12 @@
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
-use super::table::Column;
-use super::value::{Problem, Value, shown};
+use super::table::{Column, Range};
+use super::value::{Problem, Value};
+use crate::text::shown;
 
 /// How far a time may be ahead of our clock, because the clock of whoever wrote it may be.
 const AHEAD: TimeDelta = TimeDelta::minutes(5);
-
-/// The range of a column.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Range {
-    /// From 0 to 1.
-    Share,
-    /// From 0 on.
-    NotNegative,
-    /// That of the unit in the column `unit`.
-    OfUnit,
-    /// From 0 on where the row is of a counter.
-    OfCounter,
-    /// A unit, which has one name.
-    Unit,
-    /// Not in the future.
-    Past,
-}
 
 /// Other spellings of the units that have a range, or that reports look for.
 const SPELLINGS: [(&str, &[&str]); 5] = [

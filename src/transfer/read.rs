@@ -10,7 +10,8 @@ use uuid::Uuid;
 
 use super::csv::Dialect;
 use super::error::{Error, Result};
-use super::input::{self, Format};
+use super::format::Format;
+use super::input;
 use super::mapping::{Mapping, Plan};
 use super::names::Names;
 use super::ranges;

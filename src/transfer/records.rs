@@ -13,7 +13,8 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::csv::{CsvFields, Dialect, Field, Scan};
-use super::input::{Format, Input, LONGEST, MOST_FIELDS, too_long};
+use super::format::Format;
+use super::input::{Input, LONGEST, MOST_FIELDS, too_long};
 use super::json;
 
 /// A record of a file, as it is written there.

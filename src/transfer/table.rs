@@ -1,12 +1,11 @@
-//! The four tables that can be imported and exported, and their columns: name, type, length, nullability, default and
-//! range.
-//!
-//! A test compares the list with the database's catalog.
+//! The four tables that can be imported and exported. Their columns are those of the contract of the schema, in its order;
+//! what is added here is the range of values.
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::LazyLock;
 
-use super::ranges::Range;
+use crate::catalog::{self, DataType, contract};
 use crate::ingest;
 
 /// A table that rows can be brought into and taken out of.
@@ -34,22 +33,16 @@ impl Table {
 
     /// Its name.
     pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::ResourceMetrics => "resource_metrics",
-            Self::QualityMetrics => "quality_metrics",
-            Self::AgentMetrics => "agent_metrics",
-            Self::Events => "events",
-        }
+        self.ingested().name
     }
 
-    /// Its columns, in their order.
-    pub const fn columns(self) -> &'static [Column] {
-        match self {
-            Self::ResourceMetrics => RESOURCE_METRICS,
-            Self::QualityMetrics => QUALITY_METRICS,
-            Self::AgentMetrics => AGENT_METRICS,
-            Self::Events => EVENTS,
-        }
+    /// Its columns, in their order. The first is the id.
+    pub fn columns(self) -> &'static [Column] {
+        static COLUMNS: LazyLock<[Vec<Column>; 4]> = LazyLock::new(|| {
+            Table::ALL
+                .map(|table| contract().columns_of(table.as_str()).map(|known| Column::of(table, known)).collect())
+        });
+        &COLUMNS[self as usize]
     }
 
     /// The column that says when a row's fact was so.
@@ -77,7 +70,7 @@ impl Table {
     }
 
     /// The table as bulk writing knows it.
-    pub(super) fn ingested(self) -> &'static ingest::Table {
+    pub(super) const fn ingested(self) -> &'static ingest::Table {
         match self {
             Self::ResourceMetrics => &ingest::RESOURCE_METRICS,
             Self::QualityMetrics => &ingest::QUALITY_METRICS,
@@ -144,7 +137,7 @@ pub enum Kind {
     Label(&'static str),
 }
 
-/// The default of a column.
+/// The default of a column. COPY takes no default of the server's for a single row, so it is made here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DefaultValue {
     /// A new id.
@@ -157,6 +150,23 @@ pub enum DefaultValue {
     False,
     /// This label.
     Label(&'static str),
+}
+
+/// The range of a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Range {
+    /// From 0 to 1.
+    Share,
+    /// From 0 on.
+    NotNegative,
+    /// That of the unit in the column `unit`.
+    OfUnit,
+    /// From 0 on where the row is of a counter.
+    OfCounter,
+    /// A unit, which has one name.
+    Unit,
+    /// Not in the future.
+    Past,
 }
 
 impl Column {
@@ -175,94 +185,65 @@ impl Column {
         std::iter::once(self.name).chain(short)
     }
 
-    /// A column that is not null and has no default.
-    const fn new(name: &'static str, kind: Kind) -> Self {
-        let range = if matches!(kind, Kind::Time) { Some(Range::Past) } else { None };
-        Self { name, kind, is_nullable: false, default: None, range }
-    }
-
-    const fn nullable(self) -> Self {
-        Self { is_nullable: true, ..self }
-    }
-
-    const fn or(self, default: DefaultValue) -> Self {
-        Self { default: Some(default), ..self }
-    }
-
-    const fn within(self, range: Range) -> Self {
-        Self { range: Some(range), ..self }
+    #[expect(clippy::panic, reason = "catalog.txt is a part of this program, and a test reads all of these columns")]
+    fn of(table: Table, known: &'static catalog::Column) -> Self {
+        let Some(kind) = Kind::of(known) else { panic!("{known:?} is of a type that files cannot hold yet") };
+        let default = known.default().map(|text| match DefaultValue::of(text) {
+            Some(default) => default,
+            None => panic!("{known:?} has a default that is not known here yet"),
+        });
+        let range = Range::of(table, &known.name, kind);
+        Self { name: &known.name, kind, is_nullable: !known.not_null, default, range }
     }
 }
 
-const fn text(name: &'static str, longest: usize) -> Column {
-    Column::new(name, Kind::Text { longest })
+impl Kind {
+    fn of(column: &'static catalog::Column) -> Option<Self> {
+        let refers_to = contract().foreign_keys().find_map(|(constraint, key)| {
+            (constraint.table == column.table && key.columns == [column.name.as_str()])
+                .then_some(key.references.as_str())
+        });
+        Some(match (refers_to, &column.data_type) {
+            (Some("customers"), _) => Self::Customer,
+            (Some("agents"), _) => Self::Agent,
+            (_, DataType::Uuid) => Self::Uuid,
+            (_, DataType::Text) => Self::Text { longest: usize::MAX },
+            (_, DataType::Varchar(length)) => {
+                Self::Text { longest: length.map_or(usize::MAX, |length| length as usize) }
+            }
+            (_, DataType::Double) => Self::Float,
+            (_, DataType::Integer) => Self::Integer,
+            (_, DataType::Boolean) => Self::Bool,
+            (_, DataType::TimestampWithZone) => Self::Time,
+            (_, DataType::Jsonb) => Self::Json,
+            (_, DataType::Other(name)) => Self::Label(name),
+            _ => return None,
+        })
+    }
 }
 
-const fn float(name: &'static str, range: Range) -> Column {
-    Column::new(name, Kind::Float).within(range)
+impl DefaultValue {
+    fn of(expression: &'static str) -> Option<Self> {
+        Some(match expression {
+            "gen_random_uuid()" => Self::NewId,
+            "now()" => Self::Now,
+            "'{}'::jsonb" => Self::EmptyObject,
+            "false" => Self::False,
+            label => Self::Label(label.strip_prefix('\'')?.split_once("'::")?.0),
+        })
+    }
 }
 
-const fn time(name: &'static str) -> Column {
-    Column::new(name, Kind::Time)
+impl Range {
+    fn of(table: Table, column: &str, kind: Kind) -> Option<Self> {
+        Some(match (table, column) {
+            _ if kind == Kind::Time => Self::Past,
+            (Table::ResourceMetrics, "metric_value") => Self::OfUnit,
+            (Table::ResourceMetrics, "unit") => Self::Unit,
+            (Table::AgentMetrics, "metric_value") => Self::OfCounter,
+            (Table::QualityMetrics, "prompt_tokens" | "completion_tokens" | "latency_ms") => Self::NotNegative,
+            (Table::QualityMetrics, score) if score.ends_with("_score") => Self::Share,
+            _ => return None,
+        })
+    }
 }
-
-const ID: Column = Column::new("id", Kind::Uuid).or(DefaultValue::NewId);
-const AGENT: Column = Column::new("agent_id", Kind::Agent);
-const CUSTOMER: Column = Column::new("customer_id", Kind::Customer);
-const METADATA: Column = Column::new("metadata", Kind::Json).or(DefaultValue::EmptyObject);
-const CREATED_AT: Column = time("created_at").or(DefaultValue::Now);
-
-const RESOURCE_METRICS: &[Column] = &[
-    ID,
-    AGENT,
-    CUSTOMER,
-    text("instance_id", 255),
-    Column::new("resource_type", Kind::Label("resource_type")),
-    text("metric_name", 100),
-    float("metric_value", Range::OfUnit),
-    text("unit", 50).within(Range::Unit),
-    time("timestamp"),
-    METADATA,
-    CREATED_AT,
-];
-
-const QUALITY_METRICS: &[Column] = &[
-    ID,
-    AGENT,
-    CUSTOMER,
-    text("request_id", 255),
-    text("model_name", 100),
-    text("model_version", 50),
-    Column::new("prompt_tokens", Kind::Integer).within(Range::NotNegative).nullable(),
-    Column::new("completion_tokens", Kind::Integer).within(Range::NotNegative).nullable(),
-    float("latency_ms", Range::NotNegative).nullable(),
-    float("relevance_score", Range::Share).nullable(),
-    float("coherence_score", Range::Share).nullable(),
-    float("factuality_score", Range::Share).nullable(),
-    Column::new("hallucination_detected", Kind::Bool).or(DefaultValue::False),
-    float("toxicity_score", Range::Share).nullable(),
-    float("overall_quality_score", Range::Share),
-    time("timestamp"),
-    METADATA,
-    CREATED_AT,
-];
-
-const AGENT_METRICS: &[Column] = &[
-    ID,
-    AGENT,
-    text("metric_name", 255),
-    float("metric_value", Range::OfCounter),
-    Column::new("metric_type", Kind::Label("metrictype")).or(DefaultValue::Label("gauge")),
-    Column::new("tags", Kind::Json).or(DefaultValue::EmptyObject).nullable(),
-    time("recorded_at").or(DefaultValue::Now),
-];
-
-const EVENTS: &[Column] = &[
-    ID,
-    CUSTOMER,
-    AGENT.nullable(),
-    text("event_type", 100),
-    Column::new("severity", Kind::Label("eventseverity")).or(DefaultValue::Label("info")),
-    Column::new("data", Kind::Json).or(DefaultValue::EmptyObject),
-    CREATED_AT,
-];

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use chrono::format::{Fixed, Item, Numeric, Parsed, StrftimeItems};
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, Utc};
 
-use super::value::shown;
+use crate::text::shown;
 
 /// Numbers below it are seconds since 1970 (until the year 5138), from it on milliseconds (from March 1973).
 pub const FIRST_MILLISECOND: u64 = 100_000_000_000;

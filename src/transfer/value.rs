@@ -15,10 +15,7 @@ use super::table::{Column, DefaultValue, Kind};
 use super::time::{self, TimeFormat};
 use crate::enums;
 use crate::ingest::{self, TooLong, put_bytes, put_json, put_null};
-use crate::text::{nearest, without_controls};
-
-/// Characters of a wrong value that a reason repeats.
-const SHOWN: usize = 60;
+use crate::text::{nearest, shown};
 
 /// The value of a column.
 #[derive(Debug, Clone, PartialEq)]
@@ -268,15 +265,6 @@ impl Kind {
     }
 }
 
-/// A wrong value in quotes, cut where it is long.
-pub(super) fn shown(text: &str) -> String {
-    let mut cut = without_controls(&text.chars().take(SHOWN).collect::<String>());
-    if text.chars().nth(SHOWN).is_some() {
-        cut.push('…');
-    }
-    format!("'{cut}'")
-}
-
 fn text_value(text: Cow<'_, str>, longest: usize, written: Written) -> Result<Value<'_>, String> {
     if text.contains('\0') {
         return Err("holds a zero byte, which PostgreSQL cannot store".to_owned());
@@ -399,11 +387,5 @@ mod tests {
             "'GPU' is not a label of resource_type: did you mean gpu? expected one of gpu, cpu, memory, disk, network";
         assert_eq!(label("GPU", "resource_type").unwrap_err(), expected);
         assert!(label("tpu", "resource_type").unwrap_err().contains("resource_type: expected one of"));
-    }
-
-    #[test]
-    fn a_wrong_value_is_shown_short_and_without_control_characters() {
-        assert_eq!(shown("a\x1b[2J"), "'a\u{fffd}[2J'");
-        assert_eq!(shown(&"x".repeat(100)).chars().count(), 63);
     }
 }

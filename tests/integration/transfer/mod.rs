@@ -23,7 +23,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
-use diesel::sql_types::{Bool, Nullable, Text};
+use diesel::sql_types::Text;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use nix::sys::signal::Signal;
