@@ -3,7 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
-use optiinfra_db::{Error, connection, ingest, local, migrate, transfer};
+use optiinfra_db::{Error, connection, ingest, local, migrate, roles, transfer};
 
 /// How a command ended. The numbers never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +84,9 @@ fn lost_connection(error: &Error) -> bool {
     match error {
         Error::Connection(error) => no_session(error),
         Error::Local(error) => no_local_session(error),
-        Error::Query { source, .. } | Error::Diesel(source) => is_lost(source),
+        Error::Query { source, .. } | Error::Diesel(source) | Error::Roles(roles::Error::Refused { source, .. }) => {
+            is_lost(source)
+        }
         Error::Ingest(ingest::Error::ChunkFailed { source, .. }) => lost_connection(source),
         _ => false,
     }

@@ -7,7 +7,7 @@ use diesel::result::Error as DieselError;
 use optiinfra_db::connection::{Malformed, Refusal, SSL_MODES, Target};
 use optiinfra_db::migrate::{self, Direction};
 use optiinfra_db::transfer::{Compression, Missing, OtherJson};
-use optiinfra_db::{Error, connection, fleet, ingest, local, seed, stats, transfer, verify};
+use optiinfra_db::{Error, connection, fleet, ingest, local, roles, seed, stats, transfer, verify};
 
 /// An error of the binary's own with the next thing to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -413,7 +413,9 @@ fn verify(error: &Error) -> Option<String> {
 
 fn query(error: &Error) -> Option<String> {
     match error {
-        Error::Query { source, .. } | Error::Diesel(source) => statement(source).map(ToOwned::to_owned),
+        Error::Query { source, .. } | Error::Diesel(source) | Error::Roles(roles::Error::Refused { source, .. }) => {
+            statement(source).map(ToOwned::to_owned)
+        }
         _ => None,
     }
 }

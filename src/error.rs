@@ -32,6 +32,10 @@ pub enum Error {
     #[error(transparent)]
     Stats(#[from] crate::stats::Error),
 
+    /// Roles are not what they should be.
+    #[error(transparent)]
+    Roles(#[from] crate::roles::Error),
+
     /// The work for one customer was not begun.
     #[error(transparent)]
     Tenant(#[from] crate::tenant::Error),

@@ -1,7 +1,8 @@
-//! Working for one customer: [`scoped`], and which tables hold rows of customers.
+//! Working for one customer: [`scoped`].
 //!
 //! The tables of customers are under row security: a session sees and writes the rows of the customer that the setting
-//! `app.customer_id` names, and none where it names nobody. Nothing here decides who may work for which customer.
+//! `app.customer_id` names, and none where it names nobody. [`catalog::tables_of_customers`] lists them.
+//! Nothing here decides who may work for which customer.
 
 mod error;
 
@@ -11,27 +12,10 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, Nullable, Text};
 
 pub use self::error::Error;
+use crate::catalog;
 use crate::error::{Doing, Result};
 use crate::id::CustomerId;
 use crate::raw::{RunSql, raw, sql, sql_query};
-
-/// The tables whose rows are a customer's, each after the tables that it refers to: `customers` itself, those with a
-/// `customer_id`, and those that belong to one of these. The others are the platform's.
-pub const TABLES: [&str; 13] = [
-    "customers",
-    "events",
-    "recommendations",
-    "approvals",
-    "optimizations",
-    "workflow_executions",
-    "workflow_steps",
-    "workflow_artifacts",
-    "resource_metrics",
-    "scaling_events",
-    "quality_metrics",
-    "quality_baselines",
-    "quality_regressions",
-];
 
 /// Works for one customer: in one transaction, which sees and writes that customer's rows only. It commits when `work`
 /// returns `Ok`.
@@ -121,7 +105,7 @@ impl<'a> Scope<'a> {
             "SELECT current_user::text AS role, ARRAY(SELECT unnest($1::text[]) EXCEPT ({HIDDEN})) AS tables",
             HIDDEN
         ))
-        .bind::<Array<Text>, _>(&TABLES[..])
+        .bind::<Array<Text>, _>(catalog::tables_of_customers().collect::<Vec<_>>())
         .get_result(self.conn)
         .doing("see whether row security is in force")?;
         let Exposed { role, mut tables } = exposed;

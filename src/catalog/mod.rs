@@ -27,7 +27,7 @@ pub use self::difference::{Difference, Entry, diff};
 pub use self::index::Index;
 pub use self::line::UnreadableLine;
 pub use self::object::{Kind, Object};
-pub use self::policy::{CROSS_CUSTOMER_POLICIES, Policy};
+pub use self::policy::{CROSS_CUSTOMER_POLICIES, CROSS_CUSTOMER_READ, Policy};
 pub use self::routine::{Enabled, Function, Trigger};
 pub use self::table::{ColumnOrder, Relation, Table};
 pub use self::types::{Comment, Enum, OtherType, TypeSort};

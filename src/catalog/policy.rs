@@ -4,9 +4,10 @@ use std::fmt;
 
 use serde::Deserialize;
 
-/// The names of the policies for roles that work across customers: reading and writing, and reading alone. `roles`
-/// makes them.
-pub const CROSS_CUSTOMER_POLICIES: [&str; 2] = ["cross_customer", "cross_customer_read"];
+/// The policy for roles that read across customers; `roles` makes it.
+pub const CROSS_CUSTOMER_READ: &str = "cross_customer_read";
+/// The names of the policies for roles that work across customers: reading and writing, and reading alone.
+pub const CROSS_CUSTOMER_POLICIES: [&str; 2] = ["cross_customer", CROSS_CUSTOMER_READ];
 
 /// A row security policy of a table.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

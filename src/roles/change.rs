@@ -6,7 +6,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Nullable, Text};
 
 use super::state::{Fact, Kind};
-use super::wanted::CROSS_CUSTOMER_READ;
+use super::wanted;
 use super::{Direction, Finding, Prefix, Role};
 use crate::raw::{Sql, raw};
 
@@ -328,13 +328,8 @@ impl Writer<'_> {
 
     fn create_policy(&self, fact: &Fact) -> Sql {
         let (name, table) = (Sql::identifier(&fact.subject), self.in_schema(&fact.object));
-        let role = |role: Role| Sql::identifier(&role.name(self.prefix));
-        if fact.subject == CROSS_CUSTOMER_READ {
-            let roles = Sql::join([Role::Monitor, Role::Readonly].map(role), ", ");
-            return raw!("CREATE POLICY {name} ON {table} FOR SELECT TO {roles} USING (true)", name, table, roles);
-        }
-        let operator = role(Role::Operator);
-        raw!("CREATE POLICY {name} ON {table} TO {operator} USING (true) WITH CHECK (true)", name, table, operator)
+        let definition = wanted::policy(self.prefix, &fact.subject);
+        raw!("CREATE POLICY {name} ON {table} {definition}", name, table, definition)
     }
 }
 

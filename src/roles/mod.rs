@@ -6,6 +6,7 @@
 //! roles that are not ours is reported and left alone.
 
 mod change;
+mod error;
 mod state;
 mod wanted;
 
@@ -15,19 +16,24 @@ use std::str::FromStr;
 
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
-use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel::sql_types::{Array, Text};
 use serde::{Serialize, Serializer};
 
 use self::change::Place;
+pub use self::error::Error;
 use self::state::{Fact, Kind};
-use crate::error::{Doing, Error, Result};
+use crate::error::{Doing, Result};
 use crate::migrate;
 use crate::raw::{RunSql, Sql, sql_query};
+use crate::sqlstate::{DEADLOCK_DETECTED, reporting, sqlstate};
 use crate::text::without_controls;
 
 /// How often a run begins anew that met another one in another database of the cluster: roles are made for all.
 const ATTEMPTS: usize = 5;
+
+/// What the server says of a role that another run made or changed at the same moment: it is there by now, in the words
+/// of a unique index or of CREATE ROLE; its row of the catalog was changed meanwhile (an internal error); a deadlock.
+const MET_ANOTHER_RUN: [&str; 4] = ["23505", "42710", "XX000", DEADLOCK_DETECTED];
 
 /// Waits for another run in the same database. Anyone who can connect can hold this lock, so the wait has an end.
 const ALONE: &str = "SET LOCAL lock_timeout = '60s'; \
@@ -176,7 +182,7 @@ pub enum Direction {
 ///
 /// # Errors
 ///
-/// [`crate::migrate::Error::Behind`] when no migration has been applied: there are no tables to speak of. [`Error::Query`] when the
+/// [`crate::migrate::Error::Behind`] when no migration has been applied: there are no tables to speak of. [`crate::Error::Query`] when the
 /// catalogue cannot be read.
 pub fn plan(conn: &mut PgConnection, options: &Options) -> Result<Report> {
     conn.build_transaction().read_only().repeatable_read().run(|conn| look(conn, options))
@@ -196,12 +202,12 @@ pub fn check(conn: &mut PgConnection, prefix: &Prefix) -> Result<Report> {
 ///
 /// # Errors
 ///
-/// As [`plan`]; [`Error::Query`] names the statement that the server refused, and then nothing was changed.
+/// As [`plan`]; [`Error::Refused`] for a statement that the server refused, and then nothing was changed.
 pub fn apply(conn: &mut PgConnection, options: &Options) -> Result<Report> {
     let mut attempt = 1;
     loop {
         match conn.transaction(|conn| apply_once(conn, options)) {
-            Err(error) if attempt < ATTEMPTS && is_meeting(&error) => attempt += 1,
+            Err(error) if attempt < ATTEMPTS && met_another_run(&error) => attempt += 1,
             done => return done,
         }
     }
@@ -213,11 +219,12 @@ fn apply_once(conn: &mut PgConnection, options: &Options) -> Result<Report> {
     let place = place(conn, &options.prefix)?;
     let (mut report, statements) = difference(conn, options, &place)?;
     for statement in statements {
-        conn.batch(&statement).doing(format!("run {statement}"))?;
+        let refused = |source| Error::Refused { statement: statement.to_string(), source };
+        conn.batch(reporting(&statement)).map_err(refused)?;
     }
-    let (rest, unmended) = difference(conn, options, &place)?;
+    let (rest, unfixed) = difference(conn, options, &place)?;
     report.left_alone = rest.left_alone;
-    if !unmended.is_empty() {
+    if !unfixed.is_empty() {
         // Such as a right that another role than the owner has granted.
         report.left_alone.extend(rest.findings);
         report.left_alone.sort();
@@ -227,16 +234,9 @@ fn apply_once(conn: &mut PgConnection, options: &Options) -> Result<Report> {
     Ok(report)
 }
 
-/// Whether a run in another database made the same role at the same moment.
-fn is_meeting(error: &Error) -> bool {
-    match error {
-        Error::Query { source: DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _), .. } => true,
-        Error::Query { source: DieselError::DatabaseError(_, info), .. } => {
-            let message = info.message();
-            message.contains("tuple concurrently") || message.contains("already exists")
-        }
-        _ => false,
-    }
+fn met_another_run(error: &crate::Error) -> bool {
+    let crate::Error::Roles(Error::Refused { source, .. }) = error else { return false };
+    sqlstate(source).is_some_and(|state| MET_ANOTHER_RUN.contains(&state))
 }
 
 fn look(conn: &mut PgConnection, options: &Options) -> Result<Report> {
@@ -268,7 +268,7 @@ fn difference(conn: &mut PgConnection, options: &Options, place: &Place) -> Resu
 
     let is_ours = |name: &str| name == "PUBLIC" || Role::ALL.iter().any(|role| role.name(prefix) == name);
     let is_left = |fact: &Fact| match fact.kind {
-        kind if kind.is_only_told() => true,
+        kind if kind.is_only_reported() => true,
         kind if kind.is_grant() || kind == Kind::Membership => !is_ours(&fact.subject),
         kind => kind.is_ownership() && !options.take_ownership,
     };

@@ -5,15 +5,18 @@ use std::collections::BTreeSet;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Text};
+use serde::Deserialize;
+use serde::de::IntoDeserializer;
 
-use super::wanted::{CROSS_CUSTOMER, CROSS_CUSTOMER_READ, all_tables};
 use super::{Prefix, Role};
-use crate::enums;
+use crate::catalog::{self, CROSS_CUSTOMER_POLICIES, Policy};
 use crate::error::{Doing, Result};
+use crate::layer;
 use crate::raw::sql_query;
 
 /// What a fact is about, in the order in which facts have to come true.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Kind {
     /// The role `subject` is there.
     Role,
@@ -58,29 +61,6 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    const ALL: [(&str, Self); 20] = [
-        ("role", Self::Role),
-        ("attribute", Self::Attribute),
-        ("membership", Self::Membership),
-        ("setting", Self::Setting),
-        ("other setting", Self::OtherSetting),
-        ("place owner", Self::PlaceOwner),
-        ("table owner", Self::TableOwner),
-        ("type owner", Self::TypeOwner),
-        ("function owner", Self::FunctionOwner),
-        ("owner grant", Self::OwnerGrant),
-        ("database grant", Self::DatabaseGrant),
-        ("schema grant", Self::SchemaGrant),
-        ("table grant", Self::TableGrant),
-        ("column grant", Self::ColumnGrant),
-        ("default grant", Self::DefaultGrant),
-        ("default grant everywhere", Self::DefaultGrantEverywhere),
-        ("policy", Self::Policy),
-        ("column", Self::Column),
-        ("view", Self::View),
-        ("definer", Self::Definer),
-    ];
-
     pub(super) const fn is_ownership(self) -> bool {
         matches!(self, Self::TableOwner | Self::TypeOwner | Self::FunctionOwner)
     }
@@ -103,7 +83,7 @@ impl Kind {
     }
 
     /// Whether one that is not wanted is somebody's decision that no statement of ours undoes.
-    pub(super) const fn is_only_told(self) -> bool {
+    pub(super) const fn is_only_reported(self) -> bool {
         matches!(self, Self::OtherSetting | Self::PlaceOwner | Self::View | Self::Definer)
     }
 }
@@ -135,21 +115,46 @@ struct Row {
     what: String,
 }
 
+/// The histories of migrations: read by whoever starts up or verifies, written by the owner.
+pub(super) const HISTORIES: [&str; 2] = ["__diesel_schema_migrations", "__optiinfra_migrations"];
+
+/// The tables whose rights are compared.
+pub(super) fn all_tables() -> impl Iterator<Item = &'static str> {
+    layer::tables().map(|(_, table)| table).chain(HISTORIES)
+}
+
 /// Reads what is there. Only the catalogue is looked at, so any role may do it.
 pub(super) fn read(conn: &mut PgConnection, prefix: &Prefix) -> Result<BTreeSet<Fact>> {
     let roles: Vec<_> = Role::ALL.iter().map(|role| role.name(prefix)).collect();
-    let types: Vec<_> = enums::ALL.iter().map(|known| known.name).collect();
+    let types: Vec<_> = catalog::contract().enums().map(|known| known.name.as_str()).collect();
     let rows: Vec<Row> = sql_query(include_str!("state.sql"))
         .bind::<Array<Text>, _>(roles)
         .bind::<Array<Text>, _>(all_tables().collect::<Vec<_>>())
         .bind::<Array<Text>, _>(types)
-        .bind::<Array<Text>, _>(vec![CROSS_CUSTOMER, CROSS_CUSTOMER_READ])
         .load(conn)
         .doing("read the roles and their rights")?;
     let fact = |row: Row| {
-        let kind = Kind::ALL.iter().find(|(word, _)| *word == row.kind).map(|(_, kind)| *kind);
-        let unknown = || diesel::result::Error::DeserializationError(format!("kind '{}'", row.kind).into());
-        Ok(Fact { kind: kind.ok_or_else(unknown)?, object: row.object, subject: row.subject, what: row.what })
+        let kind = Kind::deserialize(row.kind.as_str().into_deserializer());
+        let unknown = |error: serde::de::value::Error| diesel::result::Error::DeserializationError(error.into());
+        Ok(Fact { kind: kind.map_err(unknown)?, object: row.object, subject: row.subject, what: row.what })
     };
-    rows.into_iter().map(fact).collect::<QueryResult<_>>().doing("read the roles and their rights")
+    let mut facts: BTreeSet<_> =
+        rows.into_iter().map(fact).collect::<QueryResult<_>>().doing("read the roles and their rights")?;
+    let catalog = catalog::read(conn)?;
+    facts.extend(catalog.policies().filter(|policy| is_ours(policy)).map(policy));
+    facts.extend(catalog.columns().map(|column| Fact::new(Kind::Column, &column.table, &column.name, "")));
+    Ok(facts)
+}
+
+fn is_ours(policy: &Policy) -> bool {
+    CROSS_CUSTOMER_POLICIES.contains(&policy.name.as_str()) && all_tables().any(|table| table == policy.table)
+}
+
+/// In the words of CREATE POLICY, with the names of the roles in order.
+fn policy(policy: &Policy) -> Fact {
+    let mut sorted = policy.clone();
+    sorted.roles.sort();
+    let definition = sorted.to_string();
+    let definition = definition.strip_prefix("AS PERMISSIVE ").unwrap_or(&definition);
+    Fact::new(Kind::Policy, &policy.table, &policy.name, definition)
 }

@@ -1,5 +1,5 @@
 -- What is there, as facts of four texts: kind, object, subject, what. Names are raw; roles/wanted.rs says which facts
--- are wanted. $1: our roles, the owner first. $2: tables of ours. $3: enum types of ours. $4: names of policies of ours.
+-- are wanted. $1: our roles, the owner first. $2: tables of ours. $3: enum types of ours.
 WITH ours AS (
     SELECT r.* FROM pg_roles r WHERE r.rolname = ANY ($1)
 ),
@@ -22,7 +22,7 @@ member AS (
        OR coalesce((to_jsonb(m) ->> 'set_option')::boolean, true)
 ),
 granted AS (
-    SELECT 'schema grant' AS kind, '' AS object, a.grantee, a.privilege_type, a.is_grantable
+    SELECT 'schema_grant' AS kind, '' AS object, a.grantee, a.privilege_type, a.is_grantable
     FROM pg_namespace n, aclexplode(n.nspacl) a
     WHERE n.oid = quote_ident(current_schema())::regnamespace
       AND a.grantee <> n.nspowner
@@ -31,7 +31,7 @@ granted AS (
 
     UNION ALL
     -- Whoever owns the database, and who may connect to it, is not for us to say.
-    SELECT 'database grant', '', a.grantee, a.privilege_type, a.is_grantable
+    SELECT 'database_grant', '', a.grantee, a.privilege_type, a.is_grantable
     FROM pg_database d, aclexplode(d.datacl) a
     WHERE d.datname = current_database()
       AND a.grantee <> d.datdba
@@ -39,24 +39,24 @@ granted AS (
       AND a.grantee IN (SELECT oid FROM ours WHERE rolname <> ALL (($1)[1:2]))
 
     UNION ALL
-    SELECT 'table grant', r.relname, a.grantee, a.privilege_type, a.is_grantable
+    SELECT 'table_grant', r.relname, a.grantee, a.privilege_type, a.is_grantable
     FROM relation r, aclexplode(r.relacl) a
     WHERE a.grantee <> r.relowner
 
     UNION ALL
-    SELECT 'column grant', r.relname || '.' || c.attname, a.grantee, a.privilege_type, a.is_grantable
+    SELECT 'column_grant', r.relname || '.' || c.attname, a.grantee, a.privilege_type, a.is_grantable
     FROM relation r
     -- The rights on a dropped column stay in the catalogue, where nothing can revoke them.
     JOIN pg_attribute c ON c.attrelid = r.oid AND NOT c.attisdropped, aclexplode(c.attacl) a
     WHERE a.grantee <> r.relowner
 
     UNION ALL
-    SELECT 'default grant', pg_get_userbyid(d.defaclrole), a.grantee, a.privilege_type, a.is_grantable
+    SELECT 'default_grant', pg_get_userbyid(d.defaclrole), a.grantee, a.privilege_type, a.is_grantable
     FROM pg_default_acl d, aclexplode(d.defaclacl) a
     WHERE d.defaclnamespace = quote_ident(current_schema())::regnamespace AND d.defaclobjtype = 'r'
 
     UNION ALL
-    SELECT 'default grant everywhere', pg_get_userbyid(d.defaclrole), a.grantee, a.privilege_type, a.is_grantable
+    SELECT 'default_grant_everywhere', pg_get_userbyid(d.defaclrole), a.grantee, a.privilege_type, a.is_grantable
     FROM pg_default_acl d, aclexplode(d.defaclacl) a
     WHERE d.defaclnamespace = 0
       AND d.defaclobjtype = 'r'
@@ -97,7 +97,7 @@ WHERE s.setdatabase = (SELECT oid FROM pg_database WHERE datname = current_datab
 
 UNION ALL
 -- What would change for whom every statement of a session works.
-SELECT 'other setting', '', coalesce(ours.rolname, 'every role'), setting
+SELECT 'other_setting', '', coalesce(ours.rolname, 'every role'), setting
 FROM pg_db_role_setting s
 LEFT JOIN ours ON ours.oid = s.setrole, unnest(s.setconfig) setting
 WHERE (s.setrole = 0 OR ours.oid IS NOT NULL)
@@ -109,7 +109,7 @@ WHERE (s.setrole = 0 OR ours.oid IS NOT NULL)
 
 UNION ALL
 -- Whoever owns the schema or the database may drop what is in it.
-SELECT 'place owner', place.what, ours.rolname, ''
+SELECT 'place_owner', place.what, ours.rolname, ''
 FROM (
     SELECT 'schema' AS what, nspowner AS owner FROM pg_namespace WHERE oid = quote_ident(current_schema())::regnamespace
     UNION ALL
@@ -118,22 +118,22 @@ FROM (
 JOIN ours ON ours.oid = place.owner AND ours.rolname <> ALL (($1)[1:2])
 
 UNION ALL
-SELECT 'table owner', relname, pg_get_userbyid(relowner), ''
+SELECT 'table_owner', relname, pg_get_userbyid(relowner), ''
 FROM relation
 
 UNION ALL
 -- What the owner may do, which it needs for foreign keys: it can revoke its own rights.
-SELECT 'owner grant', r.relname, pg_get_userbyid(r.relowner), word
+SELECT 'owner_grant', r.relname, pg_get_userbyid(r.relowner), word
 FROM relation r, unnest(ARRAY['DELETE', 'INSERT', 'SELECT', 'UPDATE']) word
 WHERE has_table_privilege(r.relowner, r.oid, word)
 
 UNION ALL
-SELECT 'type owner', t.typname, pg_get_userbyid(t.typowner), ''
+SELECT 'type_owner', t.typname, pg_get_userbyid(t.typowner), ''
 FROM pg_type t
 WHERE t.typnamespace = quote_ident(current_schema())::regnamespace AND t.typtype = 'e' AND t.typname = ANY ($3)
 
 UNION ALL
-SELECT DISTINCT 'function owner', p.proname::text, pg_get_userbyid(p.proowner)::text, ''
+SELECT DISTINCT 'function_owner', p.proname::text, pg_get_userbyid(p.proowner)::text, ''
 FROM pg_trigger t
 JOIN relation r ON r.oid = t.tgrelid
 JOIN pg_proc p ON p.oid = t.tgfoid
@@ -157,42 +157,6 @@ SELECT
     granted.privilege_type || ' WITH GRANT OPTION'
 FROM granted
 WHERE granted.is_grantable
-
-UNION ALL
--- In the words of CREATE POLICY, but for the names of the roles, which stand bare and in order.
-SELECT
-    'policy',
-    r.relname,
-    p.polname,
-    concat_ws(' ',
-        CASE WHEN NOT p.polpermissive THEN 'AS RESTRICTIVE' END,
-        'FOR ' || CASE p.polcmd
-            WHEN 'r' THEN 'SELECT'
-            WHEN 'a' THEN 'INSERT'
-            WHEN 'w' THEN 'UPDATE'
-            WHEN 'd' THEN 'DELETE'
-            ELSE 'ALL'
-        END,
-        'TO ' || (
-            SELECT string_agg(name, ', ' ORDER BY name COLLATE "C")
-            FROM (
-                SELECT CASE role WHEN 0 THEN 'PUBLIC' ELSE pg_get_userbyid(role)::text END AS name
-                FROM unnest(p.polroles) role
-            ) names
-        ),
-        'USING (' || pg_get_expr(p.polqual, p.polrelid) || ')',
-        'WITH CHECK (' || pg_get_expr(p.polwithcheck, p.polrelid) || ')'
-    )
-FROM pg_policy p
-JOIN relation r ON r.oid = p.polrelid
-WHERE p.polname = ANY ($4)
-
-UNION ALL
--- What wanted facts are about.
-SELECT 'column', r.relname, c.attname, ''
-FROM relation r
-JOIN pg_attribute c ON c.attrelid = r.oid
-WHERE c.attnum > 0 AND NOT c.attisdropped
 
 UNION ALL
 -- A view shows what its owner sees, and a materialized one what its owner saw.

@@ -1,27 +1,19 @@
-//! The one list of what the roles are and may do. Everything else in this room compares with it.
+//! The one list of what the roles are and may do. Everything else here compares with it.
 
 use std::collections::BTreeSet;
 
-use super::state::{Fact, Kind};
+use super::state::{Fact, HISTORIES, Kind, all_tables};
 use super::{Options, Prefix, Role};
-use crate::layer;
-use crate::tenant;
+use crate::catalog::{self, CROSS_CUSTOMER_POLICIES, CROSS_CUSTOMER_READ};
+use crate::raw::{Sql, raw};
 
 const READ: &[&str] = &["SELECT"];
 const APPEND: &[&str] = &["INSERT", "SELECT"];
 const KEEP: &[&str] = &["INSERT", "SELECT", "UPDATE"];
 const ALL_ROWS: &[&str] = &["DELETE", "INSERT", "SELECT", "UPDATE"];
 
-/// The histories of migrations: read by whoever starts up or verifies, written by the owner.
-pub(super) const LEDGERS: [&str; 2] = ["__diesel_schema_migrations", "__optiinfra_migrations"];
-
 /// Columns that only those may read who work with the secret.
 const SECRETS: [(&str, &str); 1] = [("customers", "api_key")];
-
-/// The policies for work across customers. Their names are known to `verify`, which leaves them to this room.
-pub(super) const CROSS_CUSTOMER: &str = "cross_customer";
-/// The same for reading.
-pub(super) const CROSS_CUSTOMER_READ: &str = "cross_customer_read";
 
 /// Every fact that should be there, about the tables that are.
 pub(super) fn facts(options: &Options, found: &BTreeSet<Fact>) -> BTreeSet<Fact> {
@@ -84,7 +76,7 @@ fn on_table(role: Role, table: Option<&str>) -> &'static [&'static str] {
     match role {
         // It owns them. The migrator is the owner while it works.
         Role::Owner | Role::Migrator => &[],
-        _ if table.is_some_and(|table| LEDGERS.contains(&table)) => READ,
+        _ if table.is_some_and(|table| HISTORIES.contains(&table)) => READ,
         Role::Readonly | Role::Monitor => READ,
         Role::Operator => ALL_ROWS,
         Role::App => match table {
@@ -128,24 +120,33 @@ fn defaults(options: &Options, found: &BTreeSet<Fact>, wanted: &mut BTreeSet<Fac
     }
 }
 
+/// Adds the policies for work across customers.
 fn policies(prefix: &Prefix, found: &BTreeSet<Fact>, wanted: &mut BTreeSet<Fact>) {
-    let mut readers = [Role::Readonly, Role::Monitor].map(|role| role.name(prefix));
-    readers.sort();
-    let read = format!("FOR SELECT TO {} USING (true)", readers.join(", "));
-    let write = format!("FOR ALL TO {} USING (true) WITH CHECK (true)", Role::Operator.name(prefix));
-    for table in tables(found).filter(|table| tenant::TABLES.contains(table)) {
-        wanted.insert(Fact::new(Kind::Policy, table, CROSS_CUSTOMER_READ, &read));
-        wanted.insert(Fact::new(Kind::Policy, table, CROSS_CUSTOMER, &write));
+    for table in catalog::tables_of_customers().filter(|table| is_there(found, table)) {
+        for name in CROSS_CUSTOMER_POLICIES {
+            // Names of ours need no quotes, and the server shows none.
+            let definition = policy(prefix, name).as_str().replace('"', "");
+            wanted.insert(Fact::new(Kind::Policy, table, name, &definition));
+        }
     }
+}
+
+/// What follows the table in CREATE POLICY.
+pub(super) fn policy(prefix: &Prefix, name: &str) -> Sql {
+    let role = |role: Role| Sql::identifier(&role.name(prefix));
+    if name == CROSS_CUSTOMER_READ {
+        let readers = Sql::join([Role::Monitor, Role::Readonly].map(role), ", ");
+        return raw!("FOR SELECT TO {readers} USING (true)", readers);
+    }
+    let operator = role(Role::Operator);
+    raw!("FOR ALL TO {operator} USING (true) WITH CHECK (true)", operator)
 }
 
 /// The tables of ours that are there.
 fn tables(found: &BTreeSet<Fact>) -> impl Iterator<Item = &'static str> {
-    let is_there = |table: &&str| found.iter().any(|fact| fact.kind == Kind::TableOwner && fact.object == *table);
-    all_tables().filter(is_there)
+    all_tables().filter(|table| is_there(found, table))
 }
 
-/// The tables that this room is about.
-pub(super) fn all_tables() -> impl Iterator<Item = &'static str> {
-    layer::tables().map(|(_, table)| table).chain(LEDGERS)
+fn is_there(found: &BTreeSet<Fact>, table: &str) -> bool {
+    found.iter().any(|fact| fact.kind == Kind::TableOwner && fact.object == table)
 }

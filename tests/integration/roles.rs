@@ -1,18 +1,20 @@
 //! `roles`: the second time nothing changes, every fault is found, and each role can do what it is for and no more.
 
+use std::time::Duration;
+
 use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::result::Error as DieselError;
-use optiinfra_db::catalog::{self, Kind};
+use optiinfra_db::catalog::{self, Kind, tables_of_customers};
 use optiinfra_db::connection::{self, Target};
 use optiinfra_db::layer;
 use optiinfra_db::migrate::{self, EMBEDDED, Goal, Migration, Migrator, StartupPolicy};
 use optiinfra_db::roles::{self, Direction, Options, Prefix, Report};
-use optiinfra_db::{seed, stats, tenant, verify};
+use optiinfra_db::{seed, stats, verify};
 use uuid::Uuid;
 
-use crate::support::{Dbctl, Family, TestDb, number};
+use crate::support::{Dbctl, Family, TestDb, number, until};
 
 /// A migrated schema with roles of its own, which go with it.
 struct World {
@@ -407,7 +409,7 @@ fn what_row_security_hides_is_skipped_by_stats_and_verify_and_never_told_as_noth
     assert_eq!(skipped, ["core", "workflow_history", "resource", "application"]);
     assert!(report.skipped[0].reason.to_string().contains("row-level security policy"), "{:?}", report.skipped);
     for table in &report.tables {
-        assert_eq!(table.skipped.is_some(), tenant::TABLES.contains(&table.table), "{table:?}");
+        assert_eq!(table.skipped.is_some(), tables_of_customers().any(|secured| secured == table.table), "{table:?}");
     }
     let report = verify::run(&mut conn, &verify::Options::default()).unwrap();
     assert!(report.is_clean() && report.skipped > 0, "{report:#?}");
@@ -453,7 +455,7 @@ fn app_works_on_rows_of_a_customer_and_does_no_ddl() {
 
     assert_eq!(number(&mut conn, "SELECT count(*) FROM customers"), 0);
     conn.batch_execute(&format!("SET app.customer_id = '{}'", family.customer.id)).unwrap();
-    for table in tenant::TABLES {
+    for table in tables_of_customers() {
         assert_eq!(number(&mut conn, &format!("SELECT count(*) FROM {table}")), 1, "{table}");
     }
     // What an agent does of its own.
@@ -529,7 +531,7 @@ fn operators_work_for_all_customers_and_are_members_under_their_own_name() {
     let refused = PgConnection::establish(&world.db.url_as(&world.role("operator"))).map(|_| ());
     assert!(refused.unwrap_err().to_string().contains("not permitted to log in"));
     let mut conn = PgConnection::establish(&world.db.url_as(&person.name)).unwrap();
-    for table in tenant::TABLES {
+    for table in tables_of_customers() {
         assert_eq!(number(&mut conn, &format!("SELECT count(*) FROM {table}")), 2, "{table}");
         let update = format!("UPDATE {table} SET created_at = created_at");
         assert_eq!(diesel::sql_query(update).execute(&mut conn).unwrap(), 2, "{table}");
@@ -542,6 +544,36 @@ fn operators_work_for_all_customers_and_are_members_under_their_own_name() {
         1
     );
     assert_eq!(world.found(), [""; 0], "members of a group are its own business");
+}
+
+/// Runs `apply` while another session has changed something and not yet committed it.
+fn apply_beside(world: &World, change: &str) -> Report {
+    let mut other = world.db.conn();
+    other.batch_execute(&format!("BEGIN; {change}")).unwrap();
+    std::thread::scope(|scope| {
+        let run = scope.spawn(|| world.apply());
+        let blocked = "SELECT count(*) FROM pg_locks WHERE NOT granted AND transactionid IS NOT NULL \
+                       AND pg_backend_pid() = ANY (pg_blocking_pids(pid))";
+        until("the run waits", Duration::from_secs(10), || number(&mut other, blocked) > 0);
+        other.batch_execute("COMMIT").unwrap();
+        run.join().unwrap()
+    })
+}
+
+#[test]
+fn a_run_that_meets_another_one_in_another_database_begins_anew_in_every_language() {
+    let world = World::without_roles();
+    let language = format!("ALTER DATABASE {} SET lc_messages = 'de_DE.UTF-8'", world.db.database());
+    world.db.conn().batch_execute(&language).unwrap();
+    let (app, owner) = (world.role("app"), world.role("owner"));
+    let report = apply_beside(&world, &format!("CREATE ROLE {app} CREATEDB"));
+    assert!(report.statements.iter().any(|done| done.contains("NOCREATEDB")), "{report:#?}");
+    assert_eq!(world.found(), [""; 0]);
+    // The server calls a row of the catalog that somebody else changed an internal error.
+    world.db.conn().batch_execute(&format!("ALTER ROLE {owner} CREATEDB")).unwrap();
+    let report = apply_beside(&world, &format!("ALTER ROLE {owner} CREATEROLE"));
+    assert_eq!(report.statements, [format!("ALTER ROLE \"{owner}\" NOCREATEDB NOCREATEROLE")]);
+    assert_eq!(world.found(), [""; 0]);
 }
 
 #[test]
