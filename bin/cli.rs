@@ -2,12 +2,12 @@
 
 use std::ffi::OsString;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::args::Global;
 use crate::exit::Exit;
 use crate::output::Output;
-use crate::{export, import, local, migrate, roles, seed, stats, verify};
+use crate::{completions, export, import, local, migrate, roles, seed, stats, verify};
 
 const AFTER_HELP: &str = "\
 Where the database comes from, the first that is set:
@@ -47,6 +47,9 @@ pub enum Command {
     Import(import::Args),
     Export(export::Args),
     Local(local::Args),
+    Completions(completions::Args),
+    #[command(hide = true)]
+    Man(completions::ManArgs),
 }
 
 impl Cli {
@@ -81,6 +84,8 @@ impl Command {
             Self::Import(args) => import::run(args, global, out),
             Self::Export(args) => export::run(args, global, out),
             Self::Local(args) => local::run(args, out),
+            Self::Completions(args) => completions::run(args, Cli::command(), out),
+            Self::Man(args) => completions::man(args, Cli::command()),
         }
     }
 
@@ -93,7 +98,7 @@ impl Command {
             Self::Stats(args) => args.format == stats::Format::Json,
             Self::Roles(args) => args.output.is_json(),
             Self::Import(args) => args.output.is_json(),
-            Self::Export(_) => false,
+            Self::Export(_) | Self::Completions(_) | Self::Man(_) => false,
             Self::Local(args) => args.output.is_json(),
         }
     }

@@ -2,6 +2,7 @@
 
 mod args;
 mod cli;
+mod completions;
 mod dotenv;
 mod exit;
 mod export;

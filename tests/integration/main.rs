@@ -36,6 +36,7 @@ mod leaks;
 mod local;
 mod locks;
 mod migrate;
+mod monitoring;
 mod online;
 mod plan_scripts;
 mod probes;

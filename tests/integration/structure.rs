@@ -32,7 +32,7 @@ const BINARY: &[&[&str]] = &[
     &[COMMANDS],
     &["cli"],
 ];
-const COMMANDS: &str = "migrate seed fleet verify stats roles import export local";
+const COMMANDS: &str = "migrate seed fleet verify stats roles import export local completions";
 
 /// What stands against the order, and which files lie on a circle, until they are taken apart. Nothing new may join them.
 const STILL_AGAINST: &[&str] =
