@@ -2,8 +2,7 @@
 
 use std::process::Command;
 
-use crate::support::command::Dbctl;
-use crate::support::{TestDb, tool};
+use crate::support::{Dbctl, TestDb, tool};
 
 const ALERTS: &str = include_str!("../../deploy/monitoring/alerts.yml");
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/monitoring");

@@ -1,6 +1,7 @@
 //! The binary from outside: exit codes, what goes to stdout and what to stderr, and that no password shows.
 
 mod arguments;
+mod completions;
 mod contents;
 mod failures;
 mod migrating;
