@@ -30,7 +30,10 @@ fn each_command_has_a_manual_page() {
         ("optiinfra-dbctl-migrate-status.1", "check"),
         ("optiinfra-dbctl-seed-fleet.1", "instances"),
     ] {
-        assert!(fs::read_to_string(pages.join(page)).unwrap().to_uppercase().contains(&content.to_uppercase()), "{page}");
+        assert!(
+            fs::read_to_string(pages.join(page)).unwrap().to_uppercase().contains(&content.to_uppercase()),
+            "{page}"
+        );
     }
     fs::write(dir.path().join("file"), "").unwrap();
     let run = Dbctl::new().run(&format!("man {}/file", dir.path().display()));
