@@ -3,11 +3,14 @@
 
 use std::fmt::{self, Display};
 
-use diesel::result::Error as DieselError;
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use optiinfra_db::connection::{Malformed, Refusal, SSL_MODES, Target};
 use optiinfra_db::migrate::{self, Direction};
+use optiinfra_db::sqlstate::{
+    DUPLICATE_OBJECT, DUPLICATE_TABLE, FOREIGN_KEY_VIOLATION, INSUFFICIENT_PRIVILEGE, UNIQUE_VIOLATION, sqlstate,
+};
 use optiinfra_db::transfer::{Compression, Missing, OtherJson};
-use optiinfra_db::{Error, connection, fleet, ingest, local, roles, seed, stats, transfer, verify};
+use optiinfra_db::{Error, connection, fleet, ingest, layer, local, roles, seed, stats, transfer, verify};
 
 /// An error of the binary's own with the next thing to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -469,69 +472,51 @@ const REFUSED_HINTS: [(&[&str], &str); 12] = [
     (&["role \""], "check the user's name, or create the role: `createuser \"USER\"`"),
 ];
 
-/// libpq and the server tell these cases apart only in words.
 fn migration(source: &DieselError) -> &'static str {
-    let text = source.to_string();
-    if text.contains("permission denied") || text.contains("must be owner") {
-        return "connect as a role that owns the tables and may CREATE in the schema";
+    match sqlstate(source) {
+        Some(INSUFFICIENT_PRIVILEGE) => "connect as a role that owns the tables and may CREATE in the schema",
+        Some(DUPLICATE_OBJECT | DUPLICATE_TABLE) => {
+            "an object of that name is not ours: use an empty database or schema, or rename it"
+        }
+        _ => "nothing of it remains: fix the cause and run `optiinfra-dbctl migrate` again",
     }
-    if text.contains("lock timeout") {
-        return "another session holds one of the tables: run `optiinfra-dbctl migrate` again when it is done";
-    }
-    if text.contains("already exists") {
-        return "an object of that name is not ours: use an empty database or schema, or rename it";
-    }
-    "nothing of it remains: fix the cause and run `optiinfra-dbctl migrate` again"
 }
 
 fn row(source: &DieselError) -> &'static str {
-    use diesel::result::DatabaseErrorKind::{ForeignKeyViolation, UniqueViolation};
-    match source {
-        DieselError::DatabaseError(ForeignKeyViolation, _) => {
+    match sqlstate(source) {
+        Some(FOREIGN_KEY_VIOLATION) => {
             "the row names a customer or an agent that is not there: add that first, or fix the row"
         }
-        DieselError::DatabaseError(UniqueViolation, _) => {
+        Some(UNIQUE_VIOLATION) => {
             "the row, or one with its key, is there already: leave it out, or skip rows that are there"
         }
         _ => "fix the row; a session that works for one customer may write that customer's rows only",
     }
 }
 
+/// By the SQLSTATE where it is known. Else by what no language changes: an error in the text of a statement has a place
+/// in it, because a table or column is not there, and one about a right or row security names the table.
 fn statement(source: &DieselError) -> Option<&'static str> {
-    let text = source.to_string();
-    if text.contains("does not exist") {
-        return Some("run `optiinfra-dbctl migrate`, then `optiinfra-dbctl verify`");
-    }
-    if text.contains("violates foreign key constraint") {
-        return Some(
-            "`optiinfra-dbctl migrate status` shows the schema's version; `optiinfra-dbctl seed --all` provides the rows",
-        );
-    }
-    if text.contains("violates unique constraint") {
-        return Some("another row holds this value: change or remove that one");
-    }
-    if text.contains("statement timeout") {
-        return Some(
-            "another session may hold a table: `SELECT pid, pg_blocking_pids(pid), query FROM pg_stat_activity` shows \
-             who waits for whom",
-        );
-    }
-    if text.contains("lock timeout") {
-        return Some("another session holds one of the tables: run it again when that session is done");
-    }
-    if text.contains("row-level security") {
-        return Some(
-            "this role sees the rows of one customer: `export --customer NAME` takes those; for the rows of all, connect \
-             as the owner or as a member of optiinfra_operator",
-        );
-    }
-    if text.contains("permission denied to") || text.contains("must be ") || text.contains("must have ") {
-        return Some("connect as a superuser, or as the owner of the object with the attributes that this needs");
-    }
-    if text.contains("permission denied") {
-        return Some("connect as a role that has this right, or ask the owner of the table for it");
-    }
-    None
+    let DieselError::DatabaseError(kind, information) = source else { return None };
+    let names_table = || layer::tables().any(|(_, table)| information.message().contains(table));
+    Some(match sqlstate(source) {
+        Some(FOREIGN_KEY_VIOLATION) => {
+            "`optiinfra-dbctl migrate status` shows the schema's version; `optiinfra-dbctl seed --all` provides the rows"
+        }
+        Some(UNIQUE_VIOLATION) => "another row holds this value: change or remove that one",
+        Some(INSUFFICIENT_PRIVILEGE) => {
+            "connect as a role that has this right, such as the owner of the object or a superuser"
+        }
+        None if *kind != DatabaseErrorKind::Unknown => return None,
+        None if information.statement_position().is_some() => {
+            "run `optiinfra-dbctl migrate`, then `optiinfra-dbctl verify`"
+        }
+        None if names_table() => {
+            "connect as a role that has this right on all rows, such as the owner or a member of optiinfra_operator; \
+             where row security shows this role the rows of one customer, `export --customer NAME` takes those"
+        }
+        _ => return None,
+    })
 }
 
 #[cfg(test)]

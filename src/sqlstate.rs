@@ -22,6 +22,14 @@ pub const LOCK_NOT_AVAILABLE: &str = "55P03";
 pub const QUERY_CANCELED: &str = "57014";
 /// The role lacks a right, or row security refuses a row.
 pub const INSUFFICIENT_PRIVILEGE: &str = "42501";
+/// A row refers to one that is not there.
+pub const FOREIGN_KEY_VIOLATION: &str = "23503";
+/// Another row holds the value.
+pub const UNIQUE_VIOLATION: &str = "23505";
+/// A table, an index or a view has this name already.
+pub const DUPLICATE_TABLE: &str = "42P07";
+/// A role, a type, a constraint or the like has this name already.
+pub const DUPLICATE_OBJECT: &str = "42710";
 
 /// What stands before the state in the field that a block of [`reporting`] uses for it, which is one for a column's name.
 const MARK: &str = "SQLSTATE ";
@@ -30,8 +38,8 @@ const MARK: &str = "SQLSTATE ";
 pub fn sqlstate(error: &Error) -> Option<&str> {
     let Error::DatabaseError(kind, information) = error else { return None };
     information.column_name().and_then(|column| column.strip_prefix(MARK)).or(match kind {
-        DatabaseErrorKind::UniqueViolation => Some("23505"),
-        DatabaseErrorKind::ForeignKeyViolation => Some("23503"),
+        DatabaseErrorKind::UniqueViolation => Some(UNIQUE_VIOLATION),
+        DatabaseErrorKind::ForeignKeyViolation => Some(FOREIGN_KEY_VIOLATION),
         DatabaseErrorKind::NotNullViolation => Some("23502"),
         DatabaseErrorKind::CheckViolation => Some("23514"),
         DatabaseErrorKind::RestrictViolation => Some("23001"),
@@ -51,13 +59,10 @@ pub fn column(information: &dyn DatabaseErrorInformation) -> Option<&str> {
 /// detail and hint, table and constraint stay; the state takes the place of a column's name. It has no parameters, reads no
 /// rows, and cannot hold what must not run in a transaction block.
 pub fn reporting(script: &Sql) -> Sql {
-    // A tag that the text does not hold, so that the text cannot end the quotes.
-    let number = (0_u32..).find(|number| !script.as_str().contains(&format!("$q{number}$"))).unwrap_or_default();
-    raw!(
-        "DO $reporting{number}$
-        DECLARE fields text; message text; detail text; hint text; relation text; broken text;
+    let block = raw!(
+        "DECLARE fields text; message text; detail text; hint text; relation text; broken text;
         BEGIN
-            EXECUTE $q{number}${script}$q{number}$;
+            EXECUTE {script};
         EXCEPTION WHEN OTHERS OR query_canceled OR assert_failure THEN
             GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT,
                 relation = TABLE_NAME, broken = CONSTRAINT_NAME;
@@ -66,11 +71,11 @@ pub fn reporting(script: &Sql) -> Sql {
                          ('HINT', hint), ('TABLE', relation), ('CONSTRAINT', broken)) AS field (field, value)
             WHERE value <> '';
             EXECUTE format('DO %L', format('BEGIN RAISE EXCEPTION USING %s; END', fields));
-        END $reporting{number}$",
-        number,
-        script,
+        END",
+        script = Sql::literal(script.as_str()),
         MARK
-    )
+    );
+    raw!("DO {block}", block = Sql::literal(block.as_str()))
 }
 
 /// Whether the server ended a statement because two sessions waited for each other. Its detail lists who waits for whom, a

@@ -135,3 +135,28 @@ pub fn interrupted(state: &str) {
     // Nothing can be done where stderr is closed.
     let _ = writeln!(stderr, "{clear}interrupted: {}", printable(state));
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+    use std::{env, thread};
+
+    #[test]
+    #[ignore = "is started by the test below"]
+    fn panics() {
+        super::catch_panics(env::var("PANIC_AS").is_ok_and(|format| format == "json"));
+        thread::spawn(|| panic!("two\nlines")).join().unwrap_err();
+    }
+
+    #[test]
+    fn a_panic_of_any_thread_ends_in_one_line_and_its_exit_code() {
+        for (format, begin) in [("text", "error: internal error: two lines (bin/output/failure.rs:"), ("json", "{")] {
+            let mut run = Command::new(env::current_exe().unwrap());
+            run.args(["--exact", "output::failure::tests::panics", "--ignored", "--nocapture"]);
+            let output = run.env("PANIC_AS", format).env("RUST_BACKTRACE", "1").output().unwrap();
+            let stderr = String::from_utf8(output.stderr).unwrap();
+            assert_eq!((output.status.code(), stderr.lines().count()), (Some(2), 1), "{stderr}");
+            assert!(stderr.starts_with(begin) && stderr.contains("internal error: two lines"), "{stderr}");
+        }
+    }
+}

@@ -20,6 +20,7 @@ use super::{history, lock, occupied, pooler, record, resume};
 use crate::error::Error;
 use crate::error::{Doing, Result};
 use crate::raw::RunSql;
+use crate::sqlstate::reporting;
 
 /// How long a run waits for another one and for locked tables, unless told otherwise.
 pub const DEFAULT_LOCK_WAIT: Duration = Duration::from_secs(60);
@@ -250,7 +251,7 @@ impl<'a> Migrator<'a> {
 
 fn create_history(conn: &mut PgConnection) -> Result<()> {
     match history::creation(conn)? {
-        Some(sql) => conn.batch(sql).doing("create the migration history"),
+        Some(sql) => conn.batch(reporting(&sql.into())).doing("create the migration history"),
         None => Ok(()),
     }
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Command;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -132,6 +133,39 @@ fn a_path_too_long_for_a_socket_is_refused_before_anything_is_made() {
     let error = Cluster::at(&long).start().unwrap_err().to_string();
     assert!(error.contains("too long a path for a Unix socket"), "{error}");
     assert!(!long.exists());
+}
+
+#[test]
+fn a_directory_that_cannot_be_is_refused_before_a_cluster_is_made() {
+    let scratch = Scratch::new();
+    let parent = scratch.cluster.dir().parent().unwrap();
+    let closed = parent.join("closed");
+    fs::create_dir(&closed).unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o600)).unwrap();
+    fs::write(parent.join("file"), "").unwrap();
+    for (dir, said) in [("a,b", "','"), ("a\"b", "'\"'"), ("closed/c", "closed"), ("file/c", "file")] {
+        let dir = parent.join(dir);
+        let run = Dbctl::new().env("OPTIINFRA_LOCAL_DIR", dir.to_str().unwrap()).run("local start");
+        assert_eq!(run.code, Some(2), "{run:#?}");
+        assert!(run.stderr.contains(said), "{run:#?}");
+        assert!(!dir.join("data").exists() && !run.stderr.contains("initdb"), "{run:#?}");
+    }
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).unwrap();
+}
+
+#[test]
+fn processes_of_ours_that_stay_are_named_by_their_ids() {
+    let scratch = Scratch::new();
+    scratch.cluster.start().unwrap();
+    scratch.cluster.stop().unwrap();
+    // As a process of a killed server: it works in the cluster's data and does not end.
+    let mut left = Command::new("sleep").arg("1000").current_dir(scratch.cluster.dir().join("data")).spawn().unwrap();
+    let run = Dbctl::new().env("OPTIINFRA_LOCAL_DIR", scratch.cluster.dir().to_str().unwrap()).run("local start");
+    left.kill().unwrap();
+    left.wait().unwrap();
+    assert_eq!(run.code, Some(2), "{run:#?}");
+    assert!(run.stderr.contains(&format!("hint: end them: kill {}\n", left.id())), "{run:#?}");
+    assert!(!run.stderr.contains("pkill") && !run.stderr.contains("killall"), "{run:#?}");
 }
 
 #[test]

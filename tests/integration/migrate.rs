@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
+use optiinfra_db::connection::{self, Target};
 use optiinfra_db::migrate::diesel_migrations::{FileBasedMigrations, MigrationHarness};
 use optiinfra_db::migrate::{
     self, Direction, EMBEDDED, Event, Goal, Migration, Migrator, OnPending, Set, StartupPolicy,
 };
 use optiinfra_db::{Error, adopt};
 
-use crate::support::{Dbctl, TestDb, number, take_migration_lock};
+use crate::support::{Dbctl, Pooler, TestDb, number, server_says, take_migration_lock, until};
 
 const GOOD: Migration = Migration {
     version: "00000000000001",
@@ -270,7 +271,8 @@ fn a_file_of_several_statements_outside_a_transaction_is_for_our_runner_and_not_
     Migrator::default().run(&mut conn, &Goal::Version(EMBEDDED[at - 1].version.to_owned())).unwrap();
     let folder = FileBasedMigrations::from_path(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations")).unwrap();
     let refused = conn.run_next_migration(folder).unwrap_err().to_string();
-    assert!(refused.contains("cannot run inside a transaction block"), "{refused}");
+    let in_block = server_says(&mut db.conn(), "BEGIN; CREATE INDEX CONCURRENTLY i ON events (id)");
+    assert!(refused.contains(&in_block), "{refused}");
     assert_eq!(migrate::status(&mut conn).unwrap().pending[0].version, EMBEDDED[at].version, "nothing has happened");
     conn.run_next_migration(Set(EMBEDDED)).unwrap();
     assert_eq!(migrate::status(&mut conn).unwrap().applied.len(), at + 1);
@@ -460,4 +462,33 @@ fn a_role_that_may_have_one_connection_can_migrate() {
         let run = Dbctl::new().env("DATABASE_URL", &db.url_as(&role.name)).run(command);
         assert_eq!(run.code, Some(0), "{command}: {run:#?}");
     }
+}
+
+#[test]
+fn a_database_that_takes_one_connection_can_be_migrated_and_a_pooler_that_takes_one_is_refused() {
+    let db = TestDb::empty();
+    let role = db.role();
+    db.conn()
+        .batch_execute(&format!(
+            "ALTER DATABASE {} CONNECTION LIMIT 1; GRANT ALL ON SCHEMA {} TO {}",
+            db.database(),
+            db.schema(),
+            role.name
+        ))
+        .unwrap();
+    for command in ["migrate", "migrate status --check", "verify", "stats"] {
+        let run = Dbctl::new().env("DATABASE_URL", &db.url_as(&role.name)).run(command);
+        assert_eq!(run.code, Some(0), "{command}: {run:#?}");
+    }
+
+    let Some(pooler) = Pooler::for_clients("session", 5, 1) else { return };
+    let target = Target::parse(&pooler.url(db.database())).unwrap();
+    let mut conn = None;
+    // The connection that found it started may not be gone yet.
+    until("the pooler has a place", Duration::from_secs(1), || {
+        conn = connection::connect(&target, "test").ok();
+        conn.is_some()
+    });
+    let error = migrate::refuse_pooler(&mut conn.unwrap(), &target).unwrap_err();
+    assert!(matches!(error, Error::Migrate(migrate::Error::NoSecondConnection { .. })), "{error:?}");
 }

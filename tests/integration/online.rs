@@ -12,6 +12,8 @@ use optiinfra_db::migrate::{
     self, Direction, EMBEDDED, Event, Goal, Migration, Migrator, OnAhead, OnPending, StartupPolicy, TextState,
 };
 
+use optiinfra_db::sqlstate::{QUERY_CANCELED, sqlstate};
+
 use crate::support::{TestDb, figures, number};
 
 const TABLE: Migration = Migration {
@@ -124,7 +126,7 @@ fn a_migration_s_own_time_limit_ends_it() {
     let limited = Migration { up: "-- optiinfra: statement_timeout = 50ms\nSELECT pg_sleep(20)", ..TABLE };
     let error = run(&mut db.conn(), &[limited]).unwrap_err();
     assert!(
-        matches!(&error, Error::Migrate(migrate::Error::Failed { source, .. }) if source.to_string().contains("statement timeout")),
+        matches!(&error, Error::Migrate(migrate::Error::Failed { source, .. }) if sqlstate(source) == Some(QUERY_CANCELED)),
         "{error:?}"
     );
 }

@@ -21,7 +21,7 @@ use optiinfra_db::schema::{agent_states, agents, customers, events, quality_metr
 use optiinfra_db::seed::{self, Report, ids};
 use optiinfra_db::{Error, migrate};
 
-use crate::support::{Dbctl, TestDb, agent, customer, number};
+use crate::support::{Dbctl, TestDb, agent, customer, number, server_says};
 
 /// Rows per table after a seed of all layers.
 const ROWS: [(&str, i64); 18] = [
@@ -271,7 +271,8 @@ fn an_anchor_that_the_server_cannot_store_is_an_error_and_leaves_nothing() {
     for at in [DateTime::<Utc>::MIN_UTC, "-4800-01-01T00:00:00Z".parse().unwrap()] {
         let error = seed::run(&mut conn, &Layer::ALL, at).unwrap_err();
         let Error::Query { source, .. } = error else { panic!("expected a failed query, got {error:?}") };
-        assert_eq!(source.to_string(), "timestamp out of range");
+        let out_of_range = server_says(&mut conn, "SELECT timestamp '294276-12-31' + interval '1 year'");
+        assert_eq!(source.to_string(), out_of_range);
     }
     assert!(row_counts(&mut conn).iter().all(|(_, rows)| *rows == 0));
 }
@@ -678,10 +679,8 @@ fn plans_work_for_a_role_that_may_only_select_in_a_read_only_session() {
     assert_eq!(seed::plan_removal(&mut conn, &Layer::ALL).unwrap().removed(), TOTAL - 4);
     conn.batch_execute("SET default_transaction_read_only = off").unwrap();
     let refused = seed::run(&mut conn, &Layer::ALL, at()).unwrap_err();
-    assert!(
-        matches!(refused, Error::Query { .. }) && format!("{refused:?}").contains("permission denied"),
-        "{refused:?}"
-    );
+    let denied = server_says(&mut conn, "INSERT INTO customers DEFAULT VALUES");
+    assert!(matches!(&refused, Error::Query { source, .. } if source.to_string() == denied), "{refused:?}");
 }
 
 #[test]

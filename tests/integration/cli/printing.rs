@@ -1,16 +1,19 @@
 //! Where results, colours, progress and files go.
 
 use std::fs;
-use std::io::Read;
+use std::io::{BufRead as _, Read};
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
 use std::process::{Command, Stdio};
+
+use nix::sys::signal::Signal;
 
 use optiinfra_db::migrate::EMBEDDED;
 
 use diesel::connection::SimpleConnection;
 
 use super::assert_fails;
-use crate::support::{Dbctl, Run, TestDb};
+use crate::support::{Dbctl, Run, TestDb, signal, tool};
 
 #[test]
 fn a_result_that_cannot_be_printed_is_exit_2_and_says_where_it_was_to_go() {
@@ -36,6 +39,50 @@ fn colours_appear_when_asked_for_and_never_with_no_color() {
     assert!(run.stderr.contains('\u{1b}'));
     assert!(!Dbctl::new().run("migrate").stderr.contains('\u{1b}'));
     assert!(!Dbctl::new().env("NO_COLOR", "1").env("CLICOLOR_FORCE", "").run("migrate").stderr.contains('\u{1b}'));
+}
+
+/// What a command prints on a terminal of this kind.
+fn on_terminal(script: &Path, term: &str, db: &TestDb, arguments: &str) -> String {
+    let command = format!("{} {arguments}", env!("CARGO_BIN_EXE_optiinfra-dbctl"));
+    let mut run = Command::new(script);
+    run.args(["-qec", &command, "/dev/null"]).env("TERM", term).env("DATABASE_URL", db.url());
+    let output = run.env_remove("NO_COLOR").stdin(Stdio::null()).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn a_dumb_terminal_gets_no_escapes() {
+    let Some(script) = tool("script") else { return };
+    let db = TestDb::seeded_now();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let export = format!("export quality_metrics --format csv --output {}", file.path().display());
+    for arguments in ["stats", "verify", "migrate status", "migrate revert --steps 2 --yes", "migrate", &export] {
+        let dumb = on_terminal(&script, "dumb", &db, arguments);
+        assert!(!dumb.contains('\u{1b}'), "{arguments}: {dumb:?}");
+    }
+    // Where they may be, they are.
+    assert!(on_terminal(&script, "xterm", &db, "verify").contains('\u{1b}'));
+}
+
+#[test]
+fn watching_on_a_dumb_terminal_appends_without_escapes() {
+    let Some(script) = tool("script") else { return };
+    let db = TestDb::migrated();
+    let command = format!("{} stats --watch 0.2 --section tables", env!("CARGO_BIN_EXE_optiinfra-dbctl"));
+    let mut run = Command::new(script);
+    run.args(["-qefc", &command, "/dev/null"]).env("TERM", "dumb").env("DATABASE_URL", db.url());
+    let mut child = run.env_remove("NO_COLOR").stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut shown = String::new();
+    for line in std::io::BufReader::new(child.stdout.take().unwrap()).lines() {
+        shown += &(line.unwrap() + "\n");
+        if shown.matches("quality_regressions").count() == 2 {
+            break;
+        }
+    }
+    signal(&child, Signal::SIGTERM);
+    child.wait().unwrap();
+    assert!(shown.matches("quality_regressions").count() == 2 && !shown.contains('\u{1b}'), "{shown:?}");
 }
 
 #[test]

@@ -30,18 +30,22 @@ pub fn cluster() -> &'static Ephemeral {
     })
 }
 
+/// For every role, which ranks above the database and the server.
 fn set(cluster: &Ephemeral, setting: &str) {
     let (name, value) = setting.split_once('=').expect("a setting is name=value");
     let items: Vec<_> = value.split(',').map(|item| format!("'{item}'")).collect();
+    let to = format!("SET {name} = {}", items.join(", "));
+    let for_server = format!("ALTER SYSTEM {to}; SELECT pg_reload_conf()");
     let mut conn = connection::connect(&cluster.target(), "test").expect("a connection to the suite's cluster");
-    let mut run = |statement: String| {
-        conn.batch_execute(&statement).unwrap_or_else(|error| panic!("{statement}: {error}"));
-    };
-    run(format!("ALTER ROLE ALL SET {name} = {}", items.join(", ")));
-    if name == "lc_messages" {
+    let statements = match name {
         // What the server says to somebody whom it does not let in is said before the role's settings count.
-        run(format!("ALTER SYSTEM SET {name} = '{value}'"));
-        run("SELECT pg_reload_conf()".to_owned());
+        "lc_messages" => vec![for_server, format!("ALTER ROLE ALL {to}")],
+        // Of a role, `roles check` reports it.
+        "row_security" => vec![for_server],
+        _ => vec![format!("ALTER ROLE ALL {to}")],
+    };
+    for statement in statements.iter().flat_map(|statement| statement.split("; ")) {
+        conn.batch_execute(statement).unwrap_or_else(|error| panic!("{statement}: {error}"));
     }
 }
 
@@ -104,6 +108,15 @@ fn copy(template: &str) -> String {
     };
     let create = format!("CREATE DATABASE {name} TEMPLATE {template}{strategy}");
     conn.batch_execute(&create).unwrap_or_else(|error| panic!("{create}: {error}"));
+    name
+}
+
+/// Makes a database without an encoding, with an empty schema.
+pub fn make_in_sql_ascii() -> String {
+    let name = format!("test_{}", Uuid::new_v4().simple());
+    let create = format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'");
+    connect("postgres").batch_execute(&create).unwrap_or_else(|error| panic!("{create}: {error}"));
+    connect(&name).batch_execute(&format!("CREATE SCHEMA {SCHEMA}")).expect("a schema");
     name
 }
 

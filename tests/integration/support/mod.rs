@@ -20,5 +20,8 @@ pub use rows::*;
 pub use scratch::Scratch;
 pub use soak::{figures, limit, rounds, spread, until};
 pub use tcp_server::TcpServer;
-pub use test_db::{Role, TestDb, explain, fingerprint, migration_locks, number, take_migration_lock, text, verified};
+pub use test_db::{
+    Role, TestDb, explain, fingerprint, migration_locks, number, refused, server_says, take_migration_lock, text,
+    verified,
+};
 pub use tools::tool;

@@ -22,6 +22,11 @@ pub struct Pooler {
 impl Pooler {
     /// Starts one; `None` where the machine has none, of which the test need not say more.
     pub fn start(mode: &str, size: u32) -> Option<Self> {
+        Self::for_clients(mode, size, 100)
+    }
+
+    /// Starts one that takes no more than so many connections.
+    pub fn for_clients(mode: &str, size: u32, clients: u32) -> Option<Self> {
         let program = tool("pgbouncer")?;
         let open = fs::Permissions::from_mode(0o755);
         let dir = tempfile::Builder::new().prefix("oi-").permissions(open).tempdir().expect("a directory");
@@ -34,7 +39,7 @@ impl Pooler {
         let text = format!(
             "[databases]\n* = host={cluster} port=5432 user=optiinfra\n[pgbouncer]\nlisten_addr =\nlisten_port = 5432\n\
              unix_socket_dir = {dir}\nauth_type = any\npool_mode = {mode}\ndefault_pool_size = {size}\n\
-             max_client_conn = 100\n",
+             max_client_conn = {clients}\n",
             cluster = cluster().dir().display(),
             dir = dir.path().display(),
         );

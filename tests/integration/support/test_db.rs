@@ -8,6 +8,8 @@ use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use optiinfra_db::connection::{self, Target};
 use optiinfra_db::migrate::{Goal, Migrator};
+use optiinfra_db::raw::{RunSql, Sql};
+use optiinfra_db::sqlstate;
 use optiinfra_db::verify::{self, Report};
 use uuid::Uuid;
 
@@ -47,6 +49,11 @@ impl TestDb {
     /// A database without the schema, and whose URL does not say where to look: for what cannot be told.
     pub fn bare() -> Self {
         Self { database: Template::Empty.copy(), schema: "public" }
+    }
+
+    /// An empty schema in a database that takes text for bytes.
+    pub fn in_sql_ascii() -> Self {
+        Self { database: cluster::make_in_sql_ascii(), schema: SCHEMA }
     }
 
     /// Applies every migration.
@@ -168,6 +175,19 @@ pub fn explain(conn: &mut PgConnection, options: &str, query: &str) -> String {
     let query = format!("EXPLAIN {options} {query}");
     let lines: Vec<Line> = diesel::sql_query(&query).load(conn).unwrap_or_else(|error| panic!("{query}: {error}"));
     lines.into_iter().map(|line| line.line).collect::<Vec<_>>().join("\n")
+}
+
+/// What the server says of a script that it refuses, in its own language.
+pub fn server_says(conn: &mut PgConnection, script: &str) -> String {
+    let refused = conn.batch_execute(script).expect_err(script);
+    conn.batch_execute("ROLLBACK").expect("the session goes on");
+    refused.to_string()
+}
+
+/// The SQLSTATE with which the server refuses a script that can be in a transaction block.
+pub fn refused(conn: &mut PgConnection, script: &str) -> String {
+    let error = conn.batch(sqlstate::reporting(&Sql::from(&*script.to_owned().leak()))).expect_err(script);
+    sqlstate::sqlstate(&error).unwrap_or_else(|| panic!("{script}: {error:?}")).to_owned()
 }
 
 macro_rules! lock_key {

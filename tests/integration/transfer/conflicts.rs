@@ -49,7 +49,7 @@ fn thousands_of_rows_that_are_there_are_found_at_once_and_in_the_words_of_the_se
     let report = run.json();
     assert_eq!((&report["written"], &report["rejected"]), (&json!(500), &json!(4501)), "{run:#?}");
     assert_eq!(report["complete"], json!(true));
-    let there = "is there already, in the table or earlier in the file: Key";
+    let there = "is there already, in the table or earlier in the file: ";
     for (line, column, reason) in reasons(&report) {
         let row = line - 2;
         let of_request = matches!(row % 10, 0 | 3 | 6);
@@ -58,7 +58,8 @@ fn thousands_of_rows_that_are_there_are_found_at_once_and_in_the_words_of_the_se
         } else {
             ("id", Uuid::from_u128(u128::from(row) + 1).to_string())
         };
-        assert_eq!((column.as_str(), reason), (expected, format!("{there} ({expected})=({value}) already exists.")));
+        assert_eq!(column, expected, "{reason}");
+        assert!(reason.starts_with(there) && reason.contains(&format!("({expected})=({value})")), "{reason}");
     }
 
     let refused = import(&db, "quality_metrics", &file).json();
@@ -72,7 +73,7 @@ fn thousands_of_rows_that_are_there_are_found_at_once_and_in_the_words_of_the_se
 #[test]
 fn a_row_that_the_server_refuses_is_a_bad_row_of_a_retryable_import_too() {
     let (db, mut conn, agent, customer) = ground(AgentType::Resource);
-    conn.batch_execute("ALTER TABLE resource_metrics ADD CONSTRAINT odd CHECK (instance_id !~ '77$')").unwrap();
+    conn.batch_execute("ALTER TABLE resource_metrics ADD CONSTRAINT not_77 CHECK (instance_id !~ '77$')").unwrap();
     let folder = Folder::new();
     let file = folder.path("f.csv");
     let count = 30_000;
@@ -95,7 +96,7 @@ fn a_row_that_the_server_refuses_is_a_bad_row_of_a_retryable_import_too() {
         (&json!(29_699), &json!(301), &json!(true))
     );
     assert_eq!(number(&mut conn, "SELECT count(DISTINCT instance_id) FROM resource_metrics"), 29_699);
-    let of_server = |reject: &(u64, String, String)| reject.2.contains("violates check constraint");
+    let of_server = |reject: &(u64, String, String)| reject.2.contains("not_77");
     let mut found: Vec<_> = reasons(&report).into_iter().filter(of_server).map(|(line, _, _)| line).collect();
     found.sort_unstable();
     let expected: Vec<u64> = (0..300).map(|hundred| hundred * 100 + 77 + 3).collect();
