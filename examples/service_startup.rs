@@ -11,6 +11,7 @@
 //! does, with two SELECTs, and stays 200 on this replica while a newer one migrates.
 
 use std::error::Error;
+use std::io::Write;
 
 use diesel::prelude::*;
 use optiinfra_db::connection::{self, Pool, Target};
@@ -27,6 +28,7 @@ fn main() -> Result<()> {
     let pool = start(&target)?;
     let address = std::env::var("LISTEN").unwrap_or_else(|_| "127.0.0.1:8080".to_owned());
     let server = Server::http(&address).map_err(|error| format!("cannot listen on {address}: {error}"))?;
+    writeln!(std::io::stdout(), "listening on {}", server.server_addr())?;
     serve(&server, &pool)
 }
 
@@ -34,11 +36,7 @@ fn main() -> Result<()> {
 ///
 /// Of twenty replicas that get here at once, one applies what is pending and the others wait for it. A database that is
 /// ahead is accepted when its newer migrations are marked compatible, and refused when not.
-///
-/// # Errors
-///
-/// Fails when the database cannot be reached or cannot be brought up to date.
-pub fn start(target: &Target) -> Result<Pool> {
+fn start(target: &Target) -> Result<Pool> {
     let pool = connection::pool(target, "service_startup").max_size(8).build()?;
     let mut conn = pool.get()?;
     migrate::ensure_current(&mut conn, &StartupPolicy::default())?;
@@ -46,12 +44,8 @@ pub fn start(target: &Target) -> Result<Pool> {
     Ok(pool)
 }
 
-/// Answers requests until the server is told to stop.
-///
-/// # Errors
-///
-/// Fails when an answer cannot be sent.
-pub fn serve(server: &Server, pool: &Pool) -> Result<()> {
+/// Answers requests until the process ends.
+fn serve(server: &Server, pool: &Pool) -> Result<()> {
     for request in server.incoming_requests() {
         let answer = answer(request.url(), pool);
         request.respond(answer)?;

@@ -1,4 +1,4 @@
 //! The properties that the targets try to break; the tests call the same ones.
 
-#[path = "../../tests/properties/mod.rs"]
+#[path = "../../tests/integration/properties.rs"]
 pub mod properties;

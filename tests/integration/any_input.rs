@@ -1,4 +1,4 @@
-//! The properties of `tests/properties` on generated inputs; `script/fuzz` looks for others with libFuzzer.
+//! The properties of `properties.rs` on generated inputs; `script/fuzz` looks for others with libFuzzer.
 
 use proptest::prelude::*;
 

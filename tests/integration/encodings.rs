@@ -22,9 +22,9 @@ fn bytes_that_are_no_utf_8_keep_no_command_from_its_work() {
          UPDATE agents SET name = name || chr(233), endpoint = chr(233);
          UPDATE events SET data = jsonb_build_object('text', chr(233));
          UPDATE resource_metrics SET instance_id = instance_id || chr(233), metadata = jsonb_build_object('a', chr(233));
-         UPDATE scaling_events SET instance_id = chr(233);
+         UPDATE scaling_events SET trigger_reason = chr(233);
          UPDATE quality_metrics SET model_name = model_name || chr(233);
-         UPDATE quality_regressions SET model_name = chr(233);
+         UPDATE quality_regressions SET resolution_notes = chr(233);
          UPDATE workflow_steps SET step_name = step_name || chr(233)",
     )
     .unwrap();

@@ -1,10 +1,6 @@
 //! `seed fleet`: the same rows everywhere, written once, taken up again where they were cut short, and taken away
 //! without touching anything else.
 
-#[path = "../../examples/questions.rs"]
-#[expect(dead_code, reason = "its main is not called here")]
-mod questions;
-
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 use std::sync::atomic::AtomicBool;
@@ -21,7 +17,7 @@ use optiinfra_db::layer::{self, Layer};
 use optiinfra_db::seed::Report;
 use optiinfra_db::{seed, verify};
 
-use crate::support::{Dbctl, TestDb, number};
+use crate::support::{Dbctl, TestDb, example, number};
 
 const TABLES: [&str; 7] = [
     "customers",
@@ -296,12 +292,14 @@ fn the_command_plans_writes_and_removes() {
 
 #[test]
 fn the_documented_questions_have_answers_and_their_lack_is_told() {
-    let (_db, pool, mut conn) = ground();
-    assert_eq!(questions::figures(&mut conn, 1).unwrap_err().to_string(), "there are no samples");
+    let (db, pool, mut conn) = ground();
+    let ask = || example("questions", &db.url()).arg("1").output().unwrap();
+    assert_eq!(String::from_utf8(ask().stderr).unwrap(), "Error: \"there are no samples\"\n");
     write(&pool, &small(7)).unwrap();
-    assert!(questions::figures(&mut conn, 1).unwrap().len() >= 9);
+    let figures: serde_json::Value = serde_json::from_slice(&ask().stdout).unwrap();
+    assert!(figures.as_object().unwrap().len() >= 9, "{figures}");
     conn.batch_execute("DELETE FROM quality_metrics").unwrap();
-    assert_eq!(questions::figures(&mut conn, 1).unwrap_err().to_string(), "there are no answers");
+    assert_eq!(String::from_utf8(ask().stderr).unwrap(), "Error: \"there are no answers\"\n");
 }
 
 #[test]

@@ -1,10 +1,6 @@
 //! Bulk writing while the world ends: killed processes, lost connections, a stopped server, a full disk. What is left
 //! is whole chunks, and the same input written again makes it complete.
 
-#[path = "../../examples/bulk_load.rs"]
-#[expect(dead_code, reason = "its main is not called here")]
-mod example;
-
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +9,7 @@ use std::time::Duration;
 use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
 use nix::sys::signal::{Signal, kill};
-use optiinfra_db::connection::{self, Pool, Target};
+use optiinfra_db::connection::{self, Pool};
 use optiinfra_db::enums::AgentType;
 use optiinfra_db::ingest::{BulkWriter, OnConflict};
 use optiinfra_db::local::Status;
@@ -21,16 +17,12 @@ use optiinfra_db::migrate::{Goal, Migrator};
 use optiinfra_db::models::{Agent, Customer, NewResourceMetric};
 use optiinfra_db::{Error, ingest};
 
-use self::example::{Options, Owners};
 use crate::support::{
-    Scratch, TestDb, agent, at, customer, figures, ground, new_resource_metric, number, rounds, until,
+    Scratch, TestDb, agent, at, customer, example, figures, ground, new_resource_metric, number, rounds, until,
 };
 
 const CHUNK: usize = 200;
 const LIMIT: Duration = Duration::from_secs(20);
-
-/// The victim's orders: where to write, whose rows, and into which table.
-const ORDERS: &str = "OPTIINFRA_TEST_BULK_LOAD";
 
 fn count(conn: &mut PgConnection, table: &str) -> i64 {
     number(conn, &format!("SELECT count(*) FROM {table}"))
@@ -45,32 +37,11 @@ fn sample(agent: &Agent, customer: &Customer, minute: usize) -> NewResourceMetri
 
 // --- Killed processes ---
 
-/// What a killed process and its successors load.
-fn order(table: &str) -> Options {
-    Options {
-        table: table.to_owned(),
-        rows: 20_000,
-        connections: 2,
-        rows_per_chunk: Some(CHUNK),
-        on_conflict: OnConflict::Skip,
-        ..Options::default()
-    }
-}
-
-#[test]
-#[ignore = "is the process that another test kills"]
-fn victim() {
-    let orders = std::env::var(ORDERS).expect("orders");
-    let [url, table, customer_id, agent_id] = orders.split(' ').collect::<Vec<_>>().try_into().expect("four orders");
-    let pool = connection::pool(&Target::parse(url).unwrap(), "victim").max_size(2).build().unwrap();
-    let owners = Owners { customer_id: customer_id.parse().unwrap(), agent_id: agent_id.parse().unwrap() };
-    example::load(&pool, &owners, &order(table)).unwrap();
-}
-
-fn start_victim(db: &TestDb, table: &str, agent: &Agent, customer: &Customer) -> Child {
-    Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "ingest_faults::victim", "--ignored"])
-        .env(ORDERS, format!("{} {table} {} {}", db.url(), customer.id, agent.id))
+/// Loads the same rows in every run, for the first customer and agent that are there.
+fn load(db: &TestDb, table: &str) -> Child {
+    example("bulk_load", &db.url())
+        .args(["--table", table, "--rows", "20000", "--connections", "2", "--rows-per-chunk", "200"])
+        .args(["--on-conflict", "skip"])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
@@ -79,12 +50,12 @@ fn start_victim(db: &TestDb, table: &str, agent: &Agent, customer: &Customer) ->
 
 #[test]
 fn after_many_kills_and_a_run_to_the_end_exactly_the_inputs_rows_are_there() {
-    let (db, mut conn, agent, customer) = ground(AgentType::Resource);
+    let (db, mut conn, ..) = ground(AgentType::Resource);
     for table in ["resource_metrics", "quality_metrics"] {
         let mut left = Vec::new();
         for round in 0..rounds(5, 20) {
             let before = count(&mut conn, table);
-            let mut child = start_victim(&db, table, &agent, &customer);
+            let mut child = load(&db, table);
             // It has to be at it, and somewhere else in its work each time.
             let chunks = i64::try_from(round % 3).unwrap();
             until("the victim writes", LIMIT, || count(&mut conn, table) > before + chunks * 200);
@@ -94,7 +65,7 @@ fn after_many_kills_and_a_run_to_the_end_exactly_the_inputs_rows_are_there() {
             until("its sessions end", LIMIT, || {
                 let schema = db.schema();
                 let sessions = format!(
-                    "SELECT count(*) FROM pg_stat_activity a WHERE application_name = 'victim' AND EXISTS (SELECT FROM \
+                    "SELECT count(*) FROM pg_stat_activity a WHERE application_name = 'bulk_load' AND EXISTS (SELECT FROM \
                      pg_locks l WHERE l.pid = a.pid AND l.relation = '{schema}.{table}'::regclass)"
                 );
                 number(&mut conn, &sessions) == 0
@@ -102,18 +73,15 @@ fn after_many_kills_and_a_run_to_the_end_exactly_the_inputs_rows_are_there() {
             left.push(count(&mut conn, table));
         }
         assert!(left.is_sorted() && left.iter().all(|rows| rows % 200 == 0), "{left:?}");
-        assert!(start_victim(&db, table, &agent, &customer).wait().unwrap().success());
+        assert!(load(&db, table).wait().unwrap().success());
         let rows = count(&mut conn, table);
         assert_eq!(rows, 20_000);
 
         // Written at one go into another database, the input is the same rows.
         let (whole_db, mut whole, ..) = ground(AgentType::Resource);
-        let owners = Owners { customer_id: customer.id, agent_id: agent.id };
-        whole.batch_execute(&format!("ALTER TABLE {table} DISABLE TRIGGER ALL")).unwrap();
-        let pool = connection::pool(&whole_db.target(), "test").max_size(2).build().unwrap();
-        example::load(&pool, &owners, &order(table)).unwrap();
+        assert!(load(&whole_db, table).wait().unwrap().success());
         let digest = format!(
-            "SELECT hashtextextended(string_agg((id, agent_id, customer_id, timestamp, created_at)::text, ',' ORDER BY id), 0)
+            "SELECT hashtextextended(string_agg((id, timestamp, created_at)::text, ',' ORDER BY id), 0)
              FROM {table}"
         );
         assert_eq!(number(&mut conn, &digest), number(&mut whole, &digest));

@@ -11,8 +11,6 @@
 #![expect(clippy::disallowed_methods, reason = "a test asks the database as it likes")]
 #![expect(clippy::print_stderr, reason = "what cannot be cleaned up is told to whoever runs the tests")]
 
-#[path = "../properties/mod.rs"]
-mod properties;
 mod support;
 
 mod adopt;
@@ -41,6 +39,7 @@ mod monitoring;
 mod online;
 mod plan_scripts;
 mod probes;
+mod properties;
 mod raw;
 mod resource;
 mod roles;

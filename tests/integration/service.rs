@@ -1,39 +1,34 @@
 //! The example service over HTTP: it migrates when it starts, and its readiness follows the schema and not its peers.
 
-#[path = "../../examples/service_startup.rs"]
-#[expect(dead_code, reason = "its main is not called here")]
-mod example;
-
-use std::io::{Read, Write};
+use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::sync::Arc;
+use std::process::{Child, Stdio};
 
 use diesel::connection::SimpleConnection;
 use optiinfra_db::layer::Layer;
 use optiinfra_db::migrate::{Goal, Migrator};
 use optiinfra_db::seed;
-use tiny_http::Server;
 
-use crate::support::TestDb;
+use crate::support::{TestDb, example};
 
 /// The example, serving on a port of its own until dropped.
 struct Service {
-    server: Arc<Server>,
-    thread: Option<std::thread::JoinHandle<()>>,
+    process: Child,
+    address: String,
 }
 
 impl Service {
     fn start(db: &TestDb) -> Self {
-        let pool = example::start(&db.target()).unwrap();
-        let server = Arc::new(Server::http("127.0.0.1:0").unwrap());
-        let serving = server.clone();
-        let thread = Some(std::thread::spawn(move || example::serve(&serving, &pool).unwrap()));
-        Self { server, thread }
+        let mut run = example("service_startup", &db.url());
+        let mut process = run.env("LISTEN", "127.0.0.1:0").stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        Self { process, address: line.trim().strip_prefix("listening on ").unwrap().to_owned() }
     }
 
     /// Status and body of a request.
     fn get(&self, path: &str) -> (u16, String) {
-        let mut stream = TcpStream::connect(self.server.server_addr().to_ip().unwrap()).unwrap();
+        let mut stream = TcpStream::connect(&self.address).unwrap();
         write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
@@ -44,10 +39,8 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
-        self.server.unblock();
-        if let Some(thread) = self.thread.take() {
-            thread.join().unwrap();
-        }
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
     }
 }
 

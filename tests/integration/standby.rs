@@ -34,7 +34,8 @@ impl Standby {
         let socket = primary.dir().to_str().unwrap();
         standby
             .run("pg_basebackup", &["-h", socket, "-U", "optiinfra", "-D", "DATA", "-R", "-X", "stream", "-c", "fast"]);
-        let options = format!("-k {} -c listen_addresses= -c fsync=off", standby.dir.path().display());
+        let options =
+            format!("-k {} -c listen_addresses= -c fsync=off -c max_connections=200", standby.dir.path().display());
         standby.run("pg_ctl", &["start", "-D", "DATA", "-w", "-s", "-l", "LOG", "-o", &options]);
         standby
     }
@@ -62,7 +63,9 @@ impl Standby {
 
 impl Drop for Standby {
     fn drop(&mut self) {
-        self.run("pg_ctl", &["stop", "-D", "DATA", "-w", "-s", "-m", "immediate"]);
+        if self.dir.path().join("data/postmaster.pid").exists() {
+            self.run("pg_ctl", &["stop", "-D", "DATA", "-w", "-s", "-m", "immediate"]);
+        }
     }
 }
 

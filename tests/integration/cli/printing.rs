@@ -72,7 +72,8 @@ fn watching_on_a_dumb_terminal_appends_without_escapes() {
     let command = format!("{} stats --watch 0.2 --section tables", env!("CARGO_BIN_EXE_optiinfra-dbctl"));
     let mut run = Command::new(script);
     run.args(["-qefc", &command, "/dev/null"]).env("TERM", "dumb").env("DATABASE_URL", db.url());
-    let mut child = run.env_remove("NO_COLOR").stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child =
+        run.env_remove("NO_COLOR").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut shown = String::new();
     for line in std::io::BufReader::new(child.stdout.take().unwrap()).lines() {
         shown += &(line.unwrap() + "\n");

@@ -3,6 +3,7 @@
 mod certificates;
 mod cluster;
 mod command;
+mod example;
 mod fixtures;
 mod pooler;
 mod rows;
@@ -14,6 +15,7 @@ mod tools;
 
 pub use certificates::{Authority, Certificate, Validity};
 pub use command::{Dbctl, Run, signal};
+pub use example::example;
 pub use fixtures::*;
 pub use pooler::Pooler;
 pub use rows::*;

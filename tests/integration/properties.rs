@@ -1,4 +1,4 @@
-//! What holds for every input, each as a function that panics where it does not. `tests/integration/any_input.rs` calls
+//! What holds for every input, each as a function that panics where it does not. `any_input.rs` calls
 //! them with proptest's inputs in every run of the tests, the targets in `fuzz/` with those of libFuzzer.
 
 use optiinfra_db::connection::Target;
