@@ -199,14 +199,11 @@ fn gather(
             Err(unavailable) => return Ok(Err(unavailable)),
         }
     }
-    // A database in SQL_ASCII takes bytes of any encoding, which no client can read as UTF-8.
     let query = raw!(
-        "SELECT \"check\", object, number,
-            CASE current_setting('server_encoding')
-                WHEN 'SQL_ASCII' THEN regexp_replace(word, E'[\\\\x80-\\\\xff]', '?', 'g')
-                ELSE word
-            END AS word
+        "SELECT \"check\", {object} AS object, {word} AS word, number
         FROM (({sql}) {counts}) AS found (\"check\", object, word, number)",
+        object = readable("object"),
+        word = readable("word"),
         sql = seed.sql,
         counts = counts(seed.layer)
     );
@@ -218,6 +215,17 @@ fn gather(
             .bind::<Array<Text>, _>(names)
             .load(conn)
     })
+}
+
+/// A database in SQL_ASCII takes bytes of any encoding, which no client can read as UTF-8.
+fn readable(column: &'static str) -> Sql {
+    raw!(
+        "CASE current_setting('server_encoding')
+            WHEN 'SQL_ASCII' THEN regexp_replace({column}, E'[\\\\x80-\\\\xff]', '?', 'g')
+            ELSE {column}
+        END",
+        column
+    )
 }
 
 /// How many of these rows a table holds.
