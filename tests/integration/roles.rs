@@ -526,7 +526,8 @@ fn operators_work_for_all_customers_and_are_members_under_their_own_name() {
     owner.batch_execute(&format!("GRANT {} TO {}", world.role("operator"), person.name)).unwrap();
     let refused = connection::connect(&world.target("operator"), "test").map(drop).unwrap_err();
     assert!(matches!(refused, connection::Error::Connect { refusal: Refusal::Role, .. }), "{refused:?}");
-    let mut conn = PgConnection::establish(&world.db.url_as(&person.name)).unwrap();
+    let target = Target::parse(&world.db.url_as(&person.name)).unwrap();
+    let mut conn = connection::connect(&target, "test").unwrap();
     for table in tables_of_customers() {
         assert_eq!(number(&mut conn, &format!("SELECT count(*) FROM {table}")), 2, "{table}");
         let update = format!("UPDATE {table} SET created_at = created_at");

@@ -62,9 +62,12 @@ impl TestDb {
         self
     }
 
-    /// A fresh connection whose `search_path` is the schema.
+    /// A fresh connection whose `search_path` is the schema. A test may keep its transaction open, whatever
+    /// `OPTIINFRA_TEST_SETTINGS` say.
     pub fn conn(&self) -> PgConnection {
-        connection::connect(&self.target(), "test").expect("a connection to the suite's cluster")
+        let options = self.target().parameter("options").unwrap_or_default();
+        let target = self.target().with("options", &format!("{options} -c idle_in_transaction_session_timeout=0"));
+        connection::connect(&target, "test").expect("a connection to the suite's cluster")
     }
 
     /// Where the schema is.
