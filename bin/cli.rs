@@ -7,7 +7,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::args::Global;
 use crate::exit::Exit;
 use crate::output::Output;
-use crate::{completions, export, import, local, migrate, roles, seed, stats, verify};
+use crate::{completions, export, import, local, migrate, partitions, roles, seed, stats, verify};
 
 const AFTER_HELP: &str = "\
 Where the database comes from, the first that is set:
@@ -44,6 +44,7 @@ pub enum Command {
     Verify(verify::Args),
     Stats(stats::Args),
     Roles(roles::Args),
+    Partitions(partitions::Args),
     Import(import::Args),
     Export(export::Args),
     Local(local::Args),
@@ -81,6 +82,7 @@ impl Command {
             Self::Verify(args) => verify::run(args, global, out),
             Self::Stats(args) => stats::run(args, global, out),
             Self::Roles(args) => roles::run(args, global, out),
+            Self::Partitions(args) => partitions::run(args, global, out),
             Self::Import(args) => import::run(args, global, out),
             Self::Export(args) => export::run(args, global, out),
             Self::Local(args) => local::run(args, out),
@@ -97,6 +99,7 @@ impl Command {
             Self::Verify(args) => args.format == verify::Format::Json,
             Self::Stats(args) => args.format == stats::Format::Json,
             Self::Roles(args) => args.output.is_json(),
+            Self::Partitions(args) => args.output.is_json(),
             Self::Import(args) => args.output.is_json(),
             Self::Export(_) | Self::Completions(_) | Self::Man(_) => false,
             Self::Local(args) => args.output.is_json(),

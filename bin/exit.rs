@@ -3,7 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
-use optiinfra_db::{Error, connection, ingest, local, migrate, roles, transfer};
+use optiinfra_db::{Error, connection, ingest, local, migrate, partitions, roles, transfer};
 
 /// How a command ended. The numbers never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +36,7 @@ impl Exit {
         }
         match error.downcast_ref::<Error>() {
             Some(Error::Migrate(error)) => Self::of_migration(error),
+            Some(Error::Partitions(partitions::Error::Locked { .. })) => Self::Locked,
             Some(error) if lost_connection(error) => Self::NoConnection,
             _ => Self::Refused,
         }
@@ -84,9 +85,10 @@ fn lost_connection(error: &Error) -> bool {
     match error {
         Error::Connection(error) => no_session(error),
         Error::Local(error) => no_local_session(error),
-        Error::Query { source, .. } | Error::Diesel(source) | Error::Roles(roles::Error::Refused { source, .. }) => {
-            is_lost(source)
-        }
+        Error::Query { source, .. }
+        | Error::Diesel(source)
+        | Error::Roles(roles::Error::Refused { source, .. })
+        | Error::Partitions(partitions::Error::Stopped { source, .. }) => is_lost(source),
         Error::Ingest(ingest::Error::ChunkFailed { source, .. }) => lost_connection(source),
         _ => false,
     }

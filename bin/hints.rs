@@ -43,7 +43,7 @@ pub fn of_library(error: &Error) -> Option<String> {
         Error::Local(error) => return local(error),
         _ => {}
     }
-    let modules = [migrate, seed, fleet, stats, transfer, ingest, verify, query];
+    let modules = [migrate, partitions, seed, fleet, stats, transfer, ingest, verify, query];
     modules.into_iter().find_map(|hint| hint(error))
 }
 
@@ -249,6 +249,32 @@ fn migrate(error: &Error) -> Option<String> {
         E::NotAdoptable(_) => {
             "`optiinfra-dbctl migrate status` shows the history; `alembic current` and `alembic heads` show Alembic's"
         }
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}
+
+fn partitions(error: &Error) -> Option<String> {
+    use optiinfra_db::partitions::Error as E;
+    let Error::Partitions(error) = error else { return None };
+    let hint = match error {
+        E::UnknownTable(_) => {
+            let names: Vec<_> = optiinfra_db::catalog::HOT_TABLES.iter().map(|table| table.name).collect();
+            return Some(format!("name one of {}", names.join(", ")));
+        }
+        E::NoTable(_) => "run `optiinfra-dbctl migrate`",
+        E::Partman(_) => "let pg_partman make its partitions, or take the table out of part_config first",
+        E::OtherShape { .. } => "this shape is somebody's own: make the table plain by hand first",
+        E::OtherPeriod { found, .. } => return Some(format!("pass --by {found}, or disable first")),
+        E::Obstacles { .. } => {
+            "change or drop these, and make them again afterwards; `optiinfra-dbctl verify` shows fixes"
+        }
+        E::FutureRows { .. } => "correct or delete these rows first: their clock was ahead",
+        E::Locked { .. } => {
+            "end the transaction that holds the table (`optiinfra-dbctl stats --section sessions` shows it) and run it \
+             again: it goes on where it stopped"
+        }
+        E::Stopped { .. } => "fix the cause and run it again: it goes on where it stopped",
         _ => return None,
     };
     Some(hint.to_owned())

@@ -15,6 +15,7 @@ mod local;
 mod migrate;
 mod output;
 mod parse;
+mod partitions;
 mod roles;
 mod seed;
 mod stats;

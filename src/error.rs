@@ -48,6 +48,10 @@ pub enum Error {
     #[error(transparent)]
     Ingest(#[from] ingest::Error),
 
+    /// A table is not partitioned, or not made whole again.
+    #[error(transparent)]
+    Partitions(#[from] crate::partitions::Error),
+
     /// Rows are not brought into a table, or out of it.
     #[error(transparent)]
     Transfer(#[from] transfer::Error),

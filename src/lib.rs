@@ -13,6 +13,7 @@
 //! - [`fleet`]: a simulated fleet of any size.
 //! - [`verify`]: whether the database is the one that the code expects.
 //! - [`stats`]: what is in it, and its health.
+//! - [`partitions`]: the hot tables in partitions by time.
 //! - [`roles`]: the database roles and their rights.
 //! - [`adopt`]: a database that Alembic made, taken over after a proof that it is equal.
 //! - [`local`]: a private PostgreSQL server for development and tests.
@@ -37,6 +38,7 @@ pub mod layer;
 pub mod local;
 pub mod migrate;
 pub mod models;
+pub mod partitions;
 pub mod raw;
 pub mod roles;
 #[rustfmt::skip]

@@ -1,8 +1,8 @@
 //! SQL as text: the one room where a statement may come from anywhere else than the query builder.
 //!
-//! [`Sql`] is made of constants of this program, of whole numbers, of ids and of quoted identifiers and literals, and of
-//! nothing else: there is no way by accident from a `String` into it, so no user's text can become a part of a statement. A value goes to
-//! the server as a bound parameter. Everywhere else `clippy.toml` forbids Diesel's functions for raw SQL; those here
+//! [`Sql`] is made of constants of this program, of whole numbers, of ids, of quoted identifiers and literals, of what the
+//! server wrote of its own catalog, and of nothing else: there is no way by accident from a `String` into it, so no user's
+//! text can become a part of a statement. A value goes to the server as a bound parameter. Everywhere else `clippy.toml` forbids Diesel's functions for raw SQL; those here
 //! have the same names and take an [`Sql`].
 
 #![expect(clippy::disallowed_methods, reason = "the module that everybody else has to go through")]
@@ -55,6 +55,11 @@ impl Sql {
         let ends_it = |tag: &String| format!("{text}{tag}").find(tag.as_str()) == Some(text.len());
         let tag = (0_u32..).map(|n| format!("$text{n}$")).find(ends_it).unwrap_or_default();
         Self(Cow::Owned(format!("{tag}{text}{tag}")))
+    }
+
+    /// What the server itself wrote of an object of its catalog, such as `pg_get_constraintdef`: it quotes every name in it.
+    pub(crate) fn of_server(definition: &str) -> Self {
+        Self(Cow::Owned(definition.to_owned()))
     }
 
     /// The pieces with a constant between them.

@@ -2,14 +2,15 @@
 -- the same rows on PostgreSQL 14 to 18, whatever the schema is called.
 --
 -- Left out: the histories of migration tools, what extensions own, sequences that belong to a column, owners and
--- grants.
+-- grants. A partition is one object, with what its table does not hold in place for it.
 WITH relation AS (
-    SELECT c.oid, c.relname AS name, c.relkind, c.relpersistence, c.relrowsecurity, c.relforcerowsecurity, c.reloptions,
+    SELECT c.oid, c.relowner, c.relname AS name, c.relkind, c.relpersistence, c.relrowsecurity, c.relforcerowsecurity, c.reloptions,
         c.reltoastrelid
     FROM pg_class c
     JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname = current_schema()
       AND c.relkind IN ('r', 'p', 'f', 'v', 'm', 'S')
+      AND NOT c.relispartition
       AND c.relname <> 'alembic_version'
       AND c.relname NOT LIKE '\_\_%'
       AND NOT EXISTS (
@@ -55,6 +56,7 @@ SELECT json_build_object(
         WHEN 'm' THEN 'materialized view'
         WHEN 'S' THEN 'sequence'
     END,
+    'partitioned_by', CASE r.relkind WHEN 'p' THEN pg_get_partkeydef(r.oid) END,
     'unlogged', r.relpersistence = 'u',
     'row_security', r.relrowsecurity,
     'row_security_for_owner', r.relforcerowsecurity,
@@ -70,6 +72,59 @@ SELECT json_build_object(
     )
 )::text AS object
 FROM relation r
+
+UNION ALL
+SELECT json_build_object(
+    'kind', 'partition',
+    'table', r.name,
+    'name', c.relname,
+    'relation', CASE c.relkind WHEN 'p' THEN 'partitioned table' WHEN 'f' THEN 'foreign table' ELSE 'table' END,
+    'bounds', pg_get_expr(c.relpartbound, c.oid),
+    'unlogged', c.relpersistence = 'u',
+    'row_security', c.relrowsecurity,
+    'other_owner', c.relowner <> r.relowner,
+    'granted_to', (
+        SELECT coalesce(json_agg(DISTINCT CASE grantee WHEN 0 THEN 'PUBLIC' ELSE grantee::regrole::text END), '[]')
+        FROM (
+            SELECT grantee FROM aclexplode(c.relacl)
+            UNION ALL
+            SELECT a.grantee FROM pg_attribute, aclexplode(attacl) a WHERE attrelid = c.oid AND NOT attisdropped
+        ) granted
+        WHERE grantee <> c.relowner
+    ),
+    'policies', (SELECT coalesce(json_agg(polname ORDER BY polname), '[]') FROM pg_policy WHERE polrelid = c.oid),
+    'lacks_indexes', (
+        SELECT coalesce(json_agg(i.relname ORDER BY i.relname), '[]')
+        FROM pg_index x
+        JOIN pg_class i ON i.oid = x.indexrelid
+        WHERE x.indrelid = r.oid
+          AND NOT EXISTS (
+              SELECT FROM pg_inherits h
+              JOIN pg_index own ON own.indexrelid = h.inhrelid
+              WHERE h.inhparent = x.indexrelid AND own.indrelid = c.oid AND own.indisvalid
+          )
+    ),
+    'disabled', (
+        SELECT coalesce(json_agg(DISTINCT coalesce(k.conname, t.tgname)), '[]')
+        FROM pg_trigger t
+        LEFT JOIN pg_constraint k ON k.oid = t.tgconstraint
+        WHERE t.tgrelid = c.oid
+          AND t.tgenabled <> coalesce((SELECT tgenabled FROM pg_trigger WHERE oid = t.tgparentid), 'O')
+    ),
+    'settings', (
+        SELECT coalesce(json_object_agg(option_name, option_value), '{}')
+        FROM (
+            SELECT option_name, option_value FROM pg_options_to_table(c.reloptions)
+            UNION ALL
+            SELECT 'toast.' || o.option_name, o.option_value
+            FROM pg_class toast, pg_options_to_table(toast.reloptions) o
+            WHERE toast.oid = c.reltoastrelid
+        ) option
+    )
+)::text
+FROM pg_inherits h
+JOIN relation r ON r.oid = h.inhparent
+JOIN pg_class c ON c.oid = h.inhrelid AND c.relispartition
 
 UNION ALL
 -- The order of all columns is one object, so that one dropped column does not change every column behind it.

@@ -37,6 +37,8 @@ pub(super) fn parse(line: &str) -> Option<Object> {
             column: of_table.map(|(_, column)| column.to_owned()),
             text: definition,
         }),
+        // Of live databases only.
+        Kind::Partition => return None,
     })
 }
 

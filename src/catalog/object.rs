@@ -4,7 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{Column, ColumnOrder, Comment, Constraint, Enum, Function, Index, OtherType, Policy, Table, Trigger};
+use super::{
+    Column, ColumnOrder, Comment, Constraint, Enum, Function, Index, OtherType, Partition, Policy, Table, Trigger,
+};
 
 /// What kind of object something is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,11 +33,13 @@ pub enum Kind {
     Function,
     /// What `COMMENT ON` says of a table, column or type.
     Comment,
+    /// A partition of a table. The contract has none: see [`super::Catalog::in_shape_of`].
+    Partition,
 }
 
 impl Kind {
     /// Every kind, in the order of `catalog.txt`.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Table,
         Self::ColumnOrder,
         Self::Column,
@@ -47,6 +51,7 @@ impl Kind {
         Self::Type,
         Self::Function,
         Self::Comment,
+        Self::Partition,
     ];
 
     /// The word for it in messages, in `catalog.sql` and in `catalog.txt`.
@@ -63,6 +68,7 @@ impl Kind {
             Self::Type => "type",
             Self::Function => "function",
             Self::Comment => "comment",
+            Self::Partition => "partition",
         }
     }
 }
@@ -96,6 +102,7 @@ pub enum Object {
     Type(OtherType),
     Function(Function),
     Comment(Comment),
+    Partition(Box<Partition>),
 }
 
 impl Object {
@@ -113,6 +120,7 @@ impl Object {
             Self::Type(_) => Kind::Type,
             Self::Function(_) => Kind::Function,
             Self::Comment(_) => Kind::Comment,
+            Self::Partition(_) => Kind::Partition,
         }
     }
 
@@ -126,6 +134,7 @@ impl Object {
             Self::Index(it) => Some(&it.table),
             Self::Trigger(it) => Some(&it.table),
             Self::Policy(it) => Some(&it.table),
+            Self::Partition(it) => Some(&it.table),
             Self::Comment(it) => it.column.as_ref().map(|_| it.of.as_str()),
             Self::Enum(_) | Self::Type(_) | Self::Function(_) => None,
         }
@@ -141,6 +150,7 @@ impl Object {
             Self::Index(it) => format!("{}.{}", it.table, it.name),
             Self::Trigger(it) => format!("{}.{}", it.table, it.name),
             Self::Policy(it) => format!("{}.{}", it.table, it.name),
+            Self::Partition(it) => format!("{}.{}", it.table, it.name),
             Self::Enum(it) => it.name.clone(),
             Self::Type(it) => it.name.clone(),
             Self::Function(it) => it.signature.clone(),
@@ -166,6 +176,7 @@ impl fmt::Display for Object {
             Self::Type(it) => it.fmt(f),
             Self::Function(it) => it.fmt(f),
             Self::Comment(it) => it.fmt(f),
+            Self::Partition(it) => it.fmt(f),
         }
     }
 }

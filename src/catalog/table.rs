@@ -12,6 +12,8 @@ pub struct Table {
     pub name: String,
     /// What it is.
     pub relation: Relation,
+    /// How a partitioned table is partitioned: `RANGE (created_at)`.
+    pub partitioned_by: Option<String>,
     /// Whether a crash empties it.
     pub unlogged: bool,
     /// Whether row security is on.
@@ -42,7 +44,7 @@ impl Relation {
     const ALL: [Self; 6] =
         [Self::Table, Self::PartitionedTable, Self::ForeignTable, Self::View, Self::MaterializedView, Self::Sequence];
 
-    const fn as_str(self) -> &'static str {
+    pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Table => "table",
             Self::PartitionedTable => "partitioned table",
@@ -70,6 +72,7 @@ impl Table {
         let mut table = Self {
             name: name.to_owned(),
             relation: Relation::ALL.into_iter().find(|known| known.as_str() == logged.unwrap_or(relation))?,
+            partitioned_by: None,
             unlogged: logged.is_some(),
             row_security: false,
             row_security_for_owner: false,
@@ -96,7 +99,8 @@ impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (unlogged, security) = (if self.unlogged { "unlogged " } else { "" }, self.security());
         let comma = if security.is_empty() { "" } else { ", " };
-        write!(f, "{unlogged}{}{comma}{security}", self.relation.as_str())
+        let by = self.partitioned_by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
+        write!(f, "{unlogged}{}{by}{comma}{security}", self.relation.as_str())
     }
 }
 

@@ -40,6 +40,8 @@ pub(crate) struct WritePath {
     pub(super) table: &'static Table,
     pub(super) through: Through,
     on_conflict: OnConflict,
+    /// Whether the server lets one id into several partitions, so that rows that are there have to be looked for.
+    is_partitioned: bool,
     /// For whom the session works, where it has to be said.
     customer: Option<CustomerId>,
 }
@@ -48,6 +50,8 @@ pub(crate) struct WritePath {
 struct Probe {
     #[diesel(sql_type = Bool)]
     secured: bool,
+    #[diesel(sql_type = Bool)]
+    partitioned: bool,
     #[diesel(sql_type = Bool)]
     staged: bool,
     #[diesel(sql_type = Bool)]
@@ -63,11 +67,12 @@ impl WritePath {
         customer: Option<CustomerId>,
     ) -> Result<Self> {
         let probe = probe(conn, table).doing(format!("see how rows get into {}", table.name))?;
+        let is_partitioned = probe.partitioned;
         if !probe.secured && on_conflict == OnConflict::Refuse {
-            return Ok(Self { table, through: Through::Copy, on_conflict, customer });
+            return Ok(Self { table, through: Through::Copy, on_conflict, is_partitioned, customer });
         }
         make_staging(conn, table, &probe).doing(format!("make a temporary table for {}", table.name))?;
-        Ok(Self { table, through: Through::Staging, on_conflict, customer })
+        Ok(Self { table, through: Through::Staging, on_conflict, is_partitioned, customer })
     }
 
     /// The same rows through the temporary table, in the transaction in which it is made if there is none.
@@ -120,12 +125,30 @@ impl WritePath {
             OnConflict::Refuse => "",
             OnConflict::Skip => " ON CONFLICT DO NOTHING",
         };
+        let (table, staging) = (self.table.name, self.table.staging);
+        if !self.is_partitioned || self.on_conflict == OnConflict::Refuse {
+            return raw!(
+                "INSERT INTO {table} ({columns}) SELECT {columns} FROM pg_temp.{staging}{only}{order}{skip}",
+                table,
+                columns,
+                staging,
+                only,
+                order,
+                skip
+            );
+        }
+        // Its keys include the time, which a row may get anew each time that it is written.
+        let word = if only.is_empty() { "WHERE" } else { "AND" };
         raw!(
-            "INSERT INTO {table} ({columns}) SELECT {columns} FROM pg_temp.{staging}{only}{order}{skip}",
-            table = self.table.name,
+            "INSERT INTO {table} ({columns}) SELECT DISTINCT ON ({key}) {columns} FROM pg_temp.{staging}{only}
+             {word} NOT EXISTS (SELECT FROM {table} there WHERE there.id = {staging}.id)
+             AND NOT EXISTS (SELECT FROM {table} there WHERE there.{key} = {staging}.{key}){order}{skip}",
+            table,
             columns,
-            staging = self.table.staging,
+            staging,
             only,
+            word,
+            key = self.table.key,
             order,
             skip
         )

@@ -1,7 +1,8 @@
 -- How rows get into a table on this connection: whether row security applies to the caller, who may then not COPY into
--- it, and whether the session has a temporary table that still has the table's columns. Another schema's table of the
+-- it, whether it is partitioned, and whether the session has a temporary table that still has the table's columns. Another schema's table of the
 -- same name has enum types of its own.
 SELECT row_security_active(hot.oid) AS secured,
+       (SELECT relkind = 'p' FROM pg_class WHERE pg_class.oid = hot.oid) AS partitioned,
        staging.oid IS NOT NULL AS staged,
        NOT EXISTS (
            SELECT a.attname, a.atttypid, a.atttypmod FROM pg_attribute a

@@ -12,7 +12,7 @@ use crate::error::{Doing, Result};
 use crate::raw::{Sql, raw, sql, sql_query};
 
 /// Sets the limits of a session or transaction; zero is none. They are the migration's, not those that were inherited.
-pub(super) fn set(scope: &'static str, lock: Duration, statement: Duration) -> Sql {
+pub(crate) fn set(scope: &'static str, lock: Duration, statement: Duration) -> Sql {
     raw!(
         "SET {scope} lock_timeout = {lock};\nSET {scope} statement_timeout = {statement}",
         scope,
@@ -22,7 +22,7 @@ pub(super) fn set(scope: &'static str, lock: Duration, statement: Duration) -> S
 }
 
 /// The limit, or what is left of the run's own time where that is less. Never zero, which would be no limit.
-pub(super) fn bounded(limit: Duration, left: Duration) -> Duration {
+pub(crate) fn bounded(limit: Duration, left: Duration) -> Duration {
     let limit = if limit.is_zero() { left } else { limit.min(left) };
     limit.max(Duration::from_millis(1))
 }
@@ -52,7 +52,7 @@ pub(super) fn within(sql: &'static str, left: Duration) -> Sql {
 }
 
 /// The limits that a session has from elsewhere.
-pub(super) struct Inherited {
+pub(crate) struct Inherited {
     lock: String,
     statement: String,
 }

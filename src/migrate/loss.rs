@@ -95,7 +95,7 @@ fn columns(conn: &mut PgConnection) -> QueryResult<Columns> {
     }
     let query = "SELECT relname::text AS table_name, attname::text AS column_name
         FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
-        WHERE relnamespace = quote_ident(current_schema())::regnamespace AND relkind IN ('r', 'p') AND attnum > 0 AND NOT attisdropped";
+        WHERE relnamespace = quote_ident(current_schema())::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition AND attnum > 0 AND NOT attisdropped";
     let rows: Vec<Row> = sql_query(query).load(conn)?;
     Ok(rows.into_iter().map(|row| (row.table_name, row.column_name)).collect())
 }

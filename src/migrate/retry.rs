@@ -11,7 +11,7 @@ use crate::sqlstate::{DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, is_deadlock, is_loc
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-pub(super) enum Failure {
+pub(crate) enum Failure {
     /// Somebody else holds a lock that it needs.
     Locked(DieselError),
     Other(DieselError),
@@ -36,7 +36,7 @@ impl From<DieselError> for Failure {
 }
 
 /// Tries until the time is up, with growing pauses of random length.
-pub(super) fn until_unlocked(
+pub(crate) fn until_unlocked(
     wait: Duration,
     mut on_lock: impl FnMut(&DieselError),
     mut run: impl FnMut(Deadline) -> Result<(), Failure>,

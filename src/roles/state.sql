@@ -12,7 +12,16 @@ of_extension AS (
 relation AS (
     SELECT c.oid, c.relname, c.relowner, c.relacl
     FROM pg_class c
-    WHERE c.relnamespace = quote_ident(current_schema())::regnamespace AND c.relkind IN ('r', 'p') AND c.relname = ANY ($2)
+    WHERE c.relnamespace = quote_ident(current_schema())::regnamespace
+      AND c.relkind IN ('r', 'p')
+      -- A partition belongs to the owner of its table, and nobody has rights on it.
+      AND (
+          c.relname = ANY ($2)
+          OR c.relispartition AND EXISTS (
+              SELECT FROM pg_inherits h JOIN pg_class t ON t.oid = h.inhparent
+              WHERE h.inhrelid = c.oid AND t.relnamespace = c.relnamespace AND t.relname = ANY ($2)
+          )
+      )
 ),
 member AS (
     -- From PostgreSQL 16 on, who creates a role is made its member without being able to use it: no fact of ours.

@@ -3,6 +3,7 @@
 //!
 //! Ids and references are read from the rows themselves: nothing is written down a second time.
 
+use std::collections::HashSet;
 use std::fmt::Debug;
 
 use diesel::prelude::*;
@@ -80,13 +81,13 @@ macro_rules! seeded {
             }
 
             fn insert(&self, conn: &mut PgConnection) -> QueryResult<usize> {
+                // By the id alone: in a partitioned table it is unique only together with the time, which moves.
+                let present: HashSet<Uuid> = self.present(conn)?.into_iter().collect();
+                let is_missing = |row: &&$row| row.id.is_none_or(|id| !present.contains(&id));
+                let missing: Vec<&$row> = self.iter().filter(is_missing).collect();
                 let mut inserted = 0;
-                for rows in self.chunks(ROWS_PER_INSERT) {
-                    inserted += diesel::insert_into(schema::$table::table)
-                        .values(rows)
-                        .on_conflict(schema::$table::id)
-                        .do_nothing()
-                        .execute(conn)?;
+                for rows in missing.chunks(ROWS_PER_INSERT) {
+                    inserted += diesel::insert_into(schema::$table::table).values(rows.to_vec()).execute(conn)?;
                 }
                 Ok(inserted)
             }

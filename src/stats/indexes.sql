@@ -1,9 +1,9 @@
 -- The indexes of our tables. $1: names of tables. $2: whether to measure them, which waits for whoever has locked one.
--- The scans are null where the server does not count.
+-- The scans are null where the server does not count. The index of a partitioned table is those of its partitions.
 SELECT
     t.relname::text AS table,
     c.relname::text AS name,
-    CASE WHEN $2 THEN pg_relation_size(c.oid) END AS bytes,
+    CASE WHEN $2 THEN (SELECT sum(pg_relation_size(oid))::bigint FROM unnest(p.oids) oid) END AS bytes,
     s.idx_scan AS scans,
     i.indisunique AS is_unique,
     i.indisvalid AS is_valid,
@@ -24,6 +24,14 @@ FROM pg_index AS i
 JOIN pg_class AS c ON c.oid = i.indexrelid
 JOIN pg_class AS t ON t.oid = i.indrelid
 JOIN pg_am AS a ON a.oid = c.relam
-LEFT JOIN pg_stat_all_indexes AS s ON s.indexrelid = c.oid AND current_setting('track_counts')::boolean
+CROSS JOIN LATERAL (
+    SELECT array_agg(oid) AS oids
+    FROM (SELECT c.oid UNION ALL SELECT inhrelid FROM pg_inherits WHERE inhparent = c.oid) AS part
+) AS p
+LEFT JOIN LATERAL (
+    SELECT sum(idx_scan)::bigint AS idx_scan
+    FROM pg_stat_all_indexes
+    WHERE indexrelid = ANY (p.oids) AND current_setting('track_counts')::boolean
+) AS s ON true
 WHERE t.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema()) AND t.relname = ANY ($1)
 ORDER BY t.relname COLLATE "C", c.relname COLLATE "C"

@@ -1,16 +1,26 @@
--- Bytes on disk of our tables, and how many rows that makes. Opens each of them, so it waits for whoever holds one.
--- $1: names of tables.
+-- Bytes on disk of our tables, a partitioned one with its partitions, and how many rows that makes. Opens each of them, so
+-- it waits for whoever holds one. $1: names of tables.
 SELECT
-    relname::text AS name,
-    coalesce(pg_total_relation_size(oid), 0) AS total,
-    coalesce(pg_indexes_size(oid), 0) AS indexes,
-    coalesce(pg_total_relation_size(nullif(reltoastrelid, 0)), 0) AS toast,
+    t.relname::text AS name,
+    sum(coalesce(pg_total_relation_size(c.oid), 0))::bigint AS total,
+    sum(coalesce(pg_indexes_size(c.oid), 0))::bigint AS indexes,
+    sum(coalesce(pg_total_relation_size(nullif(c.reltoastrelid, 0)), 0))::bigint AS toast,
     -- As the planner has it: as many rows a page as at the last vacuum or analyze, in the pages of today. Where the
-    -- table was empty then, the planner guesses by the width of a row; that is no figure to tell.
-    CASE
-        WHEN reltuples >= 0 AND relpages > 0
-            THEN round(reltuples::float8 / relpages * (pg_relation_size(oid) / current_setting('block_size')::bigint))
-        WHEN reltuples = 0 AND pg_relation_size(oid) = 0 THEN 0
+    -- table was empty then, the planner guesses by the width of a row; that is no figure to tell, and neither is a sum
+    -- with a partition that has none.
+    CASE WHEN bool_and(e.estimate IS NOT NULL) FILTER (WHERE c.relkind <> 'p') THEN sum(e.estimate) END AS estimate
+FROM pg_class AS t
+JOIN pg_class AS c ON c.oid = t.oid
+    OR t.relkind = 'p' AND c.relispartition AND c.oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = t.oid)
+CROSS JOIN LATERAL (
+    SELECT CASE
+        WHEN c.relkind = 'p' THEN NULL
+        WHEN c.reltuples >= 0 AND c.relpages > 0
+            THEN round(
+                c.reltuples::float8 / c.relpages * (pg_relation_size(c.oid) / current_setting('block_size')::bigint)
+            )
+        WHEN pg_relation_size(c.oid) = 0 AND (c.reltuples = 0 OR c.relispartition) THEN 0
     END AS estimate
-FROM pg_class
-WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema()) AND relname = ANY ($1)
+) AS e
+WHERE t.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema()) AND t.relname = ANY ($1)
+GROUP BY t.relname

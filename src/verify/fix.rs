@@ -7,6 +7,7 @@
 mod by_hand;
 mod column;
 mod enums;
+mod partition;
 pub(super) mod sql;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -79,7 +80,9 @@ impl Case<'_> {
     fn create(&self, expected: &Object) -> Option<String> {
         match expected {
             Object::Column(column) => Some(self.create_column(column)),
+            Object::Constraint(it) if self.found.is_partitioned(&it.table) => Some(partition::create_constraint(it)),
             Object::Constraint(constraint) => Some(create_constraint(constraint)),
+            Object::Index(it) if self.found.is_partitioned(&it.table) => Some(partition::create_index(it, self.found)),
             Object::Index(index) => Some(create_index(index, &index.name)),
             Object::Trigger(trigger) => Some(format!("CREATE TRIGGER {} {}", ident(&trigger.name), trigger.definition)),
             Object::Enum(expected) => Some(self.create_enum(expected)),
@@ -89,7 +92,7 @@ impl Case<'_> {
                 Some(format!("CREATE POLICY {} ON {} {policy}", ident(&policy.name), ident(&policy.table)))
             }
             // A table needs all that belongs to it, in order: that is a migration.
-            Object::Table(_) | Object::ColumnOrder(_) | Object::Type(_) => None,
+            Object::Table(_) | Object::ColumnOrder(_) | Object::Type(_) | Object::Partition(_) => None,
         }
     }
 
@@ -98,6 +101,9 @@ impl Case<'_> {
         match found {
             Object::Constraint(it) => {
                 Some(format!("ALTER TABLE {} DROP CONSTRAINT {}", ident(&it.table), ident(&it.name)))
+            }
+            Object::Index(it) if self.found.is_partitioned(&it.table) => {
+                Some(format!("DROP INDEX {}", ident(&it.name)))
             }
             Object::Index(index) => Some(format!("DROP INDEX CONCURRENTLY {}", ident(&index.name))),
             Object::Trigger(it) => Some(format!("DROP TRIGGER {} ON {}", ident(&it.name), ident(&it.table))),
@@ -108,7 +114,7 @@ impl Case<'_> {
             Object::Type(found) => Some(format!("DROP TYPE {}", ident(&found.name))),
             Object::Function(function) => Some(format!("DROP ROUTINE {}", function.signature)),
             Object::Comment(comment) => comment_on(comment, "NULL"),
-            Object::Table(_) | Object::ColumnOrder(_) | Object::Column(_) => None,
+            Object::Table(_) | Object::ColumnOrder(_) | Object::Column(_) | Object::Partition(_) => None,
         }
     }
 
@@ -116,6 +122,13 @@ impl Case<'_> {
         match (expected, found) {
             (Object::Table(expected), Object::Table(found)) => change_table(expected, found),
             (Object::Column(expected), Object::Column(found)) => self.change_column(expected, found),
+            (Object::Partition(expected), Object::Partition(found)) => partition::change(expected, found, self.found),
+            // An index of all partitions becomes valid with the last of them; a key of them is not replaced beside writers.
+            (Object::Index(Index { table, .. }) | Object::Constraint(Constraint { table, .. }), _)
+                if self.found.is_partitioned(table) =>
+            {
+                None
+            }
             (Object::Constraint(expected), Object::Constraint(found)) => Some(change_constraint(expected, found)),
             (Object::Index(expected), Object::Index(found)) => self.change_index(expected, found),
             (Object::Trigger(expected), Object::Trigger(found)) => {

@@ -8,6 +8,7 @@
 mod data;
 mod error;
 mod fix;
+mod partitions;
 mod probes;
 mod row_access;
 mod rules;
@@ -18,7 +19,7 @@ use std::time::Duration;
 
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
-use diesel::sql_types::Text;
+use diesel::sql_types::{Text, Timestamptz};
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
@@ -314,6 +315,8 @@ fn observe(conn: &mut PgConnection, options: &Options) -> Result<Observation> {
             let access = RowAccess::new(conn, &found, options.limit)?;
             checks.extend(data::checks(conn, &access, options.seed)?);
             checks.extend(rules::checks(conn, &access, &catalog)?);
+            let now = diesel::select(sql::<Timestamptz>("now()")).get_result(conn).doing("ask for the time")?;
+            checks.extend(partitions::checks(conn, &access, &found, now)?);
         }
         _ => {
             checks.extend(data::skipped(state.reason()));

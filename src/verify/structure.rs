@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::fix::{Fix, Fixes};
 use super::{Check, Finding};
-use crate::catalog::{self, Catalog, DataType, Difference, Entry, Kind, Object, OnDelete, Rule, contract};
+use crate::catalog::{self, Catalog, DataType, Difference, Entry, HotTable, Kind, Object, OnDelete, Rule, contract};
 use crate::enums;
 use crate::layer::Layer;
 
@@ -95,18 +95,21 @@ const ASPECTS: &[Aspect] = &[
 
 /// Compares a schema with the contract, aspect by aspect.
 pub(super) fn checks(found: &Catalog) -> Vec<Check> {
-    let differences = contract().differences(found);
-    let schemas = Schemas { found, fixes: &Fixes::new(&differences, found) };
+    let expected = contract().in_shape_of(found);
+    let differences = expected.differences(found);
+    let schemas = Schemas { expected: &expected, found, fixes: &Fixes::new(&differences, found) };
     let totals = ASPECTS.iter().filter_map(|aspect| schemas.total(aspect));
     let of_layers = Layer::ALL.into_iter().flat_map(|layer| ASPECTS.iter().map(move |a| schemas.of_layer(a, layer)));
     let whole = whole_contract(&schemas, &differences);
-    let rules = [primary_keys(found), time_zones(found), triggers(&schemas), policies(&schemas), storage(found), whole];
+    let rules =
+        [primary_keys(schemas), time_zones(found), triggers(&schemas), policies(&schemas), storage(found), whole];
     totals.chain(rules).chain(of_layers).collect()
 }
 
 /// The live schema, and what would make it the one of the contract.
 #[derive(Clone, Copy)]
 struct Schemas<'a> {
+    expected: &'a Catalog,
     found: &'a Catalog,
     fixes: &'a Fixes,
 }
@@ -127,7 +130,7 @@ impl Schemas<'_> {
     /// Completes a check with what the facts of the two schemas say.
     fn compared(&self, check: Check, figure: fn(&[Entry]) -> Value, fact: impl Fn(&Object) -> Option<Entry>) -> Check {
         let facts = |catalog: &Catalog| -> Vec<Entry> { catalog.objects().filter_map(&fact).collect() };
-        let (expected, found) = (facts(contract()), facts(self.found));
+        let (expected, found) = (facts(self.expected), facts(self.found));
         check.figures(figure(&expected), figure(&found)).findings(self.findings(&catalog::diff(&expected, &found)))
     }
 
@@ -145,9 +148,14 @@ impl Schemas<'_> {
     }
 }
 
-fn primary_keys(found: &Catalog) -> Check {
+fn primary_keys(schemas: Schemas<'_>) -> Check {
+    let found = schemas.found;
     let is_keyed = |table: &str| {
-        let is_key = |rule: &Rule| matches!(rule, Rule::PrimaryKey(columns) if *columns == ["id"]);
+        let columns = match HotTable::named(table).filter(|hot| found.is_partitioned(hot.name)) {
+            Some(hot) => vec!["id", hot.time],
+            None => vec!["id"],
+        };
+        let is_key = |rule: &Rule| matches!(rule, Rule::PrimaryKey(key) if *key == columns);
         found.constraints().any(|constraint| constraint.table == table && is_key(&constraint.rule))
             && found.column(table, "id").is_some_and(|id| id.data_type == DataType::Uuid && id.not_null)
     };
@@ -228,7 +236,7 @@ fn is_off(value: &str) -> bool {
 fn whole_contract(schemas: &Schemas<'_>, differences: &[Difference]) -> Check {
     let title = "the whole catalogue is that of a freshly migrated database".to_owned();
     Check::new("schema.contract".to_owned(), None, DEPLOYED, title)
-        .figures(contract().entries().len(), schemas.found.entries().len())
+        .figures(schemas.expected.entries().len(), schemas.found.entries().len())
         .findings(schemas.findings(differences))
 }
 

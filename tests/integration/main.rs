@@ -37,6 +37,7 @@ mod locks;
 mod migrate;
 mod monitoring;
 mod online;
+mod partitions;
 mod plan_scripts;
 mod probes;
 mod properties;

@@ -19,7 +19,7 @@ const HISTORY: &str = "SELECT coalesce(string_agg(concat_ws(' ', d.version, o.ve
 
 /// Runs a script as `psql` does.
 #[track_caller]
-fn psql(db: &TestDb, script: &str) {
+pub fn psql(db: &TestDb, script: &str) {
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(&file, script).unwrap();
     let run = Command::new("psql")

@@ -679,7 +679,7 @@ fn plans_work_for_a_role_that_may_only_select_in_a_read_only_session() {
     assert_eq!(seed::plan_removal(&mut conn, &Layer::ALL).unwrap().removed(), TOTAL - 4);
     conn.batch_execute("SET default_transaction_read_only = off").unwrap();
     let refused = seed::run(&mut conn, &Layer::ALL, at()).unwrap_err();
-    let denied = server_says(&mut conn, "INSERT INTO customers DEFAULT VALUES");
+    let denied = server_says(&mut conn, "INSERT INTO agent_states DEFAULT VALUES");
     assert!(matches!(&refused, Error::Query { source, .. } if source.to_string() == denied), "{refused:?}");
 }
 

@@ -16,7 +16,7 @@ const LIBRARY: &[&[&str]] = &[
     &["connection"],
     &["tls", "local", "models", "catalog"],
     &["migrate", "tenant"],
-    &["ingest", "roles", "adopt", "stats"],
+    &["ingest", "roles", "adopt", "stats", "partitions"],
     &["seed"],
     &["fleet", "verify"],
     &["transfer"],
@@ -32,7 +32,7 @@ const BINARY: &[&[&str]] = &[
     &[COMMANDS],
     &["cli"],
 ];
-const COMMANDS: &str = "migrate seed fleet verify stats roles import export local completions";
+const COMMANDS: &str = "migrate seed fleet verify stats roles partitions import export local completions";
 
 /// What stands against the order, and which files lie on a circle, until they are taken apart: nothing new may join them,
 /// and what is apart may not stay here.

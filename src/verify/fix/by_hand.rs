@@ -1,6 +1,7 @@
 //! What to do about a difference that no SQL is certain to fix.
 
 use super::Case;
+use super::partition;
 use super::sql::{ident, literal};
 use crate::catalog::{Column, Difference, Enum, Object, Table, contract};
 
@@ -14,7 +15,7 @@ impl Case<'_> {
             Difference::Unexpected { found } => match &found.object {
                 Object::Enum(found) if self.is_renamed_enum(found) => Some(FOLLOWS.to_owned()),
                 Object::Column(column) => Some(extra_column(column)),
-                Object::Table(table) => Some(extra_table(table)),
+                Object::Table(table) => partition::detached(table, self.found).or_else(|| Some(extra_table(table))),
                 _ => None,
             },
             Difference::Missing { expected } => match &expected.object {

@@ -3,18 +3,22 @@
 //! `OPTIINFRA_TEST_SETTINGS` holds server settings that every session begins with, as `name=value` separated by spaces;
 //! the items of a list are separated by commas: `lc_messages=de_DE.UTF-8 DateStyle=SQL,DMY bytea_output=escape`. So the
 //! tests show that the product depends on none of them; `script/hostile` runs them so. Clusters that a test makes for
-//! itself are left as they are.
+//! itself are left as they are. With `OPTIINFRA_TEST_PARTITIONED` every hot table is partitioned where a test begins with a
+//! migrated database.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, OnceLock};
+use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
+use optiinfra_db::catalog::HOT_TABLES;
 use optiinfra_db::connection;
 use optiinfra_db::layer::Layer;
 use optiinfra_db::local::Ephemeral;
 use optiinfra_db::migrate::{Goal, Migrator};
+use optiinfra_db::partitions::{self, Period};
 use optiinfra_db::seed;
 use uuid::Uuid;
 
@@ -85,6 +89,9 @@ impl Template {
         conn.batch_execute(&format!("CREATE SCHEMA {SCHEMA}; SET search_path = {SCHEMA}")).expect("a schema");
         if self != Self::Empty {
             Migrator::default().run(&mut conn, &Goal::Head).expect("every migration applies");
+            if std::env::var_os("OPTIINFRA_TEST_PARTITIONED").is_some() {
+                partition(&mut conn);
+            }
         }
         if let Self::Seeded(at) = self {
             seed::run(&mut conn, &Layer::ALL, at).expect("every layer is seeded");
@@ -95,6 +102,13 @@ impl Template {
         drop_database(&making);
         template
     }
+}
+
+/// Partitions every table that can be, by week.
+fn partition(conn: &mut PgConnection) {
+    let goal = partitions::Goal::Enabled { period: Period::Week, ahead: TimeDelta::days(14) };
+    let tables: Vec<_> = HOT_TABLES.iter().collect();
+    partitions::run(conn, &tables, goal, Duration::from_secs(60), |_| ()).expect("the tables are partitioned");
 }
 
 /// Copies the files, which takes half as long as the default of PostgreSQL 15, copying the blocks by way of its log.

@@ -1,0 +1,119 @@
+//! Making partitions: those ahead of now, and the default one.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::facts::{Facts, Live};
+use super::objects::referenced;
+use super::period::Period;
+use super::step::{ACCESS_EXCLUSIVE, SHARE_ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE, Step};
+use crate::catalog::{Bounds, HotTable};
+use crate::raw::{Sql, raw};
+
+/// What a partition takes over from its table when it is made, but for indexes and foreign keys, which it gets when it is
+/// attached.
+const LIKE: &str =
+    "INCLUDING DEFAULTS INCLUDING GENERATED INCLUDING STORAGE INCLUDING COMPRESSION INCLUDING CONSTRAINTS";
+
+/// The partition of these rows: its name ends in the day on which they begin.
+pub(super) fn name(hot: &HotTable, bounds: &Bounds) -> String {
+    match bounds {
+        Bounds::Range(Some(from), _) => format!("{}_{}", hot.name, from.format("%Y%m%d")),
+        Bounds::Range(None, _) => first(hot),
+        _ => format!("{}_default", hot.name),
+    }
+}
+
+/// The name of the partition that was the table.
+pub(super) fn first(hot: &HotTable) -> String {
+    format!("{}_first", hot.name)
+}
+
+/// The periods from the end of the last partition until so long from now.
+pub(super) fn ahead(period: Period, last: DateTime<Utc>, now: DateTime<Utc>, ahead: TimeDelta) -> Vec<Bounds> {
+    let until = now.checked_add_signed(ahead).unwrap_or(now);
+    let mut bounds = Vec::new();
+    let mut from = last;
+    while from <= until {
+        // After a last partition of odd length, the first one ends where a period does.
+        let to = period.next(from);
+        bounds.push(Bounds::Range(Some(from), Some(to)));
+        from = to;
+    }
+    bounds
+}
+
+/// Makes a partition beside those who use the table: made as a table of its own, then attached.
+pub(super) fn step(hot: &HotTable, live: &Live, facts: &Facts, bounds: &Bounds) -> Step {
+    let mut statements = create(hot, facts, settings(live, hot), bounds);
+    statements.push(attach(hot, &name(hot, bounds), bounds));
+    let step = Step::transaction(format!("make the partition {}", describe(bounds)), &statements);
+    let step =
+        referenced(&live.catalog, hot).into_iter().fold(step, |step, table| step.locking(table, SHARE_ROW_EXCLUSIVE));
+    let step = step.locking(hot.name, SHARE_UPDATE_EXCLUSIVE);
+    match live.default_partition(hot) {
+        Some(default) if *bounds != Bounds::Default => step.locking(&default.name, ACCESS_EXCLUSIVE),
+        _ => step,
+    }
+}
+
+/// Makes a table that can become a partition.
+pub(super) fn create(hot: &HotTable, facts: &Facts, settings: Sql, bounds: &Bounds) -> Vec<Sql> {
+    let name = Sql::identifier(&name(hot, bounds));
+    let create = raw!(
+        "CREATE TABLE {name} (LIKE {table} {LIKE}){settings}{tablespace}",
+        name = &name,
+        table = hot.name,
+        LIKE,
+        settings,
+        tablespace = facts.tablespace()
+    );
+    [create, facts.give(&name)].into_iter().chain(close(&name, facts)).collect()
+}
+
+/// Grants nothing on a partition, and puts it under row security: only the table shows its rows.
+pub(super) fn close(name: &Sql, facts: &Facts) -> impl Iterator<Item = Sql> {
+    let secure = raw!("ALTER TABLE {name} ENABLE ROW LEVEL SECURITY", name);
+    facts.revoke(name).into_iter().chain([secure]).chain(facts.set_columns(name)).chain(facts.identify(name))
+}
+
+/// Attaches a partition.
+pub(super) fn attach(hot: &HotTable, name: &str, bounds: &Bounds) -> Sql {
+    raw!(
+        "ALTER TABLE {table} ATTACH PARTITION {name} {bounds}",
+        table = hot.name,
+        name = Sql::identifier(name),
+        bounds = Sql::of_server(&bounds.to_string())
+    )
+}
+
+/// Storage settings for a new partition: those of the table while it is plain, then those of the newest partition.
+pub(super) fn settings(live: &Live, hot: &HotTable) -> Sql {
+    let of_table = live.catalog.table(hot.name).map(|table| &table.settings);
+    let of_newest = live.ranges(hot).last().map(|newest| &newest.settings);
+    of_newest.or(of_table).map_or(Sql::from(""), with)
+}
+
+fn with(settings: &BTreeMap<String, String>) -> Sql {
+    if settings.is_empty() {
+        return "".into();
+    }
+    let settings = settings
+        .iter()
+        .map(|(name, value)| raw!("{name} = {value}", name = Sql::of_server(name), value = Sql::literal(value)));
+    raw!(" WITH ({settings})", settings = Sql::join(settings, ", "))
+}
+
+/// The server never analyzes a partitioned table by itself.
+pub(super) fn analyze(hot: &HotTable) -> Step {
+    let analyze = raw!("ANALYZE {table}", table = hot.name);
+    Step::alone("give the planner its statistics", analyze).locking(hot.name, SHARE_UPDATE_EXCLUSIVE)
+}
+
+fn describe(bounds: &Bounds) -> String {
+    match bounds {
+        Bounds::Range(Some(from), Some(to)) => format!("from {} to {}", from.date_naive(), to.date_naive()),
+        _ => "for all other rows".to_owned(),
+    }
+}

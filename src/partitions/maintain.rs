@@ -1,0 +1,162 @@
+//! Keeping a partitioned table ready: partitions ahead of now, no rows left in the default one, statistics.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use diesel::pg::PgConnection;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Nullable, Text, Timestamptz};
+
+use super::create::{self, analyze};
+use super::facts::{Facts, Live};
+use super::objects::referenced;
+use super::period::Period;
+use super::step::{ACCESS_EXCLUSIVE, SHARE_ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE, Step};
+use crate::catalog::{Bounds, HotTable};
+use crate::error::{Doing, Result};
+use crate::raw::{Sql, raw, sql_query};
+
+/// The rows in a default partition.
+#[derive(Debug, Clone, QueryableByName)]
+pub(super) struct Leftover {
+    #[diesel(sql_type = Text)]
+    table_name: String,
+    /// When their period begins, where they belong between the oldest partition and the end of those ahead.
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    period_begin: Option<DateTime<Utc>>,
+    #[diesel(sql_type = BigInt)]
+    rows: i64,
+}
+
+/// The rows in the default partitions of these tables: one query, whatever their number.
+pub(super) fn leftovers(
+    conn: &mut PgConnection,
+    live: &Live,
+    tables: &[&'static HotTable],
+    ahead: TimeDelta,
+) -> Result<Vec<Leftover>> {
+    let of_table = |hot: &&'static HotTable| {
+        let default = live.default_partition(hot)?;
+        let (oldest, end) = (live.ranges(hot).first()?.bounds.clone(), end(live, hot, ahead));
+        let from = match oldest {
+            Bounds::Range(Some(from), _) => moment(from),
+            _ => Sql::from("'-infinity'"),
+        };
+        Some(raw!(
+            "SELECT '{table}' AS table_name, count(*) AS rows,
+                 CASE WHEN {time} >= {from} AND {time} < {end} THEN date_trunc('{period}', {time}, 'UTC') END AS period_begin
+             FROM {default} GROUP BY 3",
+            table = hot.name,
+            time = hot.time_in_sql(),
+            from,
+            end = moment(end),
+            period = word(live.period(hot)?),
+            default = Sql::identifier(&default.name)
+        ))
+    };
+    let queries: Vec<_> = tables.iter().filter_map(of_table).collect();
+    if queries.is_empty() {
+        return Ok(Vec::new());
+    }
+    let query = raw!("{queries} ORDER BY period_begin", queries = Sql::join(queries, " UNION ALL "));
+    sql_query(query).load(conn).doing("look for rows in the default partitions")
+}
+
+/// The steps for one table; `None` where it is not partitioned by periods.
+pub(super) fn steps(
+    conn: &mut PgConnection,
+    hot: &'static HotTable,
+    live: &Live,
+    leftovers: &[Leftover],
+    ahead: TimeDelta,
+) -> Result<Option<Vec<Step>>> {
+    if !live.is_partitioned(hot)? {
+        return Ok(None);
+    }
+    let Some(period) = live.period(hot) else { return Ok(None) };
+    let last = live.ranges(hot).last().and_then(|last| last.bounds.end());
+    let missing = last.map_or(Vec::new(), |last| create::ahead(period, last, live.now, ahead));
+    let begins: Vec<_> =
+        leftovers.iter().filter(|it| it.table_name == hot.name).filter_map(|it| it.period_begin).collect();
+    let needs_default = live.default_partition(hot).is_none();
+    if missing.is_empty() && begins.is_empty() && !needs_default {
+        return Ok(Some(Vec::new()));
+    }
+    let facts = Facts::read(conn, hot)?;
+    // A partition cannot be attached while the default one has rows of it.
+    let holds_leftovers = |bounds: &Bounds| begins.iter().any(|begin| bounds.take(*begin));
+    let mut steps: Vec<_> = missing
+        .iter()
+        .filter(|bounds| !holds_leftovers(bounds))
+        .map(|it| create::step(hot, live, &facts, it))
+        .collect();
+    steps.extend(begins.iter().map(|begin| fill(hot, live, &facts, &around(hot, live, period, *begin))));
+    if needs_default {
+        steps.push(create::step(hot, live, &facts, &Bounds::Default));
+    }
+    steps.push(analyze(hot));
+    Ok(Some(steps))
+}
+
+/// The period of these rows, as far as no other partition has a part of it.
+fn around(hot: &HotTable, live: &Live, period: Period, begin: DateTime<Utc>) -> Bounds {
+    let ranges = live.ranges(hot);
+    let (mut from, mut to) = (begin, period.next(begin));
+    for partition in ranges {
+        let Bounds::Range(other_from, other_to) = partition.bounds else { continue };
+        if let Some(other_to) = other_to.filter(|other| *other <= to && *other > from) {
+            from = other_to;
+        }
+        if let Some(other_from) = other_from.filter(|other| *other >= from && *other < to) {
+            to = other_from;
+        }
+    }
+    Bounds::Range(Some(from), Some(to))
+}
+
+/// Moves rows out of the default partition into a partition of their own.
+fn fill(hot: &HotTable, live: &Live, facts: &Facts, bounds: &Bounds) -> Step {
+    let (name, default) = (create::name(hot, bounds), create::name(hot, &Bounds::Default));
+    let (partition, from_default) = (Sql::identifier(&name), Sql::identifier(&default));
+    let Bounds::Range(Some(from), Some(to)) = bounds else { return analyze(hot) };
+    let time = hot.time_in_sql();
+    let mut statements = vec![raw!("LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE", table = &from_default)];
+    statements.extend(create::create(hot, facts, create::settings(live, hot), bounds));
+    statements.push(raw!(
+        "WITH moved AS (DELETE FROM {from_default} WHERE {time} >= {from} AND {time} < {to} RETURNING *)
+         INSERT INTO {partition} SELECT * FROM moved",
+        from_default,
+        time,
+        from = moment(*from),
+        to = moment(*to),
+        partition
+    ));
+    statements.push(create::attach(hot, &name, bounds));
+    let does = format!("move rows from {} to {} out of the default partition", from.date_naive(), to.date_naive());
+    let step = Step::transaction(does, &statements);
+    let referenced = referenced(&live.catalog, hot);
+    let step = referenced.into_iter().fold(step, |step, table| step.locking(table, SHARE_ROW_EXCLUSIVE));
+    step.locking(hot.name, SHARE_UPDATE_EXCLUSIVE).locking(&default, ACCESS_EXCLUSIVE)
+}
+
+/// The end of the partitions ahead: of those that are there, or of those that will be.
+fn end(live: &Live, hot: &HotTable, ahead: TimeDelta) -> DateTime<Utc> {
+    let last = live.ranges(hot).last().and_then(|last| last.bounds.end()).unwrap_or(live.now);
+    let missing = create::ahead(live.period(hot).unwrap_or_default(), last, live.now, ahead);
+    missing.last().and_then(Bounds::end).unwrap_or(last)
+}
+
+fn moment(time: DateTime<Utc>) -> Sql {
+    Sql::literal(&time.format("%Y-%m-%d %H:%M:%S%.f+00").to_string())
+}
+
+fn word(period: Period) -> &'static str {
+    match period {
+        Period::Day => "day",
+        Period::Week => "week",
+        Period::Month => "month",
+    }
+}
+
+/// How many rows of a table stay in the default partition: of times that no partition is made for.
+pub(super) fn staying(leftovers: &[Leftover], hot: &HotTable) -> i64 {
+    leftovers.iter().filter(|it| it.table_name == hot.name && it.period_begin.is_none()).map(|it| it.rows).sum()
+}

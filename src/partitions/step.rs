@@ -1,0 +1,118 @@
+//! A plan: what is run and what is printed, which are the same.
+
+use serde::Serialize;
+
+use super::Period;
+use crate::migrate::Lock;
+use crate::raw::Sql;
+
+/// What would be done to the tables.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Plan {
+    /// The tables, each with its steps.
+    pub tables: Vec<TablePlan>,
+}
+
+/// What would be done to one table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TablePlan {
+    /// The table.
+    pub table: &'static str,
+    /// How long its partitions are; `None` where it is to have none.
+    pub period: Option<Period>,
+    /// Why nothing is done although something would be to do.
+    pub left_alone: Option<&'static str>,
+    /// Rows that stay in the default partition, because no partition is made for their time.
+    pub stay_in_default: i64,
+    /// The steps; none where nothing is to do.
+    pub steps: Vec<Step>,
+}
+
+/// One step, which can be done again after it was interrupted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// What it does, in words.
+    pub does: String,
+    /// The locks on tables that others may use, the strictest last.
+    pub locks: Vec<Lock>,
+    /// Whether its statements are one transaction; where not, each is one of its own.
+    pub in_transaction: bool,
+    /// The statements, in order.
+    pub statements: Vec<String>,
+}
+
+/// How long a step that others may have to wait for waits for its locks, in milliseconds, before it is tried again. Less
+/// than the `deadlock_timeout` of a server, so that a deadlock never ends a statement of somebody else.
+pub(super) const LOCK_TIMEOUT: u32 = 500;
+
+pub(super) const SHARE_UPDATE_EXCLUSIVE: &str = "ShareUpdateExclusiveLock";
+pub(super) const SHARE_ROW_EXCLUSIVE: &str = "ShareRowExclusiveLock";
+pub(super) const ACCESS_EXCLUSIVE: &str = "AccessExclusiveLock";
+
+impl Step {
+    /// A transaction.
+    pub(super) fn transaction(does: impl Into<String>, statements: &[Sql]) -> Self {
+        Self::new(does, true, statements)
+    }
+
+    /// A statement that is a transaction of its own, and waits for nobody whom others would wait for in turn.
+    pub(super) fn alone(does: impl Into<String>, statement: Sql) -> Self {
+        Self::each_alone(does, &[statement])
+    }
+
+    /// Statements of which each is a transaction of its own, or more than one.
+    pub(super) fn each_alone(does: impl Into<String>, statements: &[Sql]) -> Self {
+        Self::new(does, false, statements)
+    }
+
+    fn new(does: impl Into<String>, in_transaction: bool, statements: &[Sql]) -> Self {
+        let statements = statements.iter().map(|sql| sql.as_str().to_owned()).collect();
+        Self { does: does.into(), locks: Vec::new(), in_transaction, statements }
+    }
+
+    /// Names a lock.
+    #[must_use]
+    pub(super) fn locking(mut self, object: &str, mode: &'static str) -> Self {
+        self.locks.push(Lock { object: object.to_owned(), mode });
+        self
+    }
+}
+
+impl Plan {
+    /// Whether nothing is to do.
+    pub fn is_empty(&self) -> bool {
+        self.tables.iter().all(|table| table.steps.is_empty())
+    }
+
+    /// The plan as a script for `psql -v ON_ERROR_STOP=1`, with its locks in comments. Unlike a run it does not try again
+    /// what met a lock.
+    pub fn script(&self) -> String {
+        if self.is_empty() {
+            return "-- nothing to do\n".to_owned();
+        }
+        let mut script =
+            "-- for `psql -v ON_ERROR_STOP=1`, while no migration and no other change of partitions is under \
+                          way\nSET TimeZone = 'UTC';\n"
+                .to_owned();
+        for table in &self.tables {
+            for (number, step) in (1..).zip(&table.steps) {
+                script += &format!("\n-- {} {number} of {}: {}\n", table.table, table.steps.len(), step.does);
+                for Lock { object, mode } in &step.locks {
+                    script += &format!("-- locks {object}: {mode}\n");
+                }
+                script += &step.script();
+            }
+        }
+        script
+    }
+}
+
+impl Step {
+    fn script(&self) -> String {
+        let statements: String = self.statements.iter().map(|sql| format!("{sql};\n")).collect();
+        if !self.in_transaction {
+            return statements;
+        }
+        format!("BEGIN;\nSET LOCAL lock_timeout = {LOCK_TIMEOUT};\n{statements}COMMIT;\n")
+    }
+}

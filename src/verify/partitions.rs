@@ -1,0 +1,175 @@
+//! Partitioned tables: whether partitions are ready for the rows to come, and what no key can hold across partitions.
+//!
+//! There are no such checks of a table that is plain.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use diesel::pg::PgConnection;
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Nullable, Text};
+use serde_json::json;
+
+use super::row_access::{Answer, RowAccess, Unavailable};
+use super::{Check, Finding};
+use crate::catalog::{Bounds, Catalog, HOT_TABLES, HotTable, Partition, Rule, contract};
+use crate::error::Result;
+use crate::layer::Layer;
+use crate::raw::{Sql, raw, sql_query};
+
+/// For how long partitions have to be ready at least.
+const LEAD: TimeDelta = TimeDelta::days(2);
+/// How many values a check shows.
+const SAMPLES: usize = 5;
+
+/// Makes the checks of those tables that are partitioned.
+///
+/// # Errors
+///
+/// Only when the transaction cannot go on.
+pub(super) fn checks(
+    conn: &mut PgConnection,
+    access: &RowAccess,
+    found: &Catalog,
+    now: DateTime<Utc>,
+) -> Result<Vec<Check>> {
+    let mut checks = Vec::new();
+    for hot in HOT_TABLES.iter().filter(|hot| found.is_partitioned(hot.name)) {
+        checks.push(ready(hot, found, now));
+        checks.push(match found.partitions(hot.name).find(|it| it.bounds == Bounds::Default) {
+            Some(default) => {
+                let check = check(hot, "default", "no row is left in the default partition");
+                match access.query(conn, |conn| left(conn, hot, default))? {
+                    Ok(left) => left_over(check, default, &left),
+                    Err(unavailable) => check.skipped(reason(unavailable)),
+                }
+            }
+            None => check(hot, "default", "there is a partition for rows of other times")
+                .findings(vec![Finding::new(format!("table {}", hot.name), "has no default partition")]),
+        });
+        checks.push(unique(conn, access, hot)?);
+    }
+    Ok(checks)
+}
+
+fn check(hot: &HotTable, word: &str, title: &str) -> Check {
+    let id = format!("partitions.{}.{word}", hot.name);
+    Check::new(id, Layer::of_table(hot.name), "docs/partitions.md", format!("{}: {title}", hot.name))
+}
+
+fn reason(unavailable: Unavailable) -> String {
+    match unavailable {
+        Unavailable::Skipped(reason) => reason,
+        Unavailable::Refused(message) => format!("the server refused the question: {message}"),
+    }
+}
+
+/// Whether the ranges follow each other without a gap, and reach into the future.
+fn ready(hot: &HotTable, found: &Catalog, now: DateTime<Utc>) -> Check {
+    let range = |partition: &Partition| match partition.bounds {
+        Bounds::Range(from, to) => Some((from, to)),
+        _ => None,
+    };
+    let mut ranges: Vec<_> = found.partitions(hot.name).filter_map(range).collect();
+    ranges.sort();
+    let subject = || format!("table {}", hot.name);
+    let mut findings = Vec::new();
+    for pair in ranges.windows(2) {
+        if let [(_, Some(end)), (Some(next), _)] = pair
+            && end < next
+        {
+            let problem = format!("rows from {end} to {next} have no partition");
+            findings
+                .push(Finding::new(subject(), problem).next_step("attach what was detached, or make the partition"));
+        }
+    }
+    let end = ranges.last().map(|(_, end)| *end);
+    let is_ready = end.is_some_and(|end| end.is_none_or(|end| end >= now + LEAD));
+    if !is_ready {
+        let end = end.flatten().map_or_else(|| "any time".to_owned(), |end| end.to_string());
+        let finding = Finding::new(subject(), format!("rows from {end} on have no partition"));
+        findings.push(finding.next_step("make the partitions ahead (partitions maintain)"));
+    }
+    let ready_until = end.flatten().map(|end| end.to_rfc3339());
+    check(hot, "ahead", "every row of the last years and of the next two days has a partition")
+        .figures(json!((now + LEAD).to_rfc3339()), json!(ready_until))
+        .findings(findings)
+}
+
+/// The rows of a default partition.
+#[derive(QueryableByName)]
+struct Left {
+    #[diesel(sql_type = BigInt)]
+    rows: i64,
+    #[diesel(sql_type = Nullable<Text>)]
+    first: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    last: Option<String>,
+}
+
+fn left(conn: &mut PgConnection, hot: &HotTable, default: &Partition) -> QueryResult<Left> {
+    // By way of the table: nobody has rights on the partition itself.
+    let query = raw!(
+        "SELECT count(*) AS rows, min({time})::text AS first, max({time})::text AS last
+         FROM {table} WHERE tableoid = {partition}::regclass",
+        time = hot.time_in_sql(),
+        table = hot.name,
+        partition = Sql::literal(Sql::identifier(&default.name).as_str())
+    );
+    sql_query(query).get_result(conn)
+}
+
+fn left_over(check: Check, default: &Partition, left: &Left) -> Check {
+    let finding = || {
+        let (first, last) = (left.first.as_deref().unwrap_or_default(), left.last.as_deref().unwrap_or_default());
+        let problem = format!("{} rows with times from {first} to {last}", left.rows);
+        Finding::new(format!("partition {}.{}", default.table, default.name), problem).next_step(
+            "move them into partitions of their own (partitions maintain); correct or delete those whose time is wrong",
+        )
+    };
+    check.figures(json!(0), json!(left.rows)).findings((left.rows > 0).then(finding).into_iter().collect())
+}
+
+#[derive(QueryableByName)]
+struct Twice {
+    #[diesel(sql_type = BigInt)]
+    values: i64,
+    #[diesel(sql_type = Array<Text>)]
+    samples: Vec<String>,
+}
+
+/// The values that the plain table's keys allow once, and that are there more than once with different times.
+fn unique(conn: &mut PgConnection, access: &RowAccess, hot: &HotTable) -> Result<Check> {
+    let check = check(hot, "unique", "what is unique in the plain table is unique across the partitions");
+    if let Some(reason) = access.obstacle([hot.name]) {
+        return Ok(check.skipped(reason));
+    }
+    let keys = contract().constraints().filter(|constraint| constraint.table == hot.name);
+    let mut findings = Vec::new();
+    for columns in keys.filter_map(|constraint| match &constraint.rule {
+        Rule::PrimaryKey(columns) | Rule::Unique(columns) => Some(columns),
+        _ => None,
+    }) {
+        let key = Sql::join(columns.iter().map(|column| Sql::identifier(column)), ", ");
+        let query = raw!(
+            "SELECT count(*) AS values, coalesce((array_agg(key))[1:{SAMPLES}], '{{}}') AS samples
+             FROM (SELECT concat_ws(', ', {key}) AS key FROM {table} GROUP BY {key} HAVING count(*) > 1) twice",
+            SAMPLES,
+            key,
+            table = hot.name
+        );
+        let answer: Answer<Twice> = access.query(conn, |conn| sql_query(query).get_result(conn))?;
+        match answer {
+            Ok(twice) if twice.values == 0 => {}
+            Ok(twice) => findings.push(Finding::new(
+                format!("table {}", hot.name),
+                format!(
+                    "{} values of {} are there more than once: {}",
+                    twice.values,
+                    columns.join(", "),
+                    twice.samples.join("; ")
+                ),
+            )),
+            Err(unavailable) => return Ok(check.skipped(reason(unavailable))),
+        }
+    }
+    Ok(check.figures(json!(0), json!(findings.len())).findings(findings))
+}
