@@ -406,17 +406,20 @@ fn joins_and_views_of_the_caller_show_own_rows_only() {
     );
     assert_eq!(number(&mut conn, &steps), 1);
 
-    let role = &world.role.name;
-    owner
-        .batch_execute(&format!(
-            "CREATE VIEW owners AS SELECT customer_id FROM events;
-             CREATE VIEW invokers WITH (security_invoker) AS SELECT customer_id FROM events;
-             GRANT SELECT ON owners, invokers TO {role}"
-        ))
-        .unwrap();
-    assert_eq!(texts(&mut conn, "SELECT customer_id FROM invokers"), [own]);
-    // Why a view must be made WITH (security_invoker): this one sees as its owner does.
+    // A view sees as its owner does, unless it is made WITH (security_invoker), which PostgreSQL 14 does not know.
+    let view = |owner: &mut PgConnection, name: &str, with: &str| {
+        let create = format!("CREATE VIEW {name} {with} AS SELECT customer_id FROM events");
+        owner.batch_execute(&format!("{create}; GRANT SELECT ON {name} TO {}", world.role.name))
+    };
+    view(&mut owner, "owners", "").unwrap();
     assert_eq!(number(&mut conn, "SELECT count(*) FROM owners"), 2);
+    let made = view(&mut owner, "invokers", "WITH (security_invoker)");
+    if number(&mut owner, "SELECT current_setting('server_version_num')::bigint") < 150_000 {
+        made.unwrap_err();
+    } else {
+        made.unwrap();
+        assert_eq!(texts(&mut conn, "SELECT customer_id FROM invokers"), [own]);
+    }
 }
 
 #[test]
