@@ -40,7 +40,7 @@ impl WritePath {
         loop {
             let mut is_sent = false;
             let sent = conn.transaction(|conn| {
-                let written = self.send(conn, batch.rows(0..batch.len()))?;
+                let written = self.send(conn, &self.rows(batch))?;
                 is_sent = true;
                 QueryResult::Ok(written)
             });

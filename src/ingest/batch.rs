@@ -9,12 +9,10 @@ use std::ops::Range;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::result::Error;
-use diesel::sql_types::{Bool, Double, Integer, Jsonb, Nullable, Text, Timestamptz};
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::enums::{EventSeverity, MetricType, ResourceType};
-use crate::schema::sql_types;
 
 /// What precedes the rows: the signature, no flags, no extension.
 const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
@@ -33,16 +31,49 @@ const POSTGRES_EPOCH_MICROS: i64 = 946_684_800_000_000;
 #[error("a value is longer than 2 GiB")]
 pub struct TooLong;
 
-/// A Rust type in the form of the SQL type `S`.
-pub(crate) trait Field<S> {
-    /// Appends the length and the bytes.
-    fn put(&self, out: &mut Vec<u8>) -> Result<(), TooLong>;
+/// A value as the format has it: its length, then its bytes.
+pub(crate) trait Encode {
+    fn encode(&self, out: &mut Vec<u8>) -> Result<(), TooLong>;
 }
 
-impl<S, T: Field<S>> Field<Nullable<S>> for Option<T> {
-    fn put(&self, out: &mut Vec<u8>) -> Result<(), TooLong> {
+macro_rules! encode_bytes {
+    ($($type:ty: $value:ident => $bytes:expr,)+) => {$(
+        impl Encode for $type {
+            fn encode(&self, out: &mut Vec<u8>) -> Result<(), TooLong> {
+                let $value = self;
+                let bytes: &[u8] = $bytes;
+                out.extend_from_slice(&length_of(bytes.len())?);
+                out.extend_from_slice(bytes);
+                Ok(())
+            }
+        }
+    )+};
+}
+
+encode_bytes! {
+    Uuid: id => id.as_bytes(),
+    str: text => text.as_bytes(),
+    String: text => text.as_bytes(),
+    f64: number => &number.to_be_bytes(),
+    i32: number => &number.to_be_bytes(),
+    bool: is_true => &[u8::from(*is_true)],
+    // Far outside of what the server takes before it could overflow.
+    DateTime<Utc>: time => &time.timestamp_micros().saturating_sub(POSTGRES_EPOCH_MICROS).to_be_bytes(),
+    ResourceType: label => label.as_str().as_bytes(),
+    MetricType: label => label.as_str().as_bytes(),
+    EventSeverity: label => label.as_str().as_bytes(),
+}
+
+impl Encode for Value {
+    fn encode(&self, out: &mut Vec<u8>) -> Result<(), TooLong> {
+        put_json(out, |out| serde_json::to_writer(out, self).map_err(|_| TooLong))
+    }
+}
+
+impl<T: Encode> Encode for Option<T> {
+    fn encode(&self, out: &mut Vec<u8>) -> Result<(), TooLong> {
         match self {
-            Some(value) => value.put(out),
+            Some(value) => value.encode(out),
             None => {
                 put_null(out);
                 Ok(())
@@ -51,93 +82,21 @@ impl<S, T: Field<S>> Field<Nullable<S>> for Option<T> {
     }
 }
 
-impl<S, T: Field<S>> Field<S> for &T {
-    fn put(&self, out: &mut Vec<u8>) -> Result<(), TooLong> {
-        (*self).put(out)
-    }
-}
-
-impl Field<diesel::sql_types::Uuid> for Uuid {
-    fn put(&self, out: &mut Vec<u8>) -> Result<(), TooLong> {
-        put_bytes(self.as_bytes(), out)
-    }
-}
-
-impl Field<Text> for String {
-    fn put(&self, out: &mut Vec<u8>) -> Result<(), TooLong> {
-        put_bytes(self.as_bytes(), out)
-    }
-}
-
-impl Field<Double> for f64 {
-    fn put(&self, out: &mut Vec<u8>) -> Result<(), TooLong> {
-        put_bytes(&self.to_be_bytes(), out)
-    }
-}
-
-impl Field<Integer> for i32 {
-    fn put(&self, out: &mut Vec<u8>) -> Result<(), TooLong> {
-        put_bytes(&self.to_be_bytes(), out)
-    }
-}
-
-impl Field<Bool> for bool {
-    fn put(&self, out: &mut Vec<u8>) -> Result<(), TooLong> {
-        put_bytes(&[u8::from(*self)], out)
-    }
-}
-
-impl Field<Timestamptz> for DateTime<Utc> {
-    fn put(&self, out: &mut Vec<u8>) -> Result<(), TooLong> {
-        put_time(*self, out)
-    }
-}
-
-impl Field<Jsonb> for Value {
-    fn put(&self, out: &mut Vec<u8>) -> Result<(), TooLong> {
-        put_json(|out| serde_json::to_writer(out, self).map_err(|_| TooLong), out)
-    }
-}
-
-macro_rules! enum_fields {
-    ($($label:ty as $sql_type:ident),+) => {$(
-        impl Field<sql_types::$sql_type> for $label {
-            fn put(&self, out: &mut Vec<u8>) -> Result<(), TooLong> {
-                put_bytes(self.as_str().as_bytes(), out)
-            }
-        }
-    )+};
-}
-
-enum_fields!(ResourceType as ResourceType, MetricType as Metrictype, EventSeverity as Eventseverity);
-
-pub(crate) fn put_time(time: DateTime<Utc>, out: &mut Vec<u8>) -> Result<(), TooLong> {
-    // Far outside of what the server takes before it could overflow.
-    let micros = time.timestamp_micros().saturating_sub(POSTGRES_EPOCH_MICROS);
-    put_bytes(&micros.to_be_bytes(), out)
-}
-
 pub(crate) fn put_null(out: &mut Vec<u8>) {
-    out.extend((-1_i32).to_be_bytes());
+    out.extend_from_slice(&(-1_i32).to_be_bytes());
 }
 
 /// Appends JSON whose text is written by `write`.
 pub(crate) fn put_json(
-    write: impl FnOnce(&mut Vec<u8>) -> Result<(), TooLong>,
     out: &mut Vec<u8>,
+    write: impl FnOnce(&mut Vec<u8>) -> Result<(), TooLong>,
 ) -> Result<(), TooLong> {
     let start = out.len();
-    // The length, filled in below, and the version of the format.
-    out.extend([0, 0, 0, 0, 1]);
+    // The length, filled in below, and the version of jsonb's format.
+    out.extend_from_slice(&[0, 0, 0, 0, 1]);
     write(out)?;
     let length = length_of(out.len() - start - 4)?;
     out[start..start + 4].copy_from_slice(&length);
-    Ok(())
-}
-
-pub(crate) fn put_bytes(bytes: &[u8], out: &mut Vec<u8>) -> Result<(), TooLong> {
-    out.extend(length_of(bytes.len())?);
-    out.extend(bytes);
     Ok(())
 }
 
@@ -161,7 +120,7 @@ impl Batch {
     ) -> Result<(), TooLong> {
         let start = self.bytes.len();
         let columns = i16::try_from(columns).map_err(|_| TooLong)?;
-        self.bytes.extend(columns.to_be_bytes());
+        self.bytes.extend_from_slice(&columns.to_be_bytes());
         let done = put(&mut self.bytes);
         match &done {
             Ok(()) => self.ends.push(self.bytes.len()),
@@ -204,6 +163,16 @@ impl Batch {
         &self.bytes[self.start(run.start)..self.start(run.end)]
     }
 
+    /// All rows, in the order of the bytes of one of their values; those that have the same stay in their order.
+    pub(super) fn sorted_by(&self, column: usize) -> Vec<u8> {
+        let mut rows: Vec<_> =
+            (0..self.len()).map(|row| self.rows(row..row + 1)).map(|row| (value(row, column), row)).collect();
+        rows.sort_by_key(|(value, _)| *value);
+        let mut sorted = Vec::with_capacity(self.bytes.len());
+        rows.iter().for_each(|(_, row)| sorted.extend_from_slice(row));
+        sorted
+    }
+
     /// The id of a row, which follows the number of columns and its own length.
     pub(super) fn id(&self, row: usize) -> Uuid {
         let at = self.start(row) + 2 + 4;
@@ -213,6 +182,21 @@ impl Batch {
     fn start(&self, row: usize) -> usize {
         row.checked_sub(1).map_or(0, |before| self.ends[before])
     }
+}
+
+/// A value of a row: behind the number of values, each has its length before it, which is negative for null.
+fn value(row: &[u8], column: usize) -> &[u8] {
+    let mut rest = row.get(2..).unwrap_or_default();
+    for _ in 0..column {
+        rest = split_value(rest).1;
+    }
+    split_value(rest).0
+}
+
+fn split_value(values: &[u8]) -> (&[u8], &[u8]) {
+    let Some((length, rest)) = values.split_first_chunk() else { return (&[], &[]) };
+    let length = usize::try_from(i32::from_be_bytes(*length)).unwrap_or(0);
+    rest.split_at_checked(length).unwrap_or_default()
 }
 
 /// Sends rows, header and trailer included, in pieces that the server takes in one read.

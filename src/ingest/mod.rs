@@ -17,6 +17,7 @@ mod pipeline;
 mod search;
 mod table;
 mod tables;
+mod worker;
 mod writer;
 
 use std::sync::atomic::AtomicU64;
@@ -27,7 +28,7 @@ use diesel::result::Error as Diesel;
 use uuid::Uuid;
 
 use self::attempt::Failure;
-pub(crate) use self::batch::{Batch, TooLong, put_bytes, put_json, put_null, put_time};
+pub(crate) use self::batch::{Batch, Encode, TooLong, put_json, put_null};
 pub use self::error::Error;
 pub(crate) use self::error::committed;
 use self::path::WritePath;

@@ -1,10 +1,13 @@
 //! How rows get into their table on one connection: by COPY into the table, or by COPY into a temporary table and
 //! INSERT from there, where COPY may not or cannot do what is wanted.
 
+use std::borrow::Cow;
+
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Text};
 use serde::Serialize;
 
+use super::batch::Batch;
 use super::table::{Destination, Table};
 use crate::error::{Doing, Result};
 use crate::id::CustomerId;
@@ -97,7 +100,7 @@ impl WritePath {
             Through::Copy => self.table.copy(conn, Destination::Table, rows)?,
             Through::Staging => {
                 self.stage(conn, rows)?;
-                sql_query(self.insert("", self.order())).execute(conn)?
+                sql_query(self.insert("")).execute(conn)?
             }
         };
         Ok(written as u64)
@@ -109,31 +112,30 @@ impl WritePath {
         self.table.copy(conn, Destination::Staging, rows).map(drop)
     }
 
-    /// Where others may write the same rows at once, all write them in one order, so that none waits for another that
-    /// waits for it. Of rows with one key the first one of the input stays the first.
-    fn order(self) -> Sql {
+    /// The rows of a batch as they are sent. Where others may write the same rows at once, all write them in one order, so
+    /// that none waits for another that waits for it. Of rows with one key the first one of the input stays the first.
+    pub(super) fn rows(self, batch: &Batch) -> Cow<'_, [u8]> {
         match self.on_conflict {
-            OnConflict::Refuse => Sql::from(""),
-            OnConflict::Skip => raw!(" ORDER BY {key}, ctid", key = self.table.key),
+            OnConflict::Refuse => Cow::Borrowed(batch.rows(0..batch.len())),
+            OnConflict::Skip => Cow::Owned(batch.sorted_by(self.table.key())),
         }
     }
 
     /// The statement that moves rows from the temporary table into the table: all, or those of a condition.
-    pub(super) fn insert(self, only: &'static str, order: Sql) -> Sql {
+    pub(super) fn insert(self, only: &'static str) -> Sql {
         let columns = Sql::join(self.table.columns.iter().map(|column| Sql::identifier(column)), ", ");
         let skip = match self.on_conflict {
             OnConflict::Refuse => "",
             OnConflict::Skip => " ON CONFLICT DO NOTHING",
         };
-        let (table, staging) = (self.table.name, self.table.staging);
+        let (table, staging, key) = (self.table.name, self.table.staging, self.table.key);
         if !self.is_partitioned || self.on_conflict == OnConflict::Refuse {
             return raw!(
-                "INSERT INTO {table} ({columns}) SELECT {columns} FROM pg_temp.{staging}{only}{order}{skip}",
+                "INSERT INTO {table} ({columns}) SELECT {columns} FROM pg_temp.{staging}{only}{skip}",
                 table,
                 columns,
                 staging,
                 only,
-                order,
                 skip
             );
         }
@@ -142,14 +144,13 @@ impl WritePath {
         raw!(
             "INSERT INTO {table} ({columns}) SELECT DISTINCT ON ({key}) {columns} FROM pg_temp.{staging}{only}
              {word} NOT EXISTS (SELECT FROM {table} there WHERE there.id = {staging}.id)
-             AND NOT EXISTS (SELECT FROM {table} there WHERE there.{key} = {staging}.{key}){order}{skip}",
+             AND NOT EXISTS (SELECT FROM {table} there WHERE there.{key} = {staging}.{key}) ORDER BY {key}, ctid{skip}",
             table,
             columns,
             staging,
             only,
             word,
-            key = self.table.key,
-            order,
+            key,
             skip
         )
     }

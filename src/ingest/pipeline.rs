@@ -7,9 +7,9 @@
 //! before a chunk is: others may have the pool's, and as long as there is one to write over, the rows do not wait for
 //! more.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use diesel::prelude::*;
@@ -19,14 +19,14 @@ use uuid::Uuid;
 
 use super::attempt::Failure;
 use super::batch::{Batch, TooLong};
-use super::path::{OnConflict, Through, WritePath};
+use super::path::{OnConflict, Through};
 use super::search::Refused;
 use super::table::Table;
+use super::worker::{Chunk, News, Outcome, Worker};
 use super::{Error, write_failed};
-use crate::connection::{self, Pool};
+use crate::connection::Pool;
 use crate::error::Result;
 use crate::id::CustomerId;
-use crate::timeouts;
 
 /// A chunk ends here too, so that large rows do not make large chunks. Rows of samples are 100 to 250 bytes.
 const BYTES_PER_CHUNK: usize = 6 << 20;
@@ -152,29 +152,6 @@ impl Pipeline<'_> {
             run.all()
         })
     }
-}
-
-/// Rows on their way to the server.
-struct Chunk<O> {
-    batch: Batch,
-    origins: O,
-    /// Position in the input of the first row, counted from 1.
-    first: u64,
-}
-
-/// What a connection's thread reports.
-enum News<O> {
-    /// A chunk has come back, without the rows that the server refused.
-    Done { chunk: Chunk<O>, refused: Vec<Refused>, outcome: Outcome },
-    /// There is no connection.
-    NoConnection(crate::Error),
-}
-
-enum Outcome {
-    Written(u64, Through),
-    Failed(Failure),
-    /// Not begun, because another chunk failed.
-    Abandoned,
 }
 
 /// What ends a run before its time.
@@ -388,82 +365,4 @@ impl<F: Feed> Run<'_, '_, F> {
         }
         .into()
     }
-}
-
-/// A connection's side.
-struct Worker<'w, O> {
-    table: &'static Table,
-    on_conflict: OnConflict,
-    customer: Option<CustomerId>,
-    allowance: &'w AtomicU64,
-    stop: &'w AtomicBool,
-    chunks: &'w Mutex<Receiver<Chunk<O>>>,
-}
-
-// Not derived: that would require it of the origins too.
-impl<O> Clone for Worker<'_, O> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<O> Copy for Worker<'_, O> {}
-
-impl<O> Worker<'_, O> {
-    /// Works with a connection of a pool.
-    fn work_with(self, pool: &Pool, to_input: &Sender<News<O>>) {
-        let mut conn = match connection::take(pool) {
-            Ok(conn) => conn,
-            Err(error) => return no_connection(error.into(), to_input),
-        };
-        if let Err(error) = timeouts::lift_in_session(&mut conn) {
-            return no_connection(write_failed(self.table.name, error), to_input);
-        }
-        self.work(&mut conn, to_input);
-        if let Err(error) = timeouts::restore_in_session(&mut conn) {
-            tracing::debug!(%error, "a connection goes back to the pool broken");
-        }
-    }
-
-    fn work(self, conn: &mut PgConnection, to_input: &Sender<News<O>>) {
-        let path = match WritePath::find(conn, self.table, self.on_conflict, self.customer) {
-            Ok(path) => path,
-            Err(error) => return no_connection(error, to_input),
-        };
-        loop {
-            // No worker panics while it holds this, and a receiver has no state to spoil.
-            let next = self.chunks.lock().unwrap_or_else(PoisonError::into_inner).recv();
-            let Ok(mut chunk) = next else { return };
-            let mut refused = Vec::new();
-            let outcome = self.write(conn, path, &mut chunk.batch, &mut refused);
-            if matches!(outcome, Outcome::Failed(_)) {
-                // At once, and not when the calling thread learns of it: the next chunk may be waiting.
-                self.stop.store(true, Ordering::Relaxed);
-            }
-            if to_input.send(News::Done { chunk, refused, outcome }).is_err() {
-                return;
-            }
-        }
-    }
-
-    fn write(
-        &self,
-        conn: &mut PgConnection,
-        path: WritePath,
-        batch: &mut Batch,
-        refused: &mut Vec<Refused>,
-    ) -> Outcome {
-        if self.stop.load(Ordering::Relaxed) {
-            return Outcome::Abandoned;
-        }
-        match path.write(conn, batch, self.allowance, refused) {
-            Ok(written) => Outcome::Written(written, path.through()),
-            Err(failure) => Outcome::Failed(failure),
-        }
-    }
-}
-
-fn no_connection<O>(error: crate::Error, to_input: &Sender<News<O>>) {
-    // Nobody receives it only where the input has panicked.
-    let _ = to_input.send(News::NoConnection(error));
 }

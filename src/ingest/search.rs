@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::batch::Batch;
 use super::path::{Through, WritePath};
-use crate::raw::{RunSql as _, Sql, raw, sql_query};
+use crate::raw::{RunSql as _, raw, sql_query};
 use crate::sqlstate::{reporting, sqlstate};
 
 /// A row that the server does not take.
@@ -133,7 +133,7 @@ fn staged(path: WritePath, conn: &mut PgConnection, batch: &Batch) -> Option<Vec
 /// Moves the rows in these places of the temporary table.
 fn add(path: WritePath, conn: &mut PgConnection, places: &[String]) -> QueryResult<()> {
     let (Some(first), Some(last)) = (places.first(), places.last()) else { return Ok(()) };
-    sql_query(path.insert(" WHERE ctid BETWEEN $1::tid AND $2::tid", Sql::from("")))
+    sql_query(path.insert(" WHERE ctid BETWEEN $1::tid AND $2::tid"))
         .bind::<Text, _>(first)
         .bind::<Text, _>(last)
         .execute(conn)
@@ -156,7 +156,7 @@ fn alone(path: WritePath, conn: &mut PgConnection, batch: &Batch, row: usize) ->
         // Also says for whom the session works.
         path.send(conn, &[])?;
         path.stage(conn, rows)?;
-        conn.batch(reporting(&path.insert("", Sql::from(""))))
+        conn.batch(reporting(&path.insert("")))
     });
     let Err(refusal) = refusal else { return Alone::Taken };
     match sqlstate(&refusal) {

@@ -28,6 +28,11 @@ pub(super) enum Destination {
 }
 
 impl Table {
+    /// The place of the column by which the rows of two inputs are the same.
+    pub(super) fn key(&self) -> usize {
+        self.columns.iter().position(|column| *column == self.key).unwrap_or_default()
+    }
+
     /// Sends rows of a [`super::batch::Batch`].
     pub(super) fn copy(&self, conn: &mut PgConnection, into: Destination, rows: &[u8]) -> QueryResult<usize> {
         (self.copy_rows)(conn, into, rows)

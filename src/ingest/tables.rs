@@ -4,25 +4,16 @@
 //! row of the statement has; a test compares each with the server's.
 
 use chrono::{DateTime, Utc};
-use diesel::dsl::SqlTypeOf;
-use diesel::sql_types::IntoNullable;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::batch::{Batch, Field, TooLong};
+use super::batch::{Batch, Encode as _, TooLong};
 use super::table::Table;
 use super::{Ingest, ids, sealed};
 use crate::enums::{EventSeverity, MetricType};
 use crate::models::{
     AgentMetric, Event, NewAgentMetric, NewEvent, NewQualityMetric, NewResourceMetric, QualityMetric, ResourceMetric,
 };
-use crate::schema;
-
-/// The type of a column.
-type Of<Column> = SqlTypeOf<Column>;
-
-/// The type of a column, null allowed.
-type NullableOf<Column> = <SqlTypeOf<Column> as IntoNullable>::Nullable;
 
 /// Declares a table: its new and its whole row; the column that the id takes its time from, if it takes one; the column
 /// by which two rows are the same; the temporary table that stands in for it; the columns behind the id, each with the
@@ -79,8 +70,8 @@ macro_rules! ingested {
 
             fn put(&self, id: Uuid, now: DateTime<Utc>, batch: &mut Batch) -> Result<(), TooLong> {
                 batch.push(Self::COLUMNS.len(), |out| {
-                    Field::<Of<schema::$table::id>>::put(&id, out)?;
-                    $(ingested!(@put self, now, out, schema::$table::$column, $column $(or $default)?);)+
+                    id.encode(out)?;
+                    $(ingested!(@put self, now, out, $column $(or $default)?);)+
                     Ok(())
                 })
             }
@@ -97,8 +88,8 @@ macro_rules! ingested {
 
             fn put(&self, id: Uuid, _now: DateTime<Utc>, batch: &mut Batch) -> Result<(), TooLong> {
                 batch.push(Self::COLUMNS.len(), |out| {
-                    Field::<Of<schema::$table::id>>::put(&id, out)?;
-                    $(Field::<Of<schema::$table::$column>>::put(&self.$column, out)?;)+
+                    id.encode(out)?;
+                    $(self.$column.encode(out)?;)+
                     Ok(())
                 })
             }
@@ -128,13 +119,11 @@ macro_rules! ingested {
             }
         }
     };
-    (@put $self:ident, $now:ident, $out:ident, $type:ty, $column:ident) => {
-        Field::<Of<$type>>::put(&$self.$column, $out)?
-    };
-    (@put $self:ident, $now:ident, $out:ident, $type:ty, $column:ident or $default:ident) => {
+    (@put $self:ident, $now:ident, $out:ident, $column:ident) => { $self.$column.encode($out)? };
+    (@put $self:ident, $now:ident, $out:ident, $column:ident or $default:ident) => {
         match &$self.$column {
-            Some(given) => Field::<NullableOf<$type>>::put(&Some(given), $out)?,
-            None => Field::<NullableOf<$type>>::put(&Some($default($now)), $out)?,
+            Some(given) => given.encode($out)?,
+            None => $default($now).encode($out)?,
         }
     };
     (@id $self:ident, $now:ident, $timed:ident($($key:ident)?), $untimed:ident($($same:ident)?), $time:ident) => {

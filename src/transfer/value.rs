@@ -14,7 +14,7 @@ use super::names::Names;
 use super::table::{Column, DefaultValue, Kind};
 use super::time::{self, TimeFormat};
 use crate::enums;
-use crate::ingest::{self, TooLong, put_bytes, put_json, put_null};
+use crate::ingest::{Encode as _, TooLong, put_json, put_null};
 use crate::text::{nearest, shown};
 
 /// The value of a column.
@@ -49,20 +49,17 @@ impl Value<'_> {
                 put_null(out);
                 Ok(())
             }
-            Self::Uuid(id) => put_bytes(id.as_bytes(), out),
-            Self::Text(text) => put_bytes(text.as_bytes(), out),
-            Self::Label(label) => put_bytes(label.as_bytes(), out),
-            Self::Float(number) => put_bytes(&number.to_be_bytes(), out),
-            Self::Integer(number) => put_bytes(&number.to_be_bytes(), out),
-            Self::Bool(is_true) => put_bytes(&[u8::from(*is_true)], out),
-            Self::Time(time) => ingest::put_time(*time, out),
-            Self::Json(text) => put_json(
-                |out| {
-                    out.extend_from_slice(text.as_bytes());
-                    Ok(())
-                },
-                out,
-            ),
+            Self::Uuid(id) => id.encode(out),
+            Self::Text(text) => text.encode(out),
+            Self::Label(label) => label.encode(out),
+            Self::Float(number) => number.encode(out),
+            Self::Integer(number) => number.encode(out),
+            Self::Bool(is_true) => is_true.encode(out),
+            Self::Time(time) => time.encode(out),
+            Self::Json(text) => put_json(out, |out| {
+                out.extend_from_slice(text.as_bytes());
+                Ok(())
+            }),
         }
     }
 
