@@ -60,7 +60,7 @@ pub struct Args {
     #[arg(long, value_name = "FORMAT")]
     pub time_format: Option<transfer::TimeFormat>,
 
-    /// The unquoted text that stands for NULL in CSV [default: an empty field; an empty text is written ""].
+    /// The unquoted text that means NULL in CSV [default: an empty field; an empty text is written ""].
     #[arg(long, value_name = "TEXT")]
     pub null: Option<String>,
 
@@ -77,7 +77,7 @@ pub struct Args {
     #[arg(long)]
     pub ignore_unknown: bool,
 
-    /// Take finite values that are out of the range of their unit, and times in the future: `verify` tells of them.
+    /// Take finite values that are out of the range of their unit, and times in the future: `verify` reports them.
     #[arg(long)]
     pub no_range_checks: bool,
 
@@ -156,15 +156,15 @@ pub fn run(args: &Args, global: &Global, out: &mut Output) -> anyhow::Result<Exi
     let source = Source::open(&args.file)?;
     refuse_overwriting(&source, args)?;
     let rejects = args.rejects.as_deref().map(Rejects::create).transpose()?;
-    let mut teller = Teller { meter: out.meter(source.length), bytes: Arc::clone(&source.bytes), rejects };
-    let report = import(args, source, global, out, &mut teller).map_err(|error| by_name(error, &args.file))?;
-    let Teller { rejects, meter, .. } = teller;
+    let mut reporter = Reporter { meter: out.meter(source.length), bytes: Arc::clone(&source.bytes), rejects };
+    let report = import(args, source, global, out, &mut reporter).map_err(|error| by_name(error, &args.file))?;
+    let Reporter { rejects, meter, .. } = reporter;
     meter.done(report.read);
-    // What became of the rows is told even where those that were not taken cannot be written down.
-    let told = rejects.map_or(Ok(()), Rejects::finish);
+    // The rows are reported even where the rejected ones cannot be written to their file.
+    let written = rejects.map_or(Ok(()), Rejects::finish);
     let kept = kept(if report.dry_run { 0 } else { report.written });
     out.result(&report, &tables(&report, args)).with_context(|| format!("{kept}, and the report of it is not"))?;
-    told.with_context(|| format!("{kept}, and the rejected rows are not"))?;
+    written.with_context(|| format!("{kept}, and the rejected rows are not"))?;
     Ok(if report.accepted { Exit::Done } else { Exit::Findings })
 }
 
@@ -173,7 +173,7 @@ fn import(
     source: Source,
     global: &Global,
     out: &mut Output,
-    teller: &mut Teller,
+    reporter: &mut Reporter,
 ) -> anyhow::Result<Report> {
     let skips = args.on_conflict == OnConflict::Skip;
     let options = options(args, skips);
@@ -181,11 +181,11 @@ fn import(
         let pool = target::pool(global, out, "import", args.connections)?;
         let connections = usize::try_from(args.connections)?;
         let cancelled = interrupt::cancellable();
-        return Ok(import::retryable(&pool, args.table, source, &options, connections, cancelled, teller)?);
+        return Ok(import::retryable(&pool, args.table, source, &options, connections, cancelled, reporter)?);
     }
     let on_conflict = if skips { ingest::OnConflict::Skip } else { ingest::OnConflict::Refuse };
     let mut conn = target::connect_to_write(global, out, "import")?;
-    Ok(import::all_or_nothing(&mut conn, args.table, source, &options, on_conflict, teller)?)
+    Ok(import::all_or_nothing(&mut conn, args.table, source, &options, on_conflict, reporter)?)
 }
 
 fn options(args: &Args, derive_ids: bool) -> Options {
@@ -234,7 +234,7 @@ fn delimiter(text: &str) -> Result<u8, String> {
     }
 }
 
-/// The format that a file's name tells.
+/// The format by the file's name.
 fn format_of(path: &Path) -> Option<Format> {
     let name = path.file_name()?.to_str()?.to_ascii_lowercase();
     let name = name.strip_suffix(".gz").unwrap_or(&name);
@@ -294,14 +294,14 @@ impl Read for Source {
     }
 }
 
-/// Tells the user how far it is and what was not taken.
-struct Teller {
+/// Shows the user how far it is and writes rejected rows to their file.
+struct Reporter {
     meter: Meter,
     bytes: Arc<AtomicU64>,
     rejects: Option<Rejects>,
 }
 
-impl Watch for Teller {
+impl Watch for Reporter {
     fn rejected(&mut self, reject: &Reject) -> io::Result<()> {
         self.rejects.as_mut().map_or(Ok(()), |rejects| rejects.add(reject))
     }

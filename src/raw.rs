@@ -1,4 +1,4 @@
-//! SQL as text: the one room where a statement may come from anywhere else than the query builder.
+//! SQL as text: the only module in which a statement may come from anywhere else than the query builder.
 //!
 //! [`Sql`] is made of constants of this program, of whole numbers, of ids, of quoted identifiers and literals, of what the
 //! server wrote of its own catalog, and of nothing else: there is no way by accident from a `String` into it, so no user's
@@ -38,7 +38,7 @@ use uuid::Uuid;
 pub struct Sql(Cow<'static, str>);
 
 impl Sql {
-    /// A name as SQL takes it, always in quotes: whatever stands in it, it is one identifier.
+    /// A name as SQL takes it, always in quotes: whatever it holds, it is one identifier.
     ///
     /// The server cuts a name to 63 bytes; one that comes from its catalogue is no longer than that. It takes no empty
     /// name, and the driver refuses a text with a zero byte, so neither can become another statement.
@@ -118,7 +118,7 @@ macro_rules! numbers {
 numbers!(u32, u64, u128, usize);
 
 /// Puts an [`Sql`] together: `raw!("SELECT count(*) FROM {table}", table)`, `raw!("{id}", id = key.id)`. Every name
-/// in the text has to be listed behind it, and what it stands for must be something that an [`Sql`] can be made from.
+/// in the text has to be listed after it, and its value must be something that an [`Sql`] can be made from.
 macro_rules! raw {
     (@piece $name:ident) => { $crate::raw::Sql::from($name) };
     (@piece $name:ident = $value:expr) => { $crate::raw::Sql::from($value) };

@@ -31,7 +31,7 @@ pub const DUPLICATE_TABLE: &str = "42P07";
 /// A role, a type, a constraint or the like has this name already.
 pub const DUPLICATE_OBJECT: &str = "42710";
 
-/// What stands before the state in the field that a block of [`reporting`] uses for it, which is one for a column's name.
+/// The prefix of the state in the field that a block of [`reporting`] uses for it, which is the one for a column's name.
 const MARK: &str = "SQLSTATE ";
 
 /// The SQLSTATE of an error, where it is known: the error came through [`reporting`], or Diesel has a kind for it.

@@ -19,7 +19,7 @@ pub(crate) fn shown(text: &str) -> String {
     format!("'{cut}'")
 }
 
-/// The known word that a misspelt one stands for, if one is close and no other is as close.
+/// The known word that was probably meant by a misspelt one: the closest, if no other is as close.
 pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let mut near: Vec<_> = known
         .into_iter()

@@ -1,5 +1,5 @@
-//! The server's time limits, lifted where a session of ours waits for somebody else: a slow reader or a slow writer is
-//! no reason to end it. pg_dump and pg_restore do the same.
+//! The server's time limits, lifted where a session of ours waits for somebody else: a slow reader or a slow writer must
+//! not end it. pg_dump and pg_restore do the same.
 
 use diesel::prelude::*;
 

@@ -26,7 +26,7 @@ pub enum Error {
     UnknownSslMode {
         /// The mode.
         mode: String,
-        /// Where it stands.
+        /// Where it is set.
         from: Source,
     },
 
@@ -78,7 +78,7 @@ impl From<r2d2::Error> for Error {
     }
 }
 
-/// The message says why, so that it is no cause beside it.
+/// The message says why, so that it is not a source too.
 impl From<Malformed> for Error {
     fn from(why: Malformed) -> Self {
         Self::Malformed(why)

@@ -10,8 +10,8 @@ pub enum Malformed {
     /// Nothing is there.
     #[error("it is empty")]
     Empty,
-    /// Quotes stand around it.
-    #[error("it stands in quotes")]
+    /// It is in quotes.
+    #[error("it is in quotes")]
     Quoted,
     /// It is Java's.
     #[error("it is a JDBC URL")]
@@ -29,10 +29,10 @@ pub enum Malformed {
     #[error("it has more than one @ or a / in the password")]
     PasswordCharacters,
     /// An `@` in the options, more likely the end of a password that holds a `?`.
-    #[error("it has an @ behind a ?")]
+    #[error("it has an @ after a ?")]
     AtBehindQuestionMark,
     /// An option that libpq does not know, or none at all.
-    #[error("after the ? stands what is not an option that libpq knows")]
+    #[error("after the ? is something that is not an option of libpq")]
     Option,
     /// The port is something else.
     #[error("the port is not a number")]
@@ -44,13 +44,13 @@ pub enum Malformed {
     #[error("it does not decode to UTF-8")]
     NotUtf8,
     /// `key=value` form: a word without `=`.
-    #[error("a word stands without '='")]
+    #[error("a word is without '='")]
     NoValue,
     /// `key=value` form: a key that libpq does not know.
     #[error("a key is not one of libpq's")]
     Key,
     /// `key=value` form: the same key again.
-    #[error("a key stands there twice")]
+    #[error("a key is there twice")]
     KeyTwice,
     /// `key=value` form: a quote that does not end.
     #[error("a quote is not closed")]

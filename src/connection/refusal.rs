@@ -68,7 +68,7 @@ impl Refusal {
     }
 }
 
-/// What the server said, where libpq's message repeats it: it stands behind its severity, a colon and two spaces, in every
+/// What the server said, where libpq's message repeats it: it follows its severity, a colon and two spaces, in every
 /// language. The severity itself is translated.
 fn by_the_server(message: &str) -> Option<&str> {
     let (before, said) = message.split_once(":  ")?;

@@ -24,7 +24,7 @@ fn files(file: Option<&str>) -> Vec<PathBuf> {
     own.into_iter().chain(system.iter().map(|dir: &PathBuf| Path::join(dir, "pg_service.conf"))).collect()
 }
 
-/// A key that stands twice has its first value.
+/// Of a key that is there twice, the first value counts.
 fn parse(text: &str, service: &str) -> Option<Vec<(String, String)>> {
     let mut found: Option<Vec<(String, String)>> = None;
     for line in text.lines().map(str::trim) {

@@ -63,7 +63,7 @@ settings! {
 pub(crate) const DEATH_CHECK: &str = "client_connection_check_interval";
 
 impl Target {
-    /// With our settings behind those of the target, so that ours win.
+    /// With our settings after those of the target, so that ours win.
     pub(super) fn with_session_settings(&self) -> Self {
         let mut options = self.value("options").unwrap_or_default();
         let mut add = |name: &str, value: &str| {

@@ -163,7 +163,7 @@ impl Target {
             .collect();
         let text = text.trim();
         let scrubbed = without(text, &secrets);
-        // A short one may be in the text by chance, and to take it out would tell it; and the stars may be a part of one.
+        // A short one may be in the text by chance, and to take it out would reveal it; and the stars may be a part of one.
         let is_told =
             |secret: &String| secret.len() < 4 && text.contains(secret.as_str()) || scrubbed.contains(secret.as_str());
         if secrets.iter().any(is_told) {

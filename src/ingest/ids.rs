@@ -3,7 +3,7 @@
 //!
 //! An id of version 7 begins with the milliseconds since 1970 and leaves 74 bits, which are random, or derived from a
 //! key, so that a retry gives a row the id that it had. It is never made of the time of writing: rows that are filled
-//! in later stand among those of their own time. Nothing here knows a table.
+//! in later are sorted among those of their own time. Nothing here knows a table.
 
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};

@@ -87,7 +87,7 @@ fn without_a_row(refusal: Diesel) -> Found {
 fn search(path: WritePath, conn: &mut PgConnection, batch: &Batch, most: usize) -> QueryResult<Vec<Refused>> {
     let staged = if path.through == Through::Staging { staged(path, conn, batch) } else { None };
     let mut found = Vec::new();
-    // One of the rows from `next` up to `refused` is not taken; of those behind them nothing is known.
+    // One of the rows from `next` up to `refused` is not taken; of those after them nothing is known.
     let (mut next, mut refused, mut step) = (0, batch.len(), batch.len());
     while next < batch.len() && found.len() < most {
         let until = match refused.checked_sub(next) {

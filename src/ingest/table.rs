@@ -23,7 +23,7 @@ pub struct Table {
 pub(super) enum Destination {
     /// The table itself.
     Table,
-    /// The temporary table that stands in for it.
+    /// Its staging table, which is temporary.
     Staging,
 }
 

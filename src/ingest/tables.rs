@@ -16,7 +16,7 @@ use crate::models::{
 };
 
 /// Declares a table: its new and its whole row; the column that the id takes its time from, if it takes one; the column
-/// by which two rows are the same; the temporary table that stands in for it; the columns behind the id, each with the
+/// by which two rows are the same; its staging table; the columns after the id, each with the
 /// default that a new row may leave it to.
 macro_rules! ingested {
     ($($constant:ident = $table:ident takes $new:ident, $row:ident $(by $time:ident)?, keyed by $key:ident, staged in $staging:ident {

@@ -15,7 +15,7 @@ const LONGEST_SOCKET_PATH: usize = 103;
 /// How long to wait for another process that starts or stops the same cluster.
 const LOCK_WAIT: Duration = Duration::from_secs(60);
 
-/// The directory of a kept cluster, and what stands where in it.
+/// The directory of a kept cluster, and the paths in it.
 #[derive(Debug, Clone)]
 pub(super) struct Directory(PathBuf);
 
@@ -68,7 +68,7 @@ impl Directory {
         }
     }
 
-    /// Makes the directory beside its place and moves it there when it has its owner and its marker: another
+    /// Makes the directory under another name and renames it when it has its owner and its marker: another
     /// process sees all of it or nothing. Of two that do so at once, the first one's directory stays.
     fn make(&self, owner: &Owner) -> io::Result<()> {
         let parent = self.0.parent().unwrap_or(Path::new("/"));

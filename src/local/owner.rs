@@ -34,7 +34,7 @@ impl Owner {
         Ok(Self { uid: user.uid.as_raw(), gid: user.gid.as_raw(), name: user.name, switch: own.is_root() })
     }
 
-    /// A command that runs as this user, with messages in English and no `PG*` variable to lead it astray.
+    /// A command that runs as this user, with messages in English and without the `PG*` variables, which would change what it does.
     pub fn command(&self, program: &Path, dir: &Path) -> Command {
         let mut command = Command::new(program);
         command.env("LC_ALL", "C").current_dir(dir).stdin(Stdio::null());

@@ -28,7 +28,7 @@ pub(super) struct Server<'a> {
 }
 
 impl Server<'_> {
-    /// Makes the cluster's files beside their place and moves them there when complete, so that a run that is
+    /// Makes the cluster's files in another directory and moves them to their place when complete, so that a run that is
     /// killed half-way leaves nothing that looks like a cluster.
     pub fn create_files(&self) -> Result<()> {
         let unfinished = self.directory.path().join("data.unfinished");
@@ -83,7 +83,7 @@ impl Server<'_> {
     }
 
     /// Clears away what a killed server left: its processes are waited for, because they hold its shared memory until
-    /// they notice that it is gone, and then its pid file, behind which PostgreSQL might suspect a living server.
+    /// they notice that it is gone, and then its pid file is removed, which PostgreSQL might take for that of a living server.
     fn clear_after_kill(&self) -> Result<()> {
         let data = self.directory.data();
         let begin = Instant::now();

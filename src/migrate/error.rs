@@ -83,7 +83,7 @@ pub enum Error {
     },
 
     /// A pooler hands each transaction to another server process.
-    #[error("a transaction pooler stands between this run and the server")]
+    #[error("a transaction pooler is between this run and the server")]
     Pooler,
 
     /// Whether there is such a pooler cannot be seen with one connection.

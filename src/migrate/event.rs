@@ -1,4 +1,4 @@
-//! What a run tells while it works, and what it says of each migration afterwards.
+//! What a run reports while it works, and of each migration afterwards.
 
 use serde::Serialize;
 

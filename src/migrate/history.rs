@@ -1,5 +1,5 @@
-//! Reads the two tables that remember what was applied: Diesel's own, which says which versions are, and ours beside
-//! it, which says how and with what text. Reading them never creates them. `record` has what is written into them.
+//! Reads the two tables that remember what was applied: Diesel's own, which says which versions are, and ours,
+//! which says how and with what text. Reading them never creates them. `record` has what is written into them.
 //!
 //! Diesel's table has a row exactly while the whole of a migration is applied. Of a migration outside a transaction that
 //! is half done, only ours has one: with `statements_done` while it is being applied, with `statements_reverted` while it
@@ -124,7 +124,7 @@ struct Tables {
     diesel: bool,
     #[diesel(sql_type = Bool)]
     ours: bool,
-    /// Whether ours has the column that tells of reverts. Older versions of this library made it without.
+    /// Whether ours has the column `statements_reverted`. Older versions of this library made it without.
     #[diesel(sql_type = Bool)]
     reverts: bool,
 }

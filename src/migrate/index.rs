@@ -7,7 +7,7 @@ use diesel::sql_types::Text;
 use super::sql::{texts, words};
 use crate::raw::{Sql, raw, sql_query};
 
-/// What removes the invalid index that stands in the way of a statement; `None` where none does.
+/// The statement that removes the invalid index of the same name; `None` where there is none.
 pub(super) fn drop_invalid(conn: &mut PgConnection, statement: &str) -> QueryResult<Option<Sql>> {
     let Some(name) = concurrent_index(statement) else { return Ok(None) };
     let query = "SELECT relname::text AS name FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid \

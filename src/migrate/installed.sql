@@ -1,4 +1,4 @@
--- The first schema behind the current one in the search path that has all of these tables.
+-- The first schema after the current one in the search path that has all of these tables.
 SELECT current_schema()::text AS current, path.name::text AS found
 FROM unnest(current_schemas(false)) WITH ORDINALITY AS path (name, place)
 WHERE path.name <> current_schema()

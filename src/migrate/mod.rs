@@ -1,6 +1,6 @@
 //! The embedded migrations: what is applied, what is pending, going to a version and back.
 //!
-//! The history is kept in Diesel's own `__diesel_schema_migrations`, as `diesel_cli` expects it, and beside it in
+//! The history is kept in Diesel's own `__diesel_schema_migrations`, as `diesel_cli` expects it, and in
 //! `__optiinfra_migrations`, which also knows how long a migration took, which tool applied it and with what text.
 //! One run at a time holds an advisory lock; each migration and its row in the history are one transaction. Looking
 //! never writes, not even the history. This module knows no table of ours but their names.

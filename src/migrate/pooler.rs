@@ -1,4 +1,4 @@
-//! Finds out whether a transaction pooler stands between us and the server: one that hands each transaction to
+//! Finds out whether a transaction pooler is between us and the server: one that hands each transaction to
 //! another server process, so that a session's lock is soon somebody else's.
 
 use diesel::pg::PgConnection;

@@ -1,6 +1,6 @@
 //! Going on where an interrupted application of a migration outside a transaction stopped.
 //!
-//! A revert that was interrupted begins anew, and so does an application behind it: each statement of such a migration
+//! A revert that was interrupted begins anew, and so does an application after it: each statement of such a migration
 //! does no harm when it runs again.
 
 use diesel::pg::PgConnection;

@@ -44,7 +44,7 @@ impl Migration {
         }
     }
 
-    /// Fingerprint of `up.sql` as it stands.
+    /// Fingerprint of the whole `up.sql`.
     pub(super) fn file_hash(&self) -> String {
         hash(self.up)
     }

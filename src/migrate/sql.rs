@@ -57,7 +57,7 @@ pub(super) fn words(sql: &str) -> Vec<String> {
     tokens(sql).map(|token| token.text.to_ascii_uppercase()).collect()
 }
 
-/// The tokens of a statement as they stand.
+/// The tokens of a statement, unchanged.
 pub(super) fn texts(sql: &str) -> Vec<&str> {
     tokens(sql).map(|token| token.text).collect()
 }
@@ -76,7 +76,7 @@ fn tokens(sql: &str) -> impl Iterator<Item = Token<'_>> {
     })
 }
 
-/// The place behind white space and comments.
+/// The place after white space and comments.
 fn skip_space(sql: &str, mut at: usize) -> usize {
     loop {
         let rest = &sql[at..];

@@ -1,4 +1,4 @@
-//! What a service does about the schema when it starts, and how it tells whether it is ready.
+//! What a service does about the schema when it starts, and whether it is ready.
 
 use std::time::{Duration, Instant};
 

@@ -55,16 +55,16 @@ fn without_doubled_quotes(bytes: &[u8]) -> Vec<u8> {
     single
 }
 
-/// Where in a CSV record a byte stands.
+/// Where in a field of a CSV record a byte is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     /// Before the first byte of a field.
     Start,
     Plain,
     Quoted,
-    /// Behind a quote inside quotes: the end of the field, or the first half of a doubled one.
+    /// After a quote inside quotes: the end of the field, or the first half of a doubled one.
     QuoteInQuotes,
-    /// In the blanks behind a quoted field.
+    /// In the blanks after a quoted field.
     Closed,
 }
 
@@ -78,7 +78,7 @@ pub(super) struct Scan {
     /// The line of the last quote that opened a field.
     quote_line: u64,
     state: State,
-    /// Where the field began, behind its quote if it has one.
+    /// Where the field began, after its quote if it has one.
     start: usize,
     /// Where the content of the field ends, if not where the field does.
     content_end: usize,
@@ -145,7 +145,7 @@ impl Scan {
             }
             (State::QuoteInQuotes | State::Closed, b' ' | b'\t') if self.dialect.trim => State::Closed,
             (State::QuoteInQuotes | State::Closed, _) => {
-                self.problem = Some("something stands behind a closing quote: double the quotes inside a field");
+                self.problem = Some("there is text after a closing quote: double the quotes inside a field");
                 State::Plain
             }
             (State::Start | State::Plain, _) => {

@@ -74,11 +74,11 @@ pub struct Report {
     /// Rows of the file a second.
     pub rows_per_second: f64,
     /// The first [`REJECTS_IN_REPORT`] bad rows, in the order in which they were found: what the server refuses is
-    /// found after the rows behind it were read.
+    /// found after later rows were read.
     pub rejects: Vec<Reject>,
 }
 
-/// Who follows an import.
+/// Observes an import.
 pub trait Watch {
     /// A row was not taken.
     ///
@@ -102,7 +102,7 @@ pub trait Watch {
     fn read(&mut self, rows: u64);
 }
 
-/// Nobody follows.
+/// Observes nothing.
 impl Watch for () {
     fn rejected(&mut self, _: &Reject) -> io::Result<()> {
         Ok(())
@@ -130,9 +130,9 @@ pub fn all_or_nothing(
 ) -> Result<Report> {
     let reader = Reader::new(input, table, &options.read, names(conn, table)?)?;
     // It goes on when too many rows are bad, because what is wrong with some rows only the server knows.
-    let hopeless = REJECTS_IN_REPORT as u64;
-    let allowance = AtomicU64::new(options.max_rejects.max(hopeless));
-    let mut import = Import::new(reader, options, hopeless, &allowance, watch);
+    let tolerated = REJECTS_IN_REPORT as u64;
+    let allowance = AtomicU64::new(options.max_rejects.max(tolerated));
+    let mut import = Import::new(reader, options, tolerated, &allowance, watch);
     let ended = conn.transaction(|conn| {
         timeouts::lift_in_transaction(conn)?;
         let pipeline = Pipeline {
@@ -199,7 +199,7 @@ pub fn retryable(
     Ok(import.report(table, OnConflict::Skip, options.dry_run, true))
 }
 
-/// Whom the rows may name, in a database that is the one that they are for.
+/// The customers and agents that rows may name; fails where the schema is not the one that the rows are for.
 fn names(conn: &mut PgConnection, table: Table) -> Result<Names> {
     migrate::status(conn)?.require_applied()?;
     let names = Names::load(conn)?;
@@ -245,7 +245,7 @@ struct Import<'a> {
     allowance: &'a AtomicU64,
     max_rejects: u64,
     /// How many bad rows end the import: with fewer, it goes on to find out what is wrong with the others.
-    hopeless: u64,
+    tolerated: u64,
     begun: Instant,
     read: u64,
     progress: Progress,
@@ -259,7 +259,7 @@ impl<'a> Import<'a> {
     fn new(
         reader: Reader<'a>,
         options: &Options,
-        hopeless: u64,
+        tolerated: u64,
         allowance: &'a AtomicU64,
         watch: &'a mut dyn Watch,
     ) -> Self {
@@ -268,7 +268,7 @@ impl<'a> Import<'a> {
             watch,
             allowance,
             max_rejects: options.max_rejects,
-            hopeless,
+            tolerated,
             begun: Instant::now(),
             read: 0,
             progress: Progress::default(),
@@ -296,7 +296,7 @@ impl<'a> Import<'a> {
     /// Reads up to the next row that can be sent, reports the bad ones before it, and hands it to `take`.
     fn next_row<T>(&mut self, take: impl FnOnce(&read::Row<'_>) -> T) -> Result<Option<T>, Stop> {
         loop {
-            if self.is_over() && self.rejected > self.hopeless {
+            if self.is_over() && self.rejected > self.tolerated {
                 return Err(Stop::TooManyRejects);
             }
             let row = self.reader.next_row().map_err(Error::input)?;
@@ -314,7 +314,7 @@ impl<'a> Import<'a> {
 
     /// Reads what is left only to report what is wrong with it.
     fn read_on(&mut self) -> Result<(), Error> {
-        self.hopeless = u64::MAX;
+        self.tolerated = u64::MAX;
         loop {
             match self.next_row(|_| ()) {
                 Ok(Some(())) => {}
@@ -324,7 +324,7 @@ impl<'a> Import<'a> {
         }
     }
 
-    /// Tells too many bad rows from what fails.
+    /// Whether it ended because of too many bad rows, or failed.
     fn end(&mut self, ended: Result<(), Stop>) -> Result<Ended> {
         let ended = match ended {
             Ok(()) | Err(Stop::DryRun) => Ended::Whole,

@@ -78,7 +78,7 @@ fn take(input: &mut impl Read, count: usize) -> io::Result<Vec<u8>> {
     Ok(head)
 }
 
-/// Members of gzip one after the other, and zeros behind the last one, with which tapes and block devices pad.
+/// Members of gzip one after the other, and the zeros after the last one with which tapes and block devices pad.
 struct Inflated<R> {
     /// `None` once the last one has ended.
     member: Option<GzDecoder<R>>,
@@ -109,7 +109,7 @@ impl<R: BufRead> Read for Inflated<R> {
     }
 }
 
-/// Passes over zeros; whether nothing else is left.
+/// Skips zeros; whether nothing else is left.
 fn is_padding(input: &mut impl BufRead) -> io::Result<bool> {
     loop {
         let buffer = input.fill_buf()?;

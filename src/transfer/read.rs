@@ -194,7 +194,7 @@ fn key(table: Table, line: u64, inputs: &[Input<'_>]) -> Result<Vec<u8>, Problem
     let time = table.position(column).and_then(|at| inputs.get(at));
     // Without it, the same row on the same line of the next day's file would pass for this one.
     if !matches!(time, Some(Input::Text { .. } | Input::Constant(_))) {
-        let reason = format!("is missing, and a row without an id is told from others by it: give an id or {column}");
+        let reason = format!("is missing, and the id of a row without one is derived from it: give an id or {column}");
         return Err(Problem { column: Some(column), reason });
     }
     let mut key = line.to_be_bytes().to_vec();

@@ -120,7 +120,7 @@ impl<'a> Records<'a> {
         scan.finish(&mut self.fields).map(Some)
     }
 
-    /// Takes what the buffer has of a record; whether the record may go on behind it.
+    /// Takes what the buffer has of a record; whether the record may go on after it.
     fn read_csv_on(&mut self, scan: &mut Scan) -> io::Result<bool> {
         let buffer = match self.text.fill_buf() {
             Ok([]) => return Ok(false),
@@ -252,7 +252,7 @@ mod tests {
         let text = b"a, b ,\t\"c, d\" , , e f\n\"a\" b,\" c \"\n";
         let trimmed = csv_as(text, Dialect { trim: true, ..PLAIN });
         assert_eq!(trimmed[0], (1, fields(&["a", "b", "[c, d]", "", "e f"])));
-        assert!(trimmed[1].1.as_ref().unwrap_err().contains("behind a closing quote"));
+        assert!(trimmed[1].1.as_ref().unwrap_err().contains("after a closing quote"));
         assert_eq!(csv_as(b"\" c \",\n", Dialect { trim: true, ..PLAIN }), [(1, fields(&["[ c ]", ""]))]);
         assert_eq!(csv(text)[0], (1, fields(&["a", " b ", "\t\"c", " d\" ", " ", " e f"])));
     }
@@ -268,7 +268,7 @@ mod tests {
     #[test]
     fn a_stray_quote_spoils_its_own_record_only() {
         let found = csv(b"\"a\"b,c\nd,e\n");
-        assert!(found[0].1.as_ref().unwrap_err().contains("behind a closing quote"));
+        assert!(found[0].1.as_ref().unwrap_err().contains("after a closing quote"));
         assert_eq!(found[1], (2, fields(&["d", "e"])));
     }
 

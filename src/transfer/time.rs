@@ -44,7 +44,7 @@ pub struct NotATimeFormat {
 
 const NO_FORMAT: &str = "is not a format of times: write it as strftime has them, such as '%d.%m.%Y %H:%M:%S%.f'";
 
-/// What would be read wrong without a word: chrono passes over the name of a zone, and counts in nanoseconds what Python
+/// What would silently be read wrong: chrono passes over the name of a zone, and counts in nanoseconds what Python
 /// writes in microseconds.
 fn misread(item: &Item<'_>) -> Option<&'static str> {
     match item {

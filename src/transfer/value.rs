@@ -77,7 +77,7 @@ impl Value<'_> {
 #[derive(Debug, Clone)]
 pub(super) struct Constant {
     pub value: Value<'static>,
-    /// What stands for it where rows are compared: the text that was given, of a customer or an agent the id.
+    /// Its text in the key that an id is derived from: the text that was given, of a customer or an agent the id.
     pub text: String,
 }
 
@@ -171,7 +171,7 @@ impl<'a> Input<'a> {
     }
 }
 
-/// What decoding a value needs beside the value.
+/// What decoding a value needs besides its text.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Context<'a> {
     pub names: &'a Names,

@@ -299,7 +299,7 @@ fn through_a_transaction_pooler_migrate_is_refused_and_changes_nothing() {
             for _ in 0..tries {
                 let run = Dbctl::new().env("DATABASE_URL", &url).run("migrate");
                 assert_eq!(run.code, Some(2), "{run:#?}");
-                assert!(run.stderr.contains("a transaction pooler stands between"), "{run:#?}");
+                assert!(run.stderr.contains("a transaction pooler is between"), "{run:#?}");
                 assert!(run.stderr.contains("give the URL of the server itself"), "{run:#?}");
             }
         });

@@ -117,7 +117,7 @@ fn a_server_that_answered_is_told_from_one_that_is_not_there() {
 fn each_slip_in_a_connection_string_has_a_sentence_of_its_own() {
     for (url, said, hint) in [
         ("", "DATABASE_URL is set and empty", "unset DATABASE_URL"),
-        ("'postgresql://u@h/d'", "it stands in quotes", "without the quotes"),
+        ("'postgresql://u@h/d'", "it is in quotes", "without the quotes"),
         ("jdbc:postgresql://h/d", "it is a JDBC URL", "without jdbc:"),
         (
             "postgresql://u@127.0.0.1:1/d?sslmode=verify",

@@ -127,7 +127,7 @@ fn every_way_to_be_bad_has_its_own_reason() {
         (with(7, &ahead).into(), "timestamp", "is in the future"),
         (b"a,b".to_vec(), "-", "has 2 fields, and 8 are expected"),
         ([b"\xff".as_slice(), with(0, "").as_bytes()].concat(), "agent_id", "is not UTF-8 from byte 1 on"),
-        (format!("\"x\"y{good}").into(), "-", "something stands behind a closing quote"),
+        (format!("\"x\"y{good}").into(), "-", "there is text after a closing quote"),
         // Two stray quotes, and the row between them.
         (format!("\"{good}\n\"{good}").into(), "-", "(lines 17 to 18)"),
     ];
