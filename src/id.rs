@@ -1,5 +1,23 @@
 //! Ids that must not be mixed up: a customer's and an agent's are both uuids, and to take one for the other would ask
-//! for somebody else's rows. The models keep plain uuids, as the tables do; functions that take an id take these.
+//! for somebody else's rows. The models keep plain uuids, as the tables do; functions that take an id take these, and
+//! whoever makes one says what it is of:
+//!
+//! ```
+//! # use optiinfra_db::{id::CustomerId, models::Customer};
+//! # fn f(customer: &Customer) {
+//! let id = CustomerId::from(customer);
+//! let same = CustomerId::new(customer.id);
+//! # }
+//! ```
+//!
+//! Nothing becomes one by `into()`:
+//!
+//! ```compile_fail,E0277
+//! # use optiinfra_db::{id::CustomerId, models::Agent};
+//! # fn f(agent: &Agent) {
+//! let id: CustomerId = agent.id.into();
+//! # }
+//! ```
 
 use std::fmt;
 use std::str::FromStr;
@@ -22,8 +40,9 @@ macro_rules! ids {
         #[diesel(sql_type = SqlUuid)]
         pub struct $name(Uuid);
 
-        impl From<Uuid> for $name {
-            fn from(id: Uuid) -> Self {
+        impl $name {
+            /// The id that a row has.
+            pub const fn new(id: Uuid) -> Self {
                 Self(id)
             }
         }

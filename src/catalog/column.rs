@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// A column of a table.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Column {
     /// The table.
     pub table: String,
@@ -26,25 +26,6 @@ pub struct Column {
 }
 
 impl Column {
-    /// Reads a column of the contract, which has neither collations nor generated columns.
-    pub(super) fn parse((table, name): (&str, &str), definition: &str) -> Self {
-        let (head, default) = match definition.split_once(" DEFAULT ") {
-            Some((head, default)) => (head, Some(default.to_owned())),
-            None => (definition, None),
-        };
-        let nullable = head.strip_suffix(" NOT NULL");
-        Self {
-            table: table.to_owned(),
-            name: name.to_owned(),
-            data_type: DataType::from(nullable.unwrap_or(head).to_owned()),
-            collation: None,
-            not_null: nullable.is_some(),
-            identity: None,
-            generated: None,
-            expression: default,
-        }
-    }
-
     /// The default; `None` for a generated column too.
     pub fn default(&self) -> Option<&str> {
         self.expression.as_deref().filter(|_| self.generated.is_none())
@@ -85,8 +66,8 @@ impl fmt::Display for Column {
 }
 
 /// The type of a column, as far as this code tells types apart.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(from = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(from = "String", into = "String")]
 pub enum DataType {
     /// `uuid`
     Uuid,
@@ -149,6 +130,12 @@ impl From<String> for DataType {
         }
         let length = name.strip_prefix("character varying(").and_then(|rest| rest.strip_suffix(')')?.parse().ok());
         length.map_or(Self::Other(name), |length| Self::Varchar(Some(length)))
+    }
+}
+
+impl From<DataType> for String {
+    fn from(data_type: DataType) -> Self {
+        data_type.to_string()
     }
 }
 

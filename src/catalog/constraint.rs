@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// A constraint of a table.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Constraint {
     /// The table.
     pub table: String,
@@ -22,7 +22,7 @@ pub struct Constraint {
 }
 
 /// What a constraint demands.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Rule {
     /// These columns identify a row.
@@ -38,7 +38,7 @@ pub enum Rule {
 }
 
 /// A reference to another table.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 pub struct ForeignKey {
     /// The columns that refer.
     pub columns: Vec<String>,
@@ -51,7 +51,7 @@ pub struct ForeignKey {
 }
 
 /// What becomes of a row when the one that it refers to is deleted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum OnDelete {
     /// The other cannot be deleted, at the end of the transaction.
@@ -70,18 +70,6 @@ pub enum OnDelete {
 }
 
 impl Constraint {
-    /// Reads a constraint of the contract, where all are validated and enforced.
-    pub(super) fn parse((table, name): (&str, &str), definition: &str) -> Option<Self> {
-        Some(Self {
-            table: table.to_owned(),
-            name: name.to_owned(),
-            rule: Rule::parse(definition)?,
-            definition: definition.to_owned(),
-            validated: true,
-            enforced: true,
-        })
-    }
-
     /// The foreign key that it is.
     pub const fn foreign_key(&self) -> Option<&ForeignKey> {
         if let Rule::ForeignKey(key) = &self.rule { Some(key) } else { None }
@@ -93,37 +81,7 @@ impl Constraint {
     }
 }
 
-impl Rule {
-    fn parse(definition: &str) -> Option<Self> {
-        let columns = |list: &str| list.split(", ").map(str::to_owned).collect::<Vec<_>>();
-        if let Some(list) = definition.strip_prefix("PRIMARY KEY (") {
-            return Some(Self::PrimaryKey(columns(list.strip_suffix(')')?)));
-        }
-        if let Some(list) = definition.strip_prefix("UNIQUE (") {
-            return Some(Self::Unique(columns(list.strip_suffix(')')?)));
-        }
-        if let Some(rest) = definition.strip_prefix("FOREIGN KEY (") {
-            let (from, rest) = rest.split_once(") REFERENCES ")?;
-            let (references, rest) = rest.split_once('(')?;
-            let (to, action) = rest.split_once(')')?;
-            return Some(Self::ForeignKey(ForeignKey {
-                columns: columns(from),
-                references: references.to_owned(),
-                referenced_columns: columns(to),
-                on_delete: match action.strip_prefix(" ON DELETE ") {
-                    Some(action) => OnDelete::ALL.into_iter().find(|known| known.as_str() == action)?,
-                    None if action.is_empty() => OnDelete::NoAction,
-                    None => return None,
-                },
-            }));
-        }
-        definition.starts_with("CHECK (").then_some(Self::Check)
-    }
-}
-
 impl OnDelete {
-    const ALL: [Self; 5] = [Self::NoAction, Self::Restrict, Self::Cascade, Self::SetNull, Self::SetDefault];
-
     /// As SQL writes it.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -9,7 +9,6 @@ use std::fmt;
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
-use super::line::escape;
 use super::object::{Kind, Object};
 
 /// An object as it is compared and reported.
@@ -36,6 +35,16 @@ impl Entry {
     pub fn name(&self) -> String {
         self.object.name()
     }
+
+    /// Its line of `catalog.txt`.
+    pub fn to_line(&self) -> String {
+        format!("{}\t{}\t{}", self.kind(), escape(&self.name()), escape(&self.definition))
+    }
+}
+
+/// Keeps a text on one line and out of the way of the tabs between fields.
+fn escape(text: &str) -> String {
+    text.replace('\\', r"\\").replace('\n', r"\n").replace('\t', r"\t").replace('\r', r"\r")
 }
 
 impl Serialize for Entry {
@@ -152,109 +161,5 @@ fn follows_from(difference: &Difference, cause: &Difference) -> bool {
         Difference::Changed { expected, .. } => {
             expected.kind() == Kind::Constraint && matches!(difference, Difference::Changed { .. })
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::Catalog;
-    use super::*;
-
-    const CUSTOMERS: [&str; 8] = [
-        "table\tcustomers\ttable",
-        "column order\tcustomers\tid, name, email",
-        "column\tcustomers.id\tuuid NOT NULL",
-        "column\tcustomers.name\ttext NOT NULL",
-        "column\tcustomers.email\ttext",
-        "constraint\tcustomers.customers_email_key\tUNIQUE (email)",
-        "index\tcustomers.customers_email_key\tUNIQUE btree (email)",
-        "comment\tcustomers.name\tWhat to call them.",
-    ];
-
-    fn entries(lines: &[&str]) -> Vec<Entry> {
-        Catalog::parse(&lines.join("\n")).unwrap().entries()
-    }
-
-    fn customers() -> Vec<Entry> {
-        entries(&CUSTOMERS)
-    }
-
-    /// The table without the lines that begin so, and with others.
-    fn changed(without: &[&str], with: &[&str]) -> Vec<Entry> {
-        let kept = CUSTOMERS.iter().filter(|line| !without.iter().any(|begin| line.starts_with(begin)));
-        entries(&kept.chain(with).copied().collect::<Vec<_>>())
-    }
-
-    fn texts(differences: &[Difference]) -> Vec<String> {
-        differences.iter().map(|d| format!("{} {} {d}", d.entry().kind(), d.entry().name())).collect()
-    }
-
-    #[test]
-    fn equal_schemas_do_not_differ() {
-        let mut shuffled = customers();
-        shuffled.reverse();
-        assert_eq!(diff(&customers(), &shuffled), []);
-        assert_eq!(diff(&[], &[]), []);
-    }
-
-    #[test]
-    fn each_difference_is_said_once_with_both_sides() {
-        let key = "customers.customers_email_key";
-        let (constraint, index) = (format!("constraint\t{key}"), format!("index\t{key}"));
-        let wider = [format!("{constraint}\tUNIQUE (email, name)"), format!("{index}\tUNIQUE btree (email, name)")];
-        let cases: [(&str, Vec<Entry>, &str); 6] = [
-            (
-                "a changed column",
-                changed(&["column\tcustomers.email"], &["column\tcustomers.email\ttext NOT NULL"]),
-                "column customers.email expected text, found text NOT NULL",
-            ),
-            (
-                "a missing column takes its comment along and leaves the order of the others",
-                changed(
-                    &["column\tcustomers.name", "comment", "column order"],
-                    &["column order\tcustomers\tid, email"],
-                ),
-                "column customers.name missing: text NOT NULL",
-            ),
-            (
-                "an unexpected column in the middle leaves the order of the others",
-                changed(
-                    &["column order"],
-                    &["column order\tcustomers\tid, phone, name, email", "column\tcustomers.phone\ttext"],
-                ),
-                "column customers.phone unexpected: text",
-            ),
-            (
-                "columns in another order",
-                changed(&["column order"], &["column order\tcustomers\tname, id, email"]),
-                "column order customers expected id, name, email, found name, id, email",
-            ),
-            (
-                "a missing constraint takes its index along",
-                changed(&[&constraint, &index], &[]),
-                "constraint customers.customers_email_key missing: UNIQUE (email)",
-            ),
-            (
-                "a changed constraint changes its index",
-                changed(&[&constraint, &index], &[&wider[0], &wider[1]]),
-                "constraint customers.customers_email_key expected UNIQUE (email), found UNIQUE (email, name)",
-            ),
-        ];
-        for (what, found, expected) in cases {
-            assert_eq!(texts(&diff(&customers(), &found)), [expected], "{what}");
-        }
-    }
-
-    #[test]
-    fn a_whole_table_is_one_difference() {
-        assert_eq!(texts(&diff(&customers(), &[])), ["table customers missing: table"]);
-        assert_eq!(texts(&diff(&[], &customers())), ["table customers unexpected: table"]);
-    }
-
-    #[test]
-    fn an_index_alone_is_a_difference_although_a_constraint_of_its_table_is_missing() {
-        let expected = changed(&[], &["index\tcustomers.idx_customer_name\tbtree (name)"]);
-        let found = changed(&["constraint\t", "index\t"], &[]);
-        assert_eq!(diff(&expected, &found).len(), 2);
     }
 }

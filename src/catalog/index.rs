@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// An index of a table.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Index {
     /// The table.
     pub table: String,
@@ -19,21 +19,6 @@ pub struct Index {
     pub valid: bool,
     /// Whether writes keep it.
     pub ready: bool,
-}
-
-impl Index {
-    /// Reads an index of the contract, where all are valid.
-    pub(super) fn parse((table, name): (&str, &str), definition: &str) -> Self {
-        let unique = definition.strip_prefix("UNIQUE ");
-        Self {
-            table: table.to_owned(),
-            name: name.to_owned(),
-            unique: unique.is_some(),
-            definition: unique.unwrap_or(definition).to_owned(),
-            valid: true,
-            ready: true,
-        }
-    }
 }
 
 impl fmt::Display for Index {

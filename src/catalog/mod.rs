@@ -1,14 +1,13 @@
 //! The objects of a schema as typed values: read from a live database, and as this code expects them.
 //!
-//! Both sides are a [`Catalog`]. `catalog.txt` is what a freshly migrated database holds, one object a line, and
-//! [`contract`] reads it; so the lists of our tables' columns, types, keys and policies come from there and are
+//! Both sides are a [`Catalog`]. `contract.json` is what a freshly migrated database holds, one object a line, and
+//! [`contract`] reads it as [`read`] reads a live one; `catalog.txt` is the same for people. So the lists of our tables' columns, types, keys and policies come from there and are
 //! written nowhere else. What is wrong with a live schema is the [`Difference`] of the two.
 
 mod column;
 mod constraint;
 mod difference;
 mod index;
-mod line;
 mod object;
 mod partition;
 mod policy;
@@ -26,7 +25,6 @@ pub use self::column::{Column, DataType};
 pub use self::constraint::{Constraint, ForeignKey, OnDelete, Rule};
 pub use self::difference::{Difference, Entry, diff};
 pub use self::index::Index;
-pub use self::line::UnreadableLine;
 pub use self::object::{Kind, Object};
 pub use self::partition::{Bounds, HOT_TABLES, HotTable, Partition};
 pub use self::policy::{CROSS_CUSTOMER_POLICIES, CROSS_CUSTOMER_READ, Policy};
@@ -38,7 +36,7 @@ use crate::layer;
 use crate::raw::sql_query;
 
 const QUERY: &str = include_str!("catalog.sql");
-const CONTRACT: &str = include_str!("catalog.txt");
+const CONTRACT: &str = include_str!("contract.json");
 
 /// The objects of a schema, sorted by kind and name. No schema's name is part of them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -50,12 +48,12 @@ pub struct Catalog {
 ///
 /// # Panics
 ///
-/// When a line of `catalog.txt` cannot be read. A test reads them all; a shorter list would weaken every check.
-#[expect(clippy::panic, reason = "catalog.txt is a part of this program, and a test reads all of it")]
+/// When a line of `contract.json` cannot be read. A test reads them all; a shorter list would weaken every check.
+#[expect(clippy::panic, reason = "contract.json is a part of this program, and a test reads all of it")]
 pub fn contract() -> &'static Catalog {
-    static CATALOG: LazyLock<Catalog> = LazyLock::new(|| match Catalog::parse(CONTRACT) {
-        Ok(catalog) => catalog,
-        Err(unreadable) => panic!("catalog.txt: {unreadable}"),
+    static CATALOG: LazyLock<Catalog> = LazyLock::new(|| match serde_json::from_str(CONTRACT) {
+        Ok(objects) => Catalog::new(objects),
+        Err(unreadable) => panic!("contract.json: {unreadable}"),
     });
     &CATALOG
 }
@@ -84,19 +82,6 @@ impl Catalog {
     pub fn new(mut objects: Vec<Object>) -> Self {
         objects.sort_by_cached_key(|object| (object.kind(), object.name()));
         Self { objects }
-    }
-
-    /// Reads the lines of `catalog.txt`; those that begin with `#` are comments.
-    ///
-    /// # Errors
-    ///
-    /// The first line that names no object.
-    pub fn parse(text: &str) -> Result<Self, UnreadableLine> {
-        let lines = text.lines().enumerate().filter(|(_, line)| !line.starts_with('#'));
-        let objects = lines.map(|(at, line)| {
-            line::parse(line).ok_or_else(|| UnreadableLine { number: at + 1, line: line.to_owned() })
-        });
-        objects.collect::<Result<_, _>>().map(Self::new)
     }
 
     /// The lines of `catalog.txt`.
@@ -220,32 +205,6 @@ pub fn tables_of_customers() -> impl Iterator<Item = &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_line_of_the_contract_is_read_and_written_back_as_it_was() {
-        let lines: String =
-            CONTRACT.lines().filter(|line| !line.starts_with('#')).map(|l| l.to_owned() + "\n").collect();
-        assert_eq!(contract().to_lines(), lines);
-    }
-
-    #[test]
-    fn a_line_that_names_no_object_is_an_error_with_its_number() {
-        for line in [
-            "",
-            "tabel\tevents\ttable",
-            "table\tevents",
-            "table\tevents\tview, row securty",
-            "column\tevents\tuuid",
-            "constraint\tevents.k\tFOREIGN KEY (a) REFERENCES b",
-            "trigger\tevents.t\tBEFORE UPDATE (sometimes)",
-            "policy\tevents.p\tAS PERMISSIVE FOR ALL",
-            "function\tf()\tLANGUAGE",
-        ] {
-            let text = format!("# a comment\nenum\tcolour\tred\n{line}\n");
-            let unreadable = UnreadableLine { number: 3, line: line.to_owned() };
-            assert_eq!(Catalog::parse(&text), Err(unreadable), "{line}");
-        }
-    }
 
     #[test]
     fn the_lists_that_other_modules_need_come_from_the_contract() {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The policy for roles that read across customers; `roles` makes it.
 pub const CROSS_CUSTOMER_READ: &str = "cross_customer_read";
@@ -10,7 +10,7 @@ pub const CROSS_CUSTOMER_READ: &str = "cross_customer_read";
 pub const CROSS_CUSTOMER_POLICIES: [&str; 2] = ["cross_customer", CROSS_CUSTOMER_READ];
 
 /// A row security policy of a table.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Policy {
     /// The table.
     pub table: String,
@@ -31,25 +31,6 @@ pub struct Policy {
 const EVERYBODY: &str = "PUBLIC";
 
 impl Policy {
-    pub(super) fn parse((table, name): (&str, &str), definition: &str) -> Option<Self> {
-        let (permissive, rest) = definition.strip_prefix("AS ")?.split_once(" FOR ")?;
-        let (command, rest) = rest.split_once(" TO ")?;
-        let (roles, rest) = rest.split_once(" USING (")?;
-        let (using, with_check) = match rest.split_once(") WITH CHECK (") {
-            Some((using, with_check)) => (using, Some(with_check.strip_suffix(')')?.to_owned())),
-            None => (rest.strip_suffix(')')?, None),
-        };
-        Some(Self {
-            table: table.to_owned(),
-            name: name.to_owned(),
-            permissive: permissive == "PERMISSIVE",
-            command: command.to_owned(),
-            roles: roles.split(", ").map(str::to_owned).collect(),
-            using: Some(using.to_owned()),
-            with_check,
-        })
-    }
-
     /// Whether it is one for roles that work across customers, and not open to everybody.
     pub fn is_of_roles(&self) -> bool {
         CROSS_CUSTOMER_POLICIES.contains(&self.name.as_str()) && !self.roles.iter().any(|role| role == EVERYBODY)

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// A trigger of a table.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Trigger {
     /// The table.
     pub table: String,
@@ -18,7 +18,7 @@ pub struct Trigger {
 }
 
 /// Whether a trigger fires.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Enabled {
     /// In every session but one that applies what another server did.
@@ -30,18 +30,6 @@ pub enum Enabled {
     OnReplica,
     /// In every session.
     Always,
-}
-
-impl Trigger {
-    /// Reads a trigger of the contract, where all are enabled.
-    pub(super) fn parse((table, name): (&str, &str), definition: &str) -> Option<Self> {
-        definition.ends_with("()").then(|| Self {
-            table: table.to_owned(),
-            name: name.to_owned(),
-            definition: definition.to_owned(),
-            enabled: Enabled::Yes,
-        })
-    }
 }
 
 impl fmt::Display for Trigger {
@@ -57,7 +45,7 @@ impl fmt::Display for Trigger {
 }
 
 /// A function or procedure.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Function {
     /// Its name with the types of its arguments, quoted as SQL needs it.
     pub signature: String,
@@ -78,34 +66,6 @@ pub struct Function {
 }
 
 impl Function {
-    /// Reads a function of the contract, which has no settings of its own.
-    pub(super) fn parse(signature: &str, definition: &str) -> Option<Self> {
-        let (head, body) = definition.split_once(" AS ")?;
-        let (returns, head) = head.strip_prefix("RETURNS ")?.split_once(" LANGUAGE ")?;
-        let mut function = Self {
-            signature: signature.to_owned(),
-            returns: Some(returns.to_owned()),
-            language: String::new(),
-            volatility: None,
-            strict: false,
-            security_definer: false,
-            settings: None,
-            body: Some(body.to_owned()),
-        };
-        let head = head.replace("SECURITY DEFINER", "DEFINER");
-        let mut words = head.split(' ');
-        words.next()?.clone_into(&mut function.language);
-        for word in words {
-            match word {
-                "IMMUTABLE" | "STABLE" => function.volatility = Some(word.to_owned()),
-                "STRICT" => function.strict = true,
-                "DEFINER" => function.security_definer = true,
-                _ => return None,
-            }
-        }
-        Some(function)
-    }
-
     /// All but the body, as CREATE FUNCTION takes it.
     pub fn head(&self) -> String {
         let returns = self.returns.as_ref().map(|returns| format!("RETURNS {returns}"));

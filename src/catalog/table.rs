@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// A table, view or sequence.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Table {
     /// Its name.
     pub name: String,
@@ -25,7 +25,7 @@ pub struct Table {
 }
 
 /// What stands under the name of a table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "each is named as PostgreSQL calls it")]
 pub enum Relation {
@@ -41,9 +41,6 @@ pub enum Relation {
 }
 
 impl Relation {
-    const ALL: [Self; 6] =
-        [Self::Table, Self::PartitionedTable, Self::ForeignTable, Self::View, Self::MaterializedView, Self::Sequence];
-
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Table => "table",
@@ -65,29 +62,6 @@ const ROW_SECURITY: &str = "row security";
 const ROW_SECURITY_FOR_OWNER: &str = "row security also for the owner";
 
 impl Table {
-    pub(super) fn parse(name: &str, definition: &str) -> Option<Self> {
-        let mut words = definition.split(", ");
-        let relation = words.next()?;
-        let logged = relation.strip_prefix("unlogged ");
-        let mut table = Self {
-            name: name.to_owned(),
-            relation: Relation::ALL.into_iter().find(|known| known.as_str() == logged.unwrap_or(relation))?,
-            partitioned_by: None,
-            unlogged: logged.is_some(),
-            row_security: false,
-            row_security_for_owner: false,
-            settings: BTreeMap::new(),
-        };
-        for word in words {
-            match word {
-                ROW_SECURITY => table.row_security = true,
-                ROW_SECURITY_FOR_OWNER => table.row_security_for_owner = true,
-                _ => return None,
-            }
-        }
-        Some(table)
-    }
-
     /// What it says of row security, in words; empty where there is none.
     pub fn security(&self) -> String {
         let words = [(self.row_security, ROW_SECURITY), (self.row_security_for_owner, ROW_SECURITY_FOR_OWNER)];
@@ -105,7 +79,7 @@ impl fmt::Display for Table {
 }
 
 /// The order of a table's columns.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 pub struct ColumnOrder {
     /// The table.
     pub table: String,
@@ -114,10 +88,6 @@ pub struct ColumnOrder {
 }
 
 impl ColumnOrder {
-    pub(super) fn parse(table: &str, definition: &str) -> Self {
-        Self { table: table.to_owned(), columns: definition.split(", ").map(str::to_owned).collect() }
-    }
-
     /// Whether the columns that both tables have come in the same order.
     pub fn agrees_with(&self, other: &Self) -> bool {
         let common = |of: &Self, other: &Self| -> Vec<String> {

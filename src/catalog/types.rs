@@ -2,21 +2,15 @@
 
 use std::fmt;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// An enum type.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Enum {
     /// Its name.
     pub name: String,
     /// Its labels, in their order.
     pub labels: Vec<String>,
-}
-
-impl Enum {
-    pub(super) fn parse(name: &str, definition: &str) -> Self {
-        Self { name: name.to_owned(), labels: definition.split(", ").map(str::to_owned).collect() }
-    }
 }
 
 impl fmt::Display for Enum {
@@ -26,7 +20,7 @@ impl fmt::Display for Enum {
 }
 
 /// A domain, range or composite type.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 pub struct OtherType {
     /// Its name.
     pub name: String,
@@ -35,7 +29,7 @@ pub struct OtherType {
 }
 
 /// What a type is that is no enum.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TypeSort {
     /// A domain over this type.
@@ -44,17 +38,6 @@ pub enum TypeSort {
     Range,
     /// A composite type.
     Composite,
-}
-
-impl OtherType {
-    pub(super) fn parse(name: &str, definition: &str) -> Option<Self> {
-        let sort = match definition {
-            "range" => TypeSort::Range,
-            "composite" => TypeSort::Composite,
-            domain => TypeSort::Domain(domain.strip_prefix("domain ")?.to_owned()),
-        };
-        Some(Self { name: name.to_owned(), sort })
-    }
 }
 
 impl fmt::Display for OtherType {
@@ -68,7 +51,7 @@ impl fmt::Display for OtherType {
 }
 
 /// What `COMMENT ON` says of a table, column or type.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Comment {
     /// The table or type.
     pub of: String,

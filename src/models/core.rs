@@ -19,7 +19,6 @@ use crate::enums::{
     AgentStatus, AgentType, ApprovalStatus, CustomerPlan, CustomerStatus, EventSeverity, OptimizationStatus,
     RecommendationPriority, RecommendationStatus,
 };
-use crate::id::{AgentId, CustomerId};
 use crate::schema::{agents, approvals, customers, events, optimizations, recommendations};
 
 /// One row of `customers`. Organisations whose LLM infrastructure the platform watches; every other row of a customer
@@ -439,17 +438,5 @@ impl ToSql<Text, Pg> for ApiKey {
 impl FromSql<Text, Pg> for ApiKey {
     fn from_sql(bytes: PgValue<'_>) -> deserialize::Result<Self> {
         <String as FromSql<Text, Pg>>::from_sql(bytes).map(Self)
-    }
-}
-
-impl From<&Customer> for CustomerId {
-    fn from(customer: &Customer) -> Self {
-        customer.id.into()
-    }
-}
-
-impl From<&Agent> for AgentId {
-    fn from(agent: &Agent) -> Self {
-        agent.id.into()
     }
 }

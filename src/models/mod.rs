@@ -31,6 +31,8 @@
 use diesel::dsl::{AsSelect, IntoBoxed, Select};
 use diesel::pg::Pg;
 
+use crate::id::{AgentId, CustomerId};
+
 /// A query for the rows of one table, to be narrowed, ordered and loaded.
 ///
 /// One that is ordered already cannot be counted: PostgreSQL wants no order beside an aggregate.
@@ -107,4 +109,16 @@ pub use self::workflow_history::{
 /// Seconds from one time to another, to the microsecond that PostgreSQL stores.
 fn seconds_between(start: chrono::DateTime<chrono::Utc>, end: chrono::DateTime<chrono::Utc>) -> f64 {
     (end - start).as_seconds_f64()
+}
+
+impl From<&Customer> for CustomerId {
+    fn from(customer: &Customer) -> Self {
+        Self::new(customer.id)
+    }
+}
+
+impl From<&Agent> for AgentId {
+    fn from(agent: &Agent) -> Self {
+        Self::new(agent.id)
+    }
 }

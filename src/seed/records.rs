@@ -104,9 +104,6 @@ pub(super) fn table<New: DeserializeOwned>(layer: Layer, name: &str, at: DateTim
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::enums::{StepStatus, WorkflowStatus};
-
-    const AT: DateTime<Utc> = DateTime::UNIX_EPOCH;
 
     #[test]
     fn a_time_is_the_anchor_or_before_it() {
@@ -133,34 +130,6 @@ mod tests {
                     }
                 }
             }
-        }
-    }
-
-    #[test]
-    fn the_steps_of_a_run_follow_each_other_within_it() {
-        let steps: Vec<NewWorkflowStep> = table(Layer::WorkflowHistory, "workflow_steps", AT);
-        for run in table::<NewWorkflowExecution>(Layer::WorkflowHistory, "workflow_executions", AT) {
-            let steps: Vec<_> = steps.iter().filter(|step| Some(step.workflow_execution_id) == run.id).collect();
-            let mut clock = run.started_at;
-            for (order, step) in (1..).zip(&steps) {
-                assert_eq!(step.step_order, order, "{}", step.step_name);
-                let Some(started) = step.started_at else {
-                    let waiting = (step.status, step.completed_at);
-                    assert_eq!(waiting, (StepStatus::Pending, None), "{}", step.step_name);
-                    continue;
-                };
-                assert_eq!(Some(started), clock, "{}", step.step_name);
-                clock = step.completed_at;
-                assert!(clock.is_none_or(|completed| completed > started), "{}", step.step_name);
-            }
-            assert!(run.completed_at.is_none() || run.completed_at == clock, "{}", run.workflow_type);
-
-            let has = |status| steps.iter().any(|step| step.status == status);
-            let unfinished = has(StepStatus::Running) || has(StepStatus::Pending) || has(StepStatus::Retrying);
-            assert_eq!(unfinished, run.status == WorkflowStatus::Running, "{}", run.workflow_type);
-            let bad = matches!(run.status, WorkflowStatus::Failed | WorkflowStatus::Timeout);
-            let error = run.error_details.is_some();
-            assert_eq!((bad, bad), (has(StepStatus::Failed), error), "{}", run.workflow_type);
         }
     }
 }

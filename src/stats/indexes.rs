@@ -7,15 +7,12 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Nullable, Text};
 use serde::Serialize;
 
-use super::observation::{Observation, Unavailable, observe};
-use super::operations::Statistics;
+use super::observation::{Observation, Unavailable, VERDICT_DAYS, observe};
+use super::statistics::Statistics;
 use super::tables::names;
 use crate::catalog;
 use crate::error::{Doing, Result};
 use crate::raw::sql_query;
-
-/// Statistics younger than this, in days, say nothing about an index that was never used.
-pub const VERDICT_DAYS: f64 = 7.0;
 
 /// An index.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

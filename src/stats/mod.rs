@@ -14,6 +14,7 @@ mod observation;
 mod operations;
 mod resource;
 mod sessions;
+mod statistics;
 mod tables;
 mod workflow_history;
 
@@ -28,16 +29,18 @@ pub use self::application::{Application, OpenRegression, Quality, QualityOverTim
 pub use self::core::{Agent, Core, Customer};
 pub use self::error::Error;
 pub use self::figures::Point;
-pub use self::indexes::{ForeignKey, Index, IndexName, Redundancy, Redundant, VERDICT_DAYS};
-pub use self::observation::{Observation, Unavailable};
-pub use self::operations::{Cache, Migrations, NewestSample, Operations, Statistics};
+pub use self::indexes::{ForeignKey, Index, IndexName, Redundancy, Redundant};
+pub use self::observation::{Observation, Unavailable, VERDICT_DAYS};
+pub use self::operations::{Cache, Migrations, NewestSample, Operations};
 pub use self::resource::{
     GpuSample, Instance, Metrics, Resource, ScalingEvent, ScalingEvents, ScalingOutcome, Utilization,
 };
 pub use self::sessions::{BlockedSession, LONG_TRANSACTION_SECONDS, LongTransaction};
+pub use self::statistics::Statistics;
 pub use self::tables::{RowsAre, Table};
 pub use self::workflow_history::{WorkflowHistory, Workflows};
 use crate::error::{Doing, Result};
+use crate::id::CustomerId;
 use crate::raw::{RunSql, sql};
 use crate::{migrate, tenant};
 
@@ -48,7 +51,7 @@ pub const NEWEST: i64 = 250_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
     /// Only the rows of this customer. The sizes of the tables and the agents are everybody's all the same.
-    pub customer: Option<Uuid>,
+    pub customer: Option<CustomerId>,
     /// Only what happened at this time or later, UTC.
     pub since: Option<DateTime<Utc>>,
     /// Count the rows of every table instead of taking the planner's estimate, and sum up all samples and answers.
@@ -79,7 +82,7 @@ pub struct Report {
     /// When the statistics were gathered, UTC.
     pub gathered_at: DateTime<Utc>,
     /// The customer whose rows these are; `None` for all.
-    pub customer: Option<Uuid>,
+    pub customer: Option<CustomerId>,
     /// The time that these rows do not reach back behind, UTC; `None` for all.
     pub since: Option<DateTime<Utc>>,
     /// The time that the samples of the resource layer do not reach back behind, UTC; `None` for all. Later than
@@ -118,7 +121,7 @@ pub struct Skipped {
 /// # Errors
 ///
 /// [`Error::NoSuchCustomer`] unless exactly one fits; [`crate::Error::Query`] when the customers cannot be read.
-pub fn find_customer(conn: &mut PgConnection, wanted: &str) -> Result<Uuid> {
+pub fn find_customer(conn: &mut PgConnection, wanted: &str) -> Result<CustomerId> {
     use crate::schema::customers::dsl::{customers, id, name};
 
     let mut query = customers.select(id).into_boxed();
@@ -128,7 +131,7 @@ pub fn find_customer(conn: &mut PgConnection, wanted: &str) -> Result<Uuid> {
     };
     let found: Vec<Uuid> = query.order(id).load(conn).doing("look for the customer")?;
     match found[..] {
-        [one] => Ok(one),
+        [one] => Ok(CustomerId::new(one)),
         _ => Err(Error::NoSuchCustomer { wanted: wanted.to_owned(), found }.into()),
     }
 }

@@ -9,7 +9,6 @@ use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel::sql_types::Bool;
 use serde::{Serialize, Serializer};
 
-use super::indexes::VERDICT_DAYS;
 use crate::error::{Doing, Error, Result};
 use crate::raw::{RunSql, raw, sql};
 
@@ -17,6 +16,9 @@ use crate::raw::{RunSql, raw, sql};
 const LOCK_LIMIT: Duration = Duration::from_millis(50);
 /// How long a statement may take.
 const STATEMENT_LIMIT: Duration = Duration::from_secs(5);
+
+/// Statistics younger than this, in days, say nothing about an index that was never used.
+pub const VERDICT_DAYS: f64 = 7.0;
 
 /// What was found, or why it is not known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -3,12 +3,13 @@
 use chrono::{DateTime, Utc};
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
-use diesel::sql_types::{Bool, Double, Nullable, Timestamptz};
+use diesel::sql_types::{Nullable, Timestamptz};
 use serde::Serialize;
 
 use super::indexes::{self, ForeignKey, Index, IndexName, IndexRow, Redundant};
-use super::observation::{Observation, Unavailable, observe};
+use super::observation::{Observation, observe};
 use super::sessions::{self, BlockedSession, LongTransaction};
+use super::statistics::{self, Statistics};
 use super::tables::Table;
 use crate::error::{Doing, Result};
 use crate::raw::{raw, sql};
@@ -62,15 +63,6 @@ pub struct Migrations {
     pub unknown: Vec<String>,
 }
 
-/// Since when the server has counted.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Statistics {
-    /// Last reset of the statistics; where there was none, the first migration.
-    pub since: DateTime<Utc>,
-    /// How long ago, in seconds.
-    pub age_seconds: f64,
-}
-
 /// How often a block was found in the cache.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Cache {
@@ -98,9 +90,11 @@ pub(super) fn read(
     tables: &[Table],
     migrations: Observation<Migrations>,
 ) -> Result<Operations> {
-    let statistics = statistics(conn)?;
+    let statistics = statistics::read(conn)?;
     let indexes = indexes::read(conn)?;
     let sessions = sessions::read(conn)?;
+    let long = sessions.map(|sessions| sessions::long(sessions));
+    let blocked = sessions.map(|sessions| sessions::blocked(sessions));
     Ok(Operations {
         migrations,
         cache: Cache::of(tables),
@@ -111,10 +105,10 @@ pub(super) fn read(
         statistics,
         unindexed_foreign_keys: observe(conn, indexes::unindexed)?,
         oldest_transaction_seconds: sessions.map(|sessions| sessions::oldest_seconds(sessions)),
-        long_transaction_count: sessions.map(|sessions| sessions::long_count(sessions)),
-        long_transactions: sessions.map(|sessions| sessions::long(sessions)),
-        blocked_session_count: sessions.map(|sessions| sessions::blocked_count(sessions)),
-        blocked_sessions: sessions.map(|sessions| sessions::blocked(sessions)),
+        long_transaction_count: long.map(|(count, _)| *count),
+        long_transactions: long.map(|(_, transactions)| transactions.clone()),
+        blocked_session_count: blocked.map(|(count, _)| *count),
+        blocked_sessions: blocked.map(|(_, sessions)| sessions.clone()),
         newest_samples: newest_samples(conn)?,
     })
 }
@@ -128,29 +122,6 @@ impl Cache {
         let hit_ratio = blocks_hit.filter(|_| needed > 0).map(|hit| hit as f64 / needed as f64);
         Self { blocks_hit, blocks_read, hit_ratio }
     }
-}
-
-/// The server does not say when it began to count before the first reset: then it is not later than our first table.
-fn statistics(conn: &mut PgConnection) -> Result<Observation<Statistics>> {
-    let is_counted: bool = diesel::select(sql::<Bool>("current_setting('track_counts')::boolean"))
-        .get_result(conn)
-        .doing("ask whether the server counts")?;
-    if !is_counted {
-        return Ok(Observation::Skipped { reason: Unavailable::NotCounted });
-    }
-    let since = "coalesce(
-        (SELECT stats_reset FROM pg_stat_database WHERE datname = current_database()),
-        (SELECT min(run_on) AT TIME ZONE 'UTC' FROM __diesel_schema_migrations),
-        pg_postmaster_start_time())";
-    observe(conn, |conn| {
-        let (since, age_seconds) = diesel::select((
-            sql::<Timestamptz>(since),
-            sql::<Double>(raw!("extract(epoch FROM clock_timestamp() - {since})::float8", since)),
-        ))
-        .get_result(conn)
-        .doing("ask since when the statistics are kept")?;
-        Ok(Statistics { since, age_seconds })
-    })
 }
 
 fn newest_samples(conn: &mut PgConnection) -> Result<Vec<NewestSample>> {

@@ -63,59 +63,35 @@ pub(super) struct Session {
     blocked_seconds: Option<f64>,
 }
 
-impl Session {
-    fn is_long(&self) -> bool {
-        self.seconds > LONG_TRANSACTION_SECONDS
-    }
-
-    fn is_blocked(&self) -> bool {
-        !self.blocked_by.is_empty()
-    }
-
-    fn to_long(&self) -> LongTransaction {
-        LongTransaction {
-            pid: self.pid,
-            role: self.role.clone(),
-            application: self.application.clone(),
-            state: self.state.clone(),
-            seconds: self.seconds,
-        }
-    }
-
-    fn to_blocked(&self) -> BlockedSession {
-        BlockedSession {
-            pid: self.pid,
-            role: self.role.clone(),
-            application: self.application.clone(),
-            blocked_by: self.blocked_by.clone(),
-            seconds: self.blocked_seconds.unwrap_or_default(),
-        }
-    }
-}
-
 /// The age of the oldest transaction; 0 without any.
 pub(super) fn oldest_seconds(sessions: &[Session]) -> f64 {
     sessions.iter().map(|session| session.seconds).fold(0.0, f64::max)
 }
 
-/// How many transactions are long.
-pub(super) fn long_count(sessions: &[Session]) -> usize {
-    sessions.iter().filter(|session| session.is_long()).count()
+/// How many transactions are long, and the oldest of them.
+pub(super) fn long(sessions: &[Session]) -> (usize, Vec<LongTransaction>) {
+    some(sessions.iter().filter(|session| session.seconds > LONG_TRANSACTION_SECONDS), |session| LongTransaction {
+        pid: session.pid,
+        role: session.role.clone(),
+        application: session.application.clone(),
+        state: session.state.clone(),
+        seconds: session.seconds,
+    })
 }
 
-/// The oldest of them.
-pub(super) fn long(sessions: &[Session]) -> Vec<LongTransaction> {
-    sessions.iter().filter(|session| session.is_long()).take(MOST_SESSIONS).map(Session::to_long).collect()
+/// How many sessions wait for another one's lock, and some of them.
+pub(super) fn blocked(sessions: &[Session]) -> (usize, Vec<BlockedSession>) {
+    some(sessions.iter().filter(|session| !session.blocked_by.is_empty()), |session| BlockedSession {
+        pid: session.pid,
+        role: session.role.clone(),
+        application: session.application.clone(),
+        blocked_by: session.blocked_by.clone(),
+        seconds: session.blocked_seconds.unwrap_or_default(),
+    })
 }
 
-/// How many sessions wait for another one's lock.
-pub(super) fn blocked_count(sessions: &[Session]) -> usize {
-    sessions.iter().filter(|session| session.is_blocked()).count()
-}
-
-/// Some of them.
-pub(super) fn blocked(sessions: &[Session]) -> Vec<BlockedSession> {
-    sessions.iter().filter(|session| session.is_blocked()).take(MOST_SESSIONS).map(Session::to_blocked).collect()
+fn some<'a, T>(sessions: impl Iterator<Item = &'a Session> + Clone, shown: impl Fn(&Session) -> T) -> (usize, Vec<T>) {
+    (sessions.clone().count(), sessions.take(MOST_SESSIONS).map(shown).collect())
 }
 
 /// Reads the other sessions. Without the right the server shows those of other roles as if they did nothing.

@@ -75,7 +75,6 @@ pub fn run(
     migrate::status(conn)?.require_applied()?;
     let begun = Instant::now();
     let customer = options.customer.as_deref().map(|wanted| find_customer(conn, wanted)).transpose()?;
-    let customer = customer.map(CustomerId::from);
     let rows_of = Selection { table, customer, since: options.since, until: options.until };
     let mut write = |conn: &mut PgConnection| write(conn, &rows_of, format, out);
     let rows = match customer {

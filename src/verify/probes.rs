@@ -26,11 +26,11 @@ struct Probe {
     title: &'static str,
     source: &'static str,
     /// The objects that it is about.
-    trials: fn() -> Vec<Trial>,
+    cases: fn() -> Vec<Case>,
 }
 
 /// One object, and how to see that it works: an error of the server or a text means that it does not.
-struct Trial {
+struct Case {
     object: String,
     run: Box<Run>,
 }
@@ -38,7 +38,7 @@ struct Trial {
 /// Does something with rows of its own.
 type Run = dyn Fn(&mut PgConnection) -> QueryResult<Outcome>;
 
-/// What a trial came to; an error is what is wrong.
+/// What a case came to; an error is what is wrong.
 type Outcome = std::result::Result<(), String>;
 
 const PROBES: [Probe; 8] = [
@@ -46,7 +46,7 @@ const PROBES: [Probe; 8] = [
         word: "cascades",
         title: "a row goes with the row that it belongs to",
         source: "0.2a, 0.2b, 0.2c, 0.2d part 1, 0.2e part 2",
-        trials: || {
+        cases: || {
             deletions(OnDelete::Cascade, |key, child| {
                 raw!("NOT EXISTS (SELECT FROM {table} WHERE id = {child})", table = key.table, child)
             })
@@ -56,7 +56,7 @@ const PROBES: [Probe; 8] = [
         word: "set_null",
         title: "a row loses its reference with the row that it refers to, and stays",
         source: "0.2a, 0.2b, 0.2c, 0.2d part 1, 0.2e part 2",
-        trials: || {
+        cases: || {
             deletions(OnDelete::SetNull, |key, child| {
                 let (table, column) = (key.table, key.column);
                 raw!("EXISTS (SELECT FROM {table} WHERE id = {child} AND {column} IS NULL)", table, child, column)
@@ -67,37 +67,37 @@ const PROBES: [Probe; 8] = [
         word: "references",
         title: "a reference to a row that is not there is refused",
         source: "deployed schema 005",
-        trials: dangling_references,
+        cases: dangling_references,
     },
     Probe {
         word: "uniques",
         title: "a second row with the same values is refused",
         source: "deployed schema 005",
-        trials: uniques,
+        cases: uniques,
     },
     Probe {
         word: "checks",
         title: "a value out of its range is refused",
         source: "deployed schema 005",
-        trials: out_of_range,
+        cases: out_of_range,
     },
     Probe {
         word: "enums",
         title: "a column of an enum type takes its labels and no other word",
         source: "0.2a, 0.2b, 0.2c, 0.2d part 1, 0.2e part 2",
-        trials: enum_columns,
+        cases: enum_columns,
     },
     Probe {
         word: "defaults",
         title: "a new row has the defaults in the columns that were left out",
         source: "deployed schema 005",
-        trials: defaults,
+        cases: defaults,
     },
     Probe {
         word: "updated_at",
         title: "updated_at moves when a row is changed, and only then",
         source: "0.2a",
-        trials: touches,
+        cases: updates,
     },
 ];
 
@@ -152,24 +152,24 @@ impl Probe {
     }
 
     fn check(&self, conn: &mut PgConnection) -> Result<Check> {
-        let trials = (self.trials)();
+        let cases = (self.cases)();
         let mut findings = Vec::new();
-        for trial in &trials {
-            if let Err(problem) = trial.outcome(conn)? {
-                findings.push(Finding::new(&trial.object, problem));
+        for case in &cases {
+            if let Err(problem) = case.outcome(conn)? {
+                findings.push(Finding::new(&case.object, problem));
             }
         }
-        let worked = trials.len() - findings.len();
-        Ok(self.empty_check().figures(json!(trials.len()), json!(worked)).findings(findings))
+        let worked = cases.len() - findings.len();
+        Ok(self.empty_check().figures(json!(cases.len()), json!(worked)).findings(findings))
     }
 }
 
-impl Trial {
+impl Case {
     fn new(object: String, run: impl Fn(&mut PgConnection) -> QueryResult<Outcome> + 'static) -> Self {
         Self { object, run: Box::new(run) }
     }
 
-    /// Runs in a savepoint that is rolled back, so that no trial sees the rows of another.
+    /// Runs in a savepoint that is rolled back, so that no case sees the rows of another.
     fn outcome(&self, conn: &mut PgConnection) -> Result<Outcome> {
         let mut outcome = Ok(());
         let rolled_back = conn.transaction::<(), _, _>(|conn| {
@@ -270,9 +270,9 @@ fn refused(conn: &mut PgConnection, statement: Sql, is: fn(&DatabaseErrorKind) -
     })
 }
 
-fn deletions(action: OnDelete, expected: fn(&Reference, Uuid) -> Sql) -> Vec<Trial> {
-    let trial = move |key: Reference| {
-        Trial::new(key.object(), move |conn| {
+fn deletions(action: OnDelete, expected: fn(&Reference, Uuid) -> Sql) -> Vec<Case> {
+    let case = move |key: Reference| {
+        Case::new(key.object(), move |conn| {
             let parent = insert(conn, key.references, &[])?;
             let child = insert(conn, key.table, &[(key.column, parent.into())])?;
             let delete = raw!("DELETE FROM {table} WHERE id = {parent}", table = key.references, parent);
@@ -284,12 +284,12 @@ fn deletions(action: OnDelete, expected: fn(&Reference, Uuid) -> Sql) -> Vec<Tri
             Ok(if holds(conn, expected(&key, child))? { Ok(()) } else { Err(problem()) })
         })
     };
-    Reference::all().filter(|key| key.on_delete == action).map(trial).collect()
+    Reference::all().filter(|key| key.on_delete == action).map(case).collect()
 }
 
-fn dangling_references() -> Vec<Trial> {
-    let trial = |key: Reference| {
-        Trial::new(key.object(), move |conn| {
+fn dangling_references() -> Vec<Case> {
+    let case = |key: Reference| {
+        Case::new(key.object(), move |conn| {
             let child = insert(conn, key.table, &[])?;
             let (table, column, nobody) = (key.table, key.column, Uuid::new_v4());
             let update =
@@ -297,15 +297,15 @@ fn dangling_references() -> Vec<Trial> {
             refused(conn, update, |kind| matches!(kind, DatabaseErrorKind::ForeignKeyViolation))
         })
     };
-    Reference::all().map(trial).collect()
+    Reference::all().map(case).collect()
 }
 
-fn uniques() -> Vec<Trial> {
-    let trial = |constraint: &'static Constraint| {
+fn uniques() -> Vec<Case> {
+    let case = |constraint: &'static Constraint| {
         let columns = Sql::join(constraint.unique_columns()?.iter().map(|column| Sql::identifier(column)), ", ");
         let table = constraint.table.as_str();
         let object = format!("constraint {table}.{}", constraint.name);
-        Some(Trial::new(object, move |conn| {
+        Some(Case::new(object, move |conn| {
             let (first, second) = (insert(conn, table, &[])?, insert(conn, table, &[])?);
             let update = raw!(
                 "UPDATE {table} SET ({columns}) = (SELECT {columns} FROM {table} WHERE id = {first}) WHERE id = {second}",
@@ -317,26 +317,26 @@ fn uniques() -> Vec<Trial> {
             refused(conn, update, |kind| matches!(kind, DatabaseErrorKind::UniqueViolation))
         }))
     };
-    contract().constraints().filter_map(trial).collect()
+    contract().constraints().filter_map(case).collect()
 }
 
-fn out_of_range() -> Vec<Trial> {
-    let trial = |(table, column, value): (&'static str, &'static str, &'static str)| {
-        Trial::new(format!("column {table}.{column} = {value}"), move |conn| {
+fn out_of_range() -> Vec<Case> {
+    let case = |(table, column, value): (&'static str, &'static str, &'static str)| {
+        Case::new(format!("column {table}.{column} = {value}"), move |conn| {
             let row = insert(conn, table, &[])?;
             let update = raw!("UPDATE {table} SET {column} = {value} WHERE id = {row}", table, column, value, row);
             refused(conn, update, |kind| matches!(kind, DatabaseErrorKind::CheckViolation))
         })
     };
-    OUT_OF_RANGE.into_iter().map(trial).collect()
+    OUT_OF_RANGE.into_iter().map(case).collect()
 }
 
-fn enum_columns() -> Vec<Trial> {
-    let mut trials = Vec::new();
+fn enum_columns() -> Vec<Case> {
+    let mut cases = Vec::new();
     for (_, table) in layer::tables() {
         for column in contract().columns_of(table) {
             let Some(known) = contract().enum_of(column) else { continue };
-            trials.push(Trial::new(format!("column {table}.{}", column.name), move |conn| {
+            cases.push(Case::new(format!("column {table}.{}", column.name), move |conn| {
                 let row = insert(conn, table, &[])?;
                 let name = column.name.as_str();
                 let update = |label: &'static str| {
@@ -350,12 +350,12 @@ fn enum_columns() -> Vec<Trial> {
             }));
         }
     }
-    trials
+    cases
 }
 
-fn defaults() -> Vec<Trial> {
-    let trial = |(_, table): (_, &'static str)| {
-        Trial::new(format!("table {table}"), move |conn| {
+fn defaults() -> Vec<Case> {
+    let case = |(_, table): (_, &'static str)| {
+        Case::new(format!("table {table}"), move |conn| {
             let row = insert(conn, table, &[])?;
             let differs = |column: &'static Column| {
                 let default = column.default().filter(|default| *default != "gen_random_uuid()")?;
@@ -369,13 +369,13 @@ fn defaults() -> Vec<Trial> {
         })
     };
     let with_defaults = |(_, table): &(_, &str)| contract().columns_of(table).any(|column| column.default().is_some());
-    layer::tables().filter(with_defaults).map(trial).collect()
+    layer::tables().filter(with_defaults).map(case).collect()
 }
 
-fn touches() -> Vec<Trial> {
-    let trial = |trigger: &'static Trigger| {
+fn updates() -> Vec<Case> {
+    let case = |trigger: &'static Trigger| {
         let table = trigger.table.as_str();
-        Trial::new(format!("trigger {table}.{}", trigger.name), move |conn| {
+        Case::new(format!("trigger {table}.{}", trigger.name), move |conn| {
             let long_ago = "'2000-01-01 00:00:00+00'";
             let row = insert(conn, table, &[("updated_at", long_ago.into())])?;
             conn.batch(raw!("UPDATE {table} SET id = id WHERE id = {row}", table, row))?;
@@ -390,7 +390,7 @@ fn touches() -> Vec<Trial> {
             Ok(if moved { Ok(()) } else { Err("updated_at did not move when the row was changed".to_owned()) })
         })
     };
-    contract().triggers().filter(|trigger| trigger.name == "set_updated_at").map(trial).collect()
+    contract().triggers().filter(|trigger| trigger.name == "set_updated_at").map(case).collect()
 }
 
 #[cfg(test)]
@@ -400,7 +400,7 @@ mod tests {
     #[test]
     fn every_constraint_of_the_contract_is_tried() {
         let number = |begin: &str| contract().constraints().filter(|it| it.definition.starts_with(begin)).count();
-        let tried = |word: &str| (PROBES.iter().find(|probe| probe.word == word).unwrap().trials)().len();
+        let tried = |word: &str| (PROBES.iter().find(|probe| probe.word == word).unwrap().cases)().len();
         assert_eq!(tried("references"), number("FOREIGN KEY"));
         assert_eq!(tried("cascades") + tried("set_null"), number("FOREIGN KEY"));
         assert_eq!(tried("uniques"), number("UNIQUE"));

@@ -47,6 +47,14 @@ struct Rule {
 enum Part {
     /// A condition on a single row, which a CHECK constraint could hold. Null is as good as true, as there.
     Each { table: &'static str, holds: &'static str },
+    /// A row has the same value in a column as the row that it refers to.
+    Same {
+        table: &'static str,
+        /// The column that refers.
+        reference: &'static str,
+        /// The column of both tables.
+        column: &'static str,
+    },
     /// Rows that are wrong beside others.
     Among {
         /// The table whose ids the query returns.
@@ -62,7 +70,7 @@ enum Part {
     Past,
 }
 
-use Part::{Among, Each, Past};
+use Part::{Among, Each, Past, Same};
 
 /// The rows of one table that break one rule.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
@@ -205,6 +213,7 @@ impl Rule {
     fn tables(&self) -> Vec<&'static str> {
         let of_part = |part: &Part| match part {
             Each { table, .. } => vec![*table],
+            Same { table, reference, .. } => vec![*table, referenced(table, reference)],
             Among { table, reads, .. } => reads.iter().chain([table]).copied().collect(),
             Past => self.layer.tables().to_vec(),
         };
@@ -223,7 +232,7 @@ impl Rule {
             Among { table: concerns, unique: Some((table, name, columns)), .. } => {
                 Some(Proposal { concerns, table, name: (*name).to_owned(), demands: Demands::Unique(columns) })
             }
-            Among { .. } | Past => None,
+            Same { .. } | Among { .. } | Past => None,
         })
     }
 
@@ -233,7 +242,7 @@ impl Rule {
             Each { table, holds } => {
                 vec![Condition { word: self.word, table, holds: (*holds).into(), details: values(table, holds) }]
             }
-            Among { .. } => vec![],
+            Same { .. } | Among { .. } => vec![],
             Past => self.layer.tables().iter().filter_map(|table| in_the_past(self.word, table)).collect(),
         };
         self.parts.iter().flat_map(of_part).collect()
@@ -287,7 +296,8 @@ fn statement<'a>(rules: impl Iterator<Item = &'a Rule>) -> Option<Sql> {
             conditions.entry(condition.table).or_default().push(condition);
         }
         queries.extend(rule.parts.iter().filter_map(|part| match part {
-            Among { table, sql, .. } => Some(among(rule.word, table, sql)),
+            Same { table, reference, column } => Some(among(rule.word, table, differing(table, reference, column))),
+            Among { table, sql, .. } => Some(among(rule.word, table, (*sql).into())),
             Each { .. } | Past => None,
         }));
     }
@@ -316,7 +326,25 @@ fn each(table: &'static str, conditions: &[Condition]) -> Sql {
     )
 }
 
-fn among(word: &'static str, table: &'static str, sql: &'static str) -> Sql {
+/// The table that a column refers to.
+fn referenced(table: &str, column: &str) -> &'static str {
+    let mut keys = contract().foreign_keys();
+    let key = keys.find(|(constraint, key)| constraint.table == table && key.columns == [column]);
+    key.map_or("", |(_, key)| &key.references)
+}
+
+/// Finds the rows with another value than that of the row that they refer to.
+fn differing(table: &'static str, reference: &'static str, column: &'static str) -> Sql {
+    raw!(
+        "SELECT t.id FROM {table} t JOIN {parent} p ON p.id = t.{reference} WHERE p.{column} <> t.{column}",
+        table,
+        parent = referenced(table, reference),
+        reference,
+        column
+    )
+}
+
+fn among(word: &'static str, table: &'static str, sql: Sql) -> Sql {
     raw!(
         "SELECT '{word}' AS rule, '{table}' AS table_name, count(*) AS rows,
             (array_agg(b.id::text ORDER BY b.id))[1:{SAMPLES}] AS samples, '{{}}'::text[] AS details

@@ -7,6 +7,7 @@ use std::thread;
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error};
 use optiinfra_db::enums::{AgentStatusDetail, AgentType, ConfigType, MetricType};
+use optiinfra_db::id::AgentId;
 use optiinfra_db::layer::Layer;
 use optiinfra_db::models::{
     Agent, AgentCapability, AgentCapabilityChanges, AgentConfig, AgentConfigChanges, AgentMetric, AgentState,
@@ -348,15 +349,15 @@ fn a_capability_is_switched_off_and_on_again() {
     let [switched, other] = ["routing", "coordination"].map(|name| new_capability(&agent, name).insert(conn));
     let elsewhere = new_capability(&support::agent(conn, AgentType::Cost), "routing").insert(conn);
 
-    let (off, now) = at_now(conn, |conn| AgentCapability::set_enabled(conn, agent.id.into(), "routing", false));
+    let (off, now) = at_now(conn, |conn| AgentCapability::set_enabled(conn, AgentId::new(agent.id), "routing", false));
     assert_eq!(off, AgentCapability { enabled: false, updated_at: now, ..switched });
     let enabled = agent.agent_capabilities().filter(agent_capabilities::enabled);
     assert_eq!(enabled.load(conn).unwrap(), from_ref(&other));
     assert_eq!(elsewhere.reload(conn), Some(elsewhere));
 
-    let again = AgentCapability::set_enabled(conn, agent.id.into(), "routing", false).unwrap();
+    let again = AgentCapability::set_enabled(conn, AgentId::new(agent.id), "routing", false).unwrap();
     assert_eq!(again, off, "switching off what is off is no change");
-    assert!(AgentCapability::set_enabled(conn, agent.id.into(), "routing", true).unwrap().enabled);
+    assert!(AgentCapability::set_enabled(conn, AgentId::new(agent.id), "routing", true).unwrap().enabled);
 }
 
 #[test]
@@ -364,7 +365,7 @@ fn a_capability_that_the_agent_does_not_have_cannot_be_switched() {
     let (_db, mut conn, agent, _) = ground();
     let other = support::agent(&mut conn, AgentType::Cost);
     new_capability(&other, "routing").insert(&mut conn);
-    assert_eq!(AgentCapability::set_enabled(&mut conn, agent.id.into(), "routing", true), Err(Error::NotFound));
+    assert_eq!(AgentCapability::set_enabled(&mut conn, AgentId::new(agent.id), "routing", true), Err(Error::NotFound));
 }
 
 // agent_metrics

@@ -9,6 +9,7 @@ use diesel::result::DatabaseErrorKind;
 use optiinfra_db::enums::{
     AgentType, BaselineType, RegressionAction, RegressionSeverity, RegressionType, WorkflowType,
 };
+use optiinfra_db::id::CustomerId;
 use optiinfra_db::layer::Layer;
 use optiinfra_db::models::{
     Agent, Customer, NewQualityBaseline, NewQualityMetric, NewQualityRegression, NewWorkflowExecution, QualityBaseline,
@@ -186,17 +187,21 @@ fn hallucinations_are_found_newest_first_and_of_one_customer_only() {
     answer(&customer, Some(false), 4);
     answer(&customer, None, 5);
     let elsewhere = answer(&stranger, Some(true), 6);
-    assert_eq!(QualityMetric::hallucinations(customer.id.into()).load(&mut conn).unwrap(), [third, second, first]);
-    assert_eq!(QualityMetric::hallucinations(stranger.id.into()).load(&mut conn).unwrap(), [elsewhere]);
-    assert_eq!(QualityMetric::hallucinations(Uuid::new_v4().into()).load(&mut conn).unwrap(), []);
+    assert_eq!(
+        QualityMetric::hallucinations(CustomerId::new(customer.id)).load(&mut conn).unwrap(),
+        [third, second, first]
+    );
+    assert_eq!(QualityMetric::hallucinations(CustomerId::new(stranger.id)).load(&mut conn).unwrap(), [elsewhere]);
+    assert_eq!(QualityMetric::hallucinations(CustomerId::new(Uuid::new_v4())).load(&mut conn).unwrap(), []);
 }
 
 #[test]
 fn the_latest_answer_of_a_model_is_the_newest_of_one_customer_or_of_all() {
     let (_db, mut conn, agent, customer) = ground();
     let stranger = support::customer(&mut conn);
-    let latest =
-        |conn: &mut PgConnection, of: Option<Uuid>| QualityMetric::latest(conn, of.map(Into::into), "model-a").unwrap();
+    let latest = |conn: &mut PgConnection, of: Option<Uuid>| {
+        QualityMetric::latest(conn, of.map(CustomerId::new), "model-a").unwrap()
+    };
     assert_eq!(latest(&mut conn, None), None);
     let own = new_quality_metric(&agent, &customer, 0.9, 2).insert(&mut conn);
     new_quality_metric(&agent, &customer, 0.9, 1).insert(&mut conn);

@@ -11,6 +11,7 @@ use diesel::sql_types::Text;
 use optiinfra_db::Error;
 use optiinfra_db::connection::{self, Pool};
 use optiinfra_db::enums::{AgentType, EventSeverity, MetricType, ResourceType};
+use optiinfra_db::id::CustomerId;
 use optiinfra_db::ingest::{self, BulkWriter, Ingest, OnConflict, Through};
 use optiinfra_db::migrate::{Goal, Migrator};
 use optiinfra_db::models::{
@@ -707,7 +708,7 @@ fn rows_go_through_a_temporary_table_where_row_security_applies() {
     let rows = samples(&agent, &customer, 300);
     let write = |pool: &Pool, on_conflict, rows: &[NewResourceMetric]| {
         let writer = BulkWriter::new(pool).connections(2).rows_per_chunk(100).on_conflict(on_conflict);
-        writer.for_customer(customer.id.into()).write(rows.to_vec())
+        writer.for_customer(CustomerId::new(customer.id)).write(rows.to_vec())
     };
 
     let report = write(&secured, OnConflict::Refuse, &rows[..200]).unwrap();

@@ -4,6 +4,7 @@ use std::slice::from_ref;
 
 use diesel::prelude::*;
 use optiinfra_db::enums::{AgentType, ResourceType, ScalingEventType, WorkflowStatus, WorkflowType};
+use optiinfra_db::id::CustomerId;
 use optiinfra_db::layer::Layer;
 use optiinfra_db::models::{
     Agent, Customer, NewResourceMetric, NewScalingEvent, NewWorkflowExecution, ResourceMetric, ScalingEvent,
@@ -149,7 +150,7 @@ fn samples_of_an_instance_come_in_the_order_of_their_time() {
     for hour in [3, 0, 4, 1, 2] {
         new_resource_metric(&agent, &customer, 50.0 + 5.0 * hour as f64, 60 * hour).insert(&mut conn);
     }
-    let values: Vec<f64> = ResourceMetric::of_instance(customer.id.into(), "i-test", at(0), at(5 * 60))
+    let values: Vec<f64> = ResourceMetric::of_instance(CustomerId::new(customer.id), "i-test", at(0), at(5 * 60))
         .load(&mut conn)
         .unwrap()
         .iter()
@@ -165,8 +166,9 @@ fn a_time_range_holds_its_beginning_but_not_its_end() {
         new_resource_metric(&agent, &customer, minute as f64, minute).insert(&mut conn);
     }
     let mut between = |from, until| -> Vec<f64> {
-        let samples =
-            ResourceMetric::of_instance(customer.id.into(), "i-test", at(from), at(until)).load(&mut conn).unwrap();
+        let samples = ResourceMetric::of_instance(CustomerId::new(customer.id), "i-test", at(from), at(until))
+            .load(&mut conn)
+            .unwrap();
         samples.iter().map(|metric| metric.metric_value).collect()
     };
     assert_eq!(between(1, 3), [1.0, 2.0]);
@@ -183,12 +185,14 @@ fn samples_of_other_customers_and_instances_stay_out_of_a_time_range_and_an_aver
     new_resource_metric(&agent, &stranger, 90.0, 0).insert(&mut conn);
     let elsewhere = new_resource_metric(&agent, &customer, 90.0, 0);
     NewResourceMetric { instance_id: "i-other".into(), ..elsewhere.clone() }.insert(&mut conn);
-    let samples = ResourceMetric::of_instance(customer.id.into(), "i-test", at(0), at(1)).load(&mut conn).unwrap();
+    let samples =
+        ResourceMetric::of_instance(CustomerId::new(customer.id), "i-test", at(0), at(1)).load(&mut conn).unwrap();
     assert_eq!(samples, [own]);
     NewResourceMetric { metric_name: "temperature".into(), ..elsewhere.clone() }.insert(&mut conn);
     NewResourceMetric { resource_type: ResourceType::Cpu, ..elsewhere }.insert(&mut conn);
     let average =
-        ResourceMetric::average(&mut conn, customer.id.into(), "i-test", ResourceType::Gpu, "utilization").unwrap();
+        ResourceMetric::average(&mut conn, CustomerId::new(customer.id), "i-test", ResourceType::Gpu, "utilization")
+            .unwrap();
     assert_eq!(average, Some(40.0));
 }
 
@@ -197,7 +201,7 @@ fn samples_of_other_customers_and_instances_stay_out_of_a_time_range_and_an_aver
 fn the_average_of_a_metric_is_taken_over_all_its_samples() {
     let (_db, mut conn, agent, customer) = ground();
     let average = |conn: &mut PgConnection| {
-        ResourceMetric::average(conn, customer.id.into(), "i-test", ResourceType::Gpu, "utilization").unwrap()
+        ResourceMetric::average(conn, CustomerId::new(customer.id), "i-test", ResourceType::Gpu, "utilization").unwrap()
     };
     assert_eq!(average(&mut conn), None);
     for (minute, value) in (0..).zip([60.0, 75.0, 80.0, 85.0, 90.0]) {
@@ -211,7 +215,7 @@ fn the_latest_sample_of_a_metric_is_the_newest_of_one_customer_or_of_all() {
     let (_db, mut conn, agent, customer) = ground();
     let stranger = support::customer(&mut conn);
     let latest = |conn: &mut PgConnection, of: Option<Uuid>| {
-        ResourceMetric::latest(conn, of.map(Into::into), ResourceType::Gpu, "utilization").unwrap()
+        ResourceMetric::latest(conn, of.map(CustomerId::new), ResourceType::Gpu, "utilization").unwrap()
     };
     assert_eq!(latest(&mut conn, None), None);
     let newest = new_resource_metric(&agent, &stranger, 30.0, 9).insert(&mut conn);
@@ -234,7 +238,8 @@ fn of_samples_of_one_time_the_greatest_id_is_the_latest() {
     }
     let latest = ResourceMetric::latest(&mut conn, None, ResourceType::Gpu, "utilization").unwrap();
     assert_eq!(latest.map(|metric| metric.id), Some(Uuid::from_u128(3)));
-    let samples = ResourceMetric::of_instance(customer.id.into(), "i-test", at(0), at(1)).load(&mut conn).unwrap();
+    let samples =
+        ResourceMetric::of_instance(CustomerId::new(customer.id), "i-test", at(0), at(1)).load(&mut conn).unwrap();
     assert_eq!(samples.iter().map(|metric| metric.id.as_u128()).collect::<Vec<_>>(), [1, 2, 3]);
 }
 
@@ -418,8 +423,8 @@ fn the_latest_scaling_event_is_the_one_executed_last_of_one_customer_or_of_all()
     let own = NewScalingEvent { executed_at: at(5), ..new_scaling_event(&agent, &customer) }.insert(&mut conn);
     NewScalingEvent { executed_at: at(1), ..new_scaling_event(&agent, &customer) }.insert(&mut conn);
     assert_eq!(ScalingEvent::latest(&mut conn, None).unwrap(), Some(newest));
-    assert_eq!(ScalingEvent::latest(&mut conn, Some(customer.id.into())).unwrap(), Some(own));
-    assert_eq!(ScalingEvent::latest(&mut conn, Some(Uuid::new_v4().into())).unwrap(), None);
+    assert_eq!(ScalingEvent::latest(&mut conn, Some(CustomerId::new(customer.id))).unwrap(), Some(own));
+    assert_eq!(ScalingEvent::latest(&mut conn, Some(CustomerId::new(Uuid::new_v4()))).unwrap(), None);
 }
 
 /// 0.2d: test_scaling_event_cascade_delete
@@ -442,7 +447,8 @@ fn load_rises_scaling_happens_load_falls() {
         new_resource_metric(&agent, &customer, 85.0 + sample as f64, 5 * sample).insert(&mut conn);
     }
     let average =
-        ResourceMetric::average(&mut conn, customer.id.into(), "i-test", ResourceType::Gpu, "utilization").unwrap();
+        ResourceMetric::average(&mut conn, CustomerId::new(customer.id), "i-test", ResourceType::Gpu, "utilization")
+            .unwrap();
     assert_eq!(average, Some(87.0));
     let event = NewScalingEvent {
         trigger_reason: "GPU utilisation above 85 % for 25 minutes".into(),
@@ -459,7 +465,8 @@ fn load_rises_scaling_happens_load_falls() {
     }
 
     let values = |conn: &mut PgConnection, from, until| -> Vec<f64> {
-        let samples = ResourceMetric::of_instance(customer.id.into(), "i-test", from, until).load(conn).unwrap();
+        let samples =
+            ResourceMetric::of_instance(CustomerId::new(customer.id), "i-test", from, until).load(conn).unwrap();
         samples.iter().map(|metric| metric.metric_value).collect()
     };
     let event = event.reload(&mut conn).unwrap();

@@ -4,7 +4,7 @@ use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
-use optiinfra_db::catalog::{self, Catalog, DataType, Difference, Kind, Rule};
+use optiinfra_db::catalog::{self, Catalog, DataType, Difference, Entry, Kind, Rule};
 use optiinfra_db::enums;
 use optiinfra_db::layer::{self, Layer};
 use optiinfra_db::migrate::{EMBEDDED, Goal, Migration, Migrator};
@@ -102,7 +102,7 @@ fn every_time_is_stored_with_its_zone() {
     let times = |catalog: &Catalog, of: DataType| catalog.columns().filter(|column| column.data_type == of).count();
     assert_eq!(times(&catalog, DataType::TimestampWithoutZone), 0);
     // Every timestamp of the deployed schema, naive or not.
-    let deployed = deployed_schema().columns().filter(|column| column.data_type.is_time()).count();
+    let deployed = deployed_schema().iter().filter(|line| line.contains("\ttimestamp ")).count();
     assert_eq!(times(&catalog, DataType::TimestampWithZone), deployed);
 }
 
@@ -137,7 +137,7 @@ fn every_table_with_updated_at_has_the_trigger_that_keeps_it_and_no_other_table_
 }
 
 /// `catalog-005.json`, what the platform's databases hold at Alembic revision 005.
-fn deployed_schema() -> Catalog {
+fn deployed_schema() -> Vec<String> {
     let json: Value = serde_json::from_str(include_str!("../data/catalog-005.json")).unwrap();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let mut lines = Vec::new();
@@ -165,7 +165,8 @@ fn deployed_schema() -> Catalog {
             add(Kind::Index, format!("{table}.{name}"), text(definition).replace(&format!("{table} USING "), ""));
         }
     }
-    Catalog::parse(&lines.join("\n")).unwrap()
+    lines.sort();
+    lines
 }
 
 #[test]
@@ -173,9 +174,9 @@ fn after_the_fifth_migration_the_catalogue_is_the_deployed_one() {
     let db = TestDb::empty();
     Migrator::default().set(&EMBEDDED[..5]).run(&mut db.conn(), &Goal::Head).unwrap();
     let (expected, found) = (deployed_schema(), catalog::read(&mut db.conn()).unwrap());
-    let differences = expected.differences(&found);
-    assert!(differences.is_empty(), "{differences:#?}");
-    assert_eq!(expected, found);
+    let mut lines: Vec<_> = found.entries().iter().map(Entry::to_line).collect();
+    lines.sort();
+    assert_eq!(expected, lines);
     assert_eq!((found.tables().count(), found.enums().count(), found.indexes().count()), (18, 22, 143));
     assert_eq!(found.foreign_keys().count(), 31);
 }

@@ -13,6 +13,7 @@ use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel::sql_types::{Text, Timestamptz};
 use optiinfra_db::connection::{self, Target};
 use optiinfra_db::enums::{AgentType, ResourceType};
+use optiinfra_db::id::CustomerId;
 use optiinfra_db::layer::{self, Layer};
 use optiinfra_db::models::{
     Agent, Customer, NewEvent, NewQualityMetric, QualityRegression, ResourceMetric, ScalingEvent,
@@ -253,6 +254,13 @@ fn the_same_anchor_gives_the_same_content_in_any_session() {
 }
 
 #[test]
+fn every_value_is_the_one_of_earlier_releases() {
+    let (_db, mut conn) = seeded();
+    let found = contents(&mut conn);
+    assert_eq!(text(&mut conn, &format!("SELECT md5('{found:?}')")), "bc5c7db6c1e0b3a7ac3d60d5bddd3e48", "{found:#?}");
+}
+
+#[test]
 fn the_anchor_is_kept_to_the_microsecond() {
     let db = TestDb::migrated();
     let mut conn = db.conn();
@@ -334,7 +342,8 @@ fn an_artifact_belongs_to_the_run_of_its_step() {
 fn the_documented_questions_have_their_answers() {
     let (_db, mut conn) = seeded();
     let latest =
-        ResourceMetric::latest(&mut conn, Some(ids::techstart().into()), ResourceType::Gpu, "utilization").unwrap();
+        ResourceMetric::latest(&mut conn, Some(CustomerId::new(ids::techstart())), ResourceType::Gpu, "utilization")
+            .unwrap();
     assert_eq!(latest.map(|sample| (sample.metric_value, sample.timestamp)), Some((80.0, at())));
     let scaled = ScalingEvent::latest(&mut conn, None).unwrap().unwrap();
     assert_eq!(scaled.duration_seconds(), Some(300.0));

@@ -12,6 +12,7 @@ use optiinfra_db::enums::{
     AgentStatus, AgentType, CustomerPlan, RegressionSeverity, RegressionType, ResourceType, ScalingEventType,
     WorkflowStatus,
 };
+use optiinfra_db::id::CustomerId;
 use optiinfra_db::layer::{self, Layer};
 use optiinfra_db::migrate::{self, EMBEDDED, Goal, Migrator};
 use optiinfra_db::models::{QualityMetric, ResourceMetric};
@@ -248,9 +249,9 @@ fn workflows_are_counted_by_status() {
 #[test]
 fn one_customers_statistics_are_those_of_its_rows() {
     let db = seeded();
-    let options = Options { customer: Some(ids::techstart()), exact: true, ..Options::default() };
+    let options = Options { customer: Some(CustomerId::new(ids::techstart())), exact: true, ..Options::default() };
     let report = stats::run(&mut db.conn(), &options).unwrap();
-    assert_eq!(report.customer, Some(ids::techstart()));
+    assert_eq!(report.customer, Some(CustomerId::new(ids::techstart())));
     assert_eq!(rows(&report), rows(&of_all(&db)), "the size of a table is everybody's");
     assert_eq!(report.core.customers.iter().map(|c| c.name.as_str()).collect::<Vec<_>>(), ["TechStart Inc"]);
     assert_eq!(report.core.agents.len(), 5, "agents are everybody's");
@@ -268,7 +269,8 @@ fn a_customer_without_rows_and_an_unknown_one_have_empty_statistics() {
     let db = seeded();
     let new = customer(&mut db.conn());
     for (id, names) in [(new.id, 1), (uuid::Uuid::nil(), 0)] {
-        let report = stats::run(&mut db.conn(), &Options { customer: Some(id), ..Options::default() }).unwrap();
+        let report =
+            stats::run(&mut db.conn(), &Options { customer: Some(CustomerId::new(id)), ..Options::default() }).unwrap();
         assert_eq!(report.core.customers.len(), names);
         assert!(report.resource.metrics.is_empty() && report.resource.latest_scaling_event.is_none());
         assert!(report.application.quality.is_empty() && report.application.open_regressions.is_empty());
@@ -541,7 +543,7 @@ fn the_rows_of_a_table_never_contradict_what_the_report_has_read_of_it() {
     let answers = part.application.quality.iter().map(|quality| quality.answers).sum();
     assert!(part.answers_since.is_some() && answers >= 900, "{answers}");
     assert_eq!(rows(&part, "quality_metrics"), (Some(answers), RowsAre::Estimated));
-    let one = of(Options { customer: Some(ids::techstart()), ..Options::default() });
+    let one = of(Options { customer: Some(CustomerId::new(ids::techstart())), ..Options::default() });
     assert_eq!(rows(&one, "agents"), (Some(15), RowsAre::Exact), "agents are everybody's");
     assert_ne!(rows(&one, "customers").0, Some(1));
 }
@@ -826,8 +828,11 @@ fn a_blocked_session_is_told_with_who_blocks_it() {
 fn a_customer_is_found_by_id_and_by_name_if_there_is_only_one() {
     let db = seeded();
     let mut conn = db.conn();
-    assert_eq!(stats::find_customer(&mut conn, "TechStart Inc").unwrap(), ids::techstart());
-    assert_eq!(stats::find_customer(&mut conn, &ids::techstart().to_string()).unwrap(), ids::techstart());
+    assert_eq!(stats::find_customer(&mut conn, "TechStart Inc").unwrap(), CustomerId::new(ids::techstart()));
+    assert_eq!(
+        stats::find_customer(&mut conn, &ids::techstart().to_string()).unwrap(),
+        CustomerId::new(ids::techstart())
+    );
     let unknown = stats::find_customer(&mut conn, "techstart").unwrap_err();
     assert_eq!(unknown.to_string(), "no customer has the name or id 'techstart'");
     conn.batch_execute("UPDATE customers SET name = 'TechStart Inc' WHERE name = 'StartupCo'").unwrap();
@@ -840,7 +845,8 @@ fn a_customer_is_found_by_id_and_by_name_if_there_is_only_one() {
 
 /// The newest samples and answers, `newest` of each.
 fn of_newest(db: &TestDb, customer: Option<uuid::Uuid>, newest: i64) -> Report {
-    stats::run(&mut db.conn(), &Options { customer, newest, ..Options::default() }).unwrap()
+    stats::run(&mut db.conn(), &Options { customer: customer.map(CustomerId::new), newest, ..Options::default() })
+        .unwrap()
 }
 
 #[test]

@@ -579,14 +579,14 @@ fn a_scope_shows_one_customer_and_leaves_nothing_behind() {
     let world = World::new();
     let (own, foreign) = (world.own.customer.id, world.foreign.customer.id);
     let mut conn = world.session();
-    let seen = tenant::scoped(&mut conn, own.into(), |conn| -> Result<_> { Ok(customers(conn)?) }).unwrap();
+    let seen = tenant::scoped(&mut conn, CustomerId::new(own), |conn| -> Result<_> { Ok(customers(conn)?) }).unwrap();
     assert_eq!(seen, [own]);
     assert_eq!(customers(&mut conn).unwrap(), NOBODY);
 
     // What it writes stays, what it writes and then regrets does not.
     let write = |conn: &mut PgConnection| diesel::sql_query("UPDATE agents SET version = '9'").execute(conn);
-    tenant::scoped(&mut conn, own.into(), |conn| -> Result<_> { Ok(write(conn)?) }).unwrap();
-    let regretted = tenant::scoped(&mut conn, own.into(), |conn| -> Result<()> {
+    tenant::scoped(&mut conn, CustomerId::new(own), |conn| -> Result<_> { Ok(write(conn)?) }).unwrap();
+    let regretted = tenant::scoped(&mut conn, CustomerId::new(own), |conn| -> Result<()> {
         diesel::delete(resource_metrics::table).execute(conn)?;
         Err(optiinfra_db::Error::Migrate(optiinfra_db::migrate::Error::UnknownVersion("regret".to_owned())))
     });
@@ -596,7 +596,7 @@ fn a_scope_shows_one_customer_and_leaves_nothing_behind() {
     assert_eq!(number(&mut owner, "SELECT count(*) FROM resource_metrics"), 2);
 
     // A statement that failed, passed over: the server would roll back and Diesel would call it done.
-    let passed_over = tenant::scoped(&mut conn, own.into(), |conn| -> Result<()> {
+    let passed_over = tenant::scoped(&mut conn, CustomerId::new(own), |conn| -> Result<()> {
         diesel::delete(resource_metrics::table).execute(conn)?;
         assert!(conn.batch_execute("SELECT 1 / 0").is_err());
         Ok(())
@@ -606,13 +606,15 @@ fn a_scope_shows_one_customer_and_leaves_nothing_behind() {
 
     // One that panics, on a connection that lives on.
     let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        tenant::scoped(&mut conn, own.into(), |_| -> Result<()> { std::panic::resume_unwind(Box::new("planted")) })
+        tenant::scoped(&mut conn, CustomerId::new(own), |_| -> Result<()> {
+            std::panic::resume_unwind(Box::new("planted"))
+        })
     }));
     assert!(panicked.is_err());
     assert_eq!(customers(&mut conn).unwrap(), NOBODY);
 
     // One that sets another customer for the session.
-    tenant::scoped(&mut conn, own.into(), |conn| -> Result<()> {
+    tenant::scoped(&mut conn, CustomerId::new(own), |conn| -> Result<()> {
         work_for(conn, &foreign.to_string());
         Ok(())
     })
@@ -620,7 +622,7 @@ fn a_scope_shows_one_customer_and_leaves_nothing_behind() {
     assert_eq!(customers(&mut conn).unwrap(), NOBODY);
 
     // One that ends the transaction itself is left without a customer, not with the wrong one, and told so.
-    let ended = tenant::scoped(&mut conn, own.into(), |conn| -> Result<()> {
+    let ended = tenant::scoped(&mut conn, CustomerId::new(own), |conn| -> Result<()> {
         conn.batch_execute("COMMIT")?;
         assert_eq!(customers(conn)?, NOBODY);
         work_for(conn, &foreign.to_string());
@@ -631,7 +633,7 @@ fn a_scope_shows_one_customer_and_leaves_nothing_behind() {
 
     // In a transaction of which Diesel does not know.
     conn.batch_execute("BEGIN").unwrap();
-    let unknown = tenant::scoped(&mut conn, own.into(), |conn| -> Result<_> { Ok(customers(conn)?) });
+    let unknown = tenant::scoped(&mut conn, CustomerId::new(own), |conn| -> Result<_> { Ok(customers(conn)?) });
     assert_eq!(unknown.unwrap(), [own]);
     assert_eq!(customers(&mut conn).unwrap(), NOBODY);
 }
@@ -642,11 +644,12 @@ fn a_scope_begins_in_no_transaction_but_its_customers() {
     let (own, foreign) = (world.own.customer.id, world.foreign.customer.id);
     let mut conn = world.session();
     let refused = |conn: &mut PgConnection| {
-        let error = tenant::scoped(conn, foreign.into(), |_| -> Result<()> { panic!("must not run") }).unwrap_err();
+        let error =
+            tenant::scoped(conn, CustomerId::new(foreign), |_| -> Result<()> { panic!("must not run") }).unwrap_err();
         let optiinfra_db::Error::Tenant(tenant::Error::ForeignTransaction(customer)) = error else {
             panic!("{error:?}")
         };
-        assert_eq!(customer, foreign.into());
+        assert_eq!(customer, CustomerId::new(foreign));
     };
     conn.transaction(|conn| {
         refused(conn);
@@ -654,16 +657,16 @@ fn a_scope_begins_in_no_transaction_but_its_customers() {
         Ok::<_, Error>(())
     })
     .unwrap();
-    let seen = tenant::scoped(&mut conn, own.into(), |conn| -> Result<_> {
+    let seen = tenant::scoped(&mut conn, CustomerId::new(own), |conn| -> Result<_> {
         refused(conn);
-        let inner = tenant::scoped(conn, own.into(), |conn| -> Result<()> {
+        let inner = tenant::scoped(conn, CustomerId::new(own), |conn| -> Result<()> {
             diesel::delete(resource_metrics::table).execute(conn)?;
             Err(optiinfra_db::Error::Migrate(optiinfra_db::migrate::Error::UnknownVersion(
                 "only the inner one".to_owned(),
             )))
         });
         assert!(inner.is_err());
-        let twice = tenant::scoped(conn, own.into(), |conn| -> Result<_> { Ok(customers(conn)?) })?;
+        let twice = tenant::scoped(conn, CustomerId::new(own), |conn| -> Result<_> { Ok(customers(conn)?) })?;
         assert_eq!(twice, [own]);
         Ok(customers(conn)?)
     });
@@ -673,7 +676,7 @@ fn a_scope_begins_in_no_transaction_but_its_customers() {
 
 /// The role and the tables of the error, which `work` must not see.
 fn exposed(conn: &mut PgConnection, customer: Uuid) -> Option<(String, Vec<String>)> {
-    match tenant::scoped(conn, customer.into(), |conn| -> Result<_> { Ok(customers(conn)?) }) {
+    match tenant::scoped(conn, CustomerId::new(customer), |conn| -> Result<_> { Ok(customers(conn)?) }) {
         Ok(seen) => {
             assert_eq!(seen, [customer]);
             None
@@ -732,9 +735,9 @@ fn a_scope_is_refused_to_a_role_that_sees_every_customer() {
         assert!(exposed(conn, own).is_some());
         Ok(customers(conn)?)
     };
-    assert_eq!(tenant::scoped_without_row_security(&mut owner, own.into(), work).unwrap().len(), 2);
+    assert_eq!(tenant::scoped_without_row_security(&mut owner, CustomerId::new(own), work).unwrap().len(), 2);
     let work = |conn: &mut PgConnection| -> Result<_> { Ok(customers(conn)?) };
-    assert_eq!(tenant::scoped_without_row_security(&mut world.session(), own.into(), work).unwrap(), [own]);
+    assert_eq!(tenant::scoped_without_row_security(&mut world.session(), CustomerId::new(own), work).unwrap(), [own]);
 }
 
 #[test]
@@ -760,9 +763,10 @@ fn a_pool_hands_out_connections_that_work_for_nobody() {
         .url_as(&world.role.name)
         .replace("options=", &format!("options=-capp.customer_id%3D{}%20", world.own.customer.id));
     let bound = connection::pool(&connection::Target::parse(&url).unwrap(), "test").max_size(1).build().unwrap();
-    let seen = tenant::scoped(&mut bound.get().unwrap(), world.foreign.customer.id.into(), |conn| -> Result<_> {
-        Ok(customers(conn)?)
-    });
+    let seen =
+        tenant::scoped(&mut bound.get().unwrap(), CustomerId::new(world.foreign.customer.id), |conn| -> Result<_> {
+            Ok(customers(conn)?)
+        });
     assert_eq!(seen.unwrap(), [world.foreign.customer.id]);
     assert_eq!(customers(&mut bound.get().unwrap()).unwrap(), [world.own.customer.id]);
 
@@ -771,7 +775,7 @@ fn a_pool_hands_out_connections_that_work_for_nobody() {
     let lost = std::thread::scope(|scope| {
         let panics = scope.spawn(|| {
             let mut conn = pool.get().unwrap();
-            let _: Result<()> = tenant::scoped(&mut conn, world.own.customer.id.into(), |_| -> Result<()> {
+            let _: Result<()> = tenant::scoped(&mut conn, CustomerId::new(world.own.customer.id), |_| -> Result<()> {
                 std::panic::resume_unwind(Box::new("planted"))
             });
         });
@@ -788,7 +792,7 @@ fn operate(pool: &connection::Pool, families: &[&Family], turn: usize) {
     let mut conn = pool.get().unwrap();
     assert_eq!(customers(&mut conn).unwrap(), NOBODY, "left behind by another user of the connection");
     let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        tenant::scoped(&mut conn, own.into(), |conn| -> Result<()> {
+        tenant::scoped(&mut conn, CustomerId::new(own), |conn| -> Result<()> {
             assert_eq!(customers(conn)?, [own]);
             match turn % 7 {
                 0 => {}
@@ -852,10 +856,10 @@ fn ids_are_their_uuids_in_every_form() {
     let db = TestDb::empty();
     let mut conn = db.conn();
     let uuid = Uuid::new_v4();
-    let id = CustomerId::from(uuid);
+    let id = CustomerId::new(uuid);
     assert_eq!((id.to_string(), id.to_string().parse()), (uuid.to_string(), Ok(id)));
     assert_eq!((serde_json::to_value(id).unwrap(), Uuid::from(id)), (json!(uuid), uuid));
-    assert_eq!(serde_json::from_value::<AgentId>(json!(uuid)).unwrap(), AgentId::from(uuid));
+    assert_eq!(serde_json::from_value::<AgentId>(json!(uuid)).unwrap(), AgentId::new(uuid));
     let stored: CustomerId = diesel::select(id.into_sql::<diesel::sql_types::Uuid>()).get_result(&mut conn).unwrap();
     assert_eq!(stored, id);
     assert!("acme".parse::<AgentId>().is_err());

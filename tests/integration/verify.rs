@@ -42,19 +42,23 @@ fn is_seed_check(check: &Check) -> bool {
 }
 
 #[test]
-fn catalog_txt_is_what_a_fresh_database_looks_like() {
+fn the_catalog_of_the_contract_is_that_of_a_fresh_database() {
     let found = catalog::read(&mut TestDb::migrated().conn()).unwrap();
+    let head =
+        format!("# @generated: the schema at head, one object a line. After a new migration run\n# {HOW_TO_WRITE}\n");
+    let objects: Vec<_> = found.objects().map(|object| serde_json::to_string(object).unwrap()).collect();
+    let texts =
+        [("contract.json", format!("[\n{}\n]\n", objects.join(",\n"))), ("catalog.txt", head + &found.to_lines())];
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/catalog");
     if std::env::var_os("OPTIINFRA_BLESS").is_some() {
-        let head = format!(
-            "# @generated: the schema at head, one object a line. After a new migration run\n# {HOW_TO_WRITE}\n"
-        );
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/catalog/catalog.txt");
-        return std::fs::write(file, head + &found.to_lines()).unwrap();
+        return texts.iter().for_each(|(name, text)| std::fs::write(folder.join(name), text).unwrap());
     }
     let differences = catalog::contract().differences(&found);
     assert!(differences.is_empty(), "{differences:#?}\nif this is meant, run\n  {HOW_TO_WRITE}");
-    // The parts too: what the parser of the file reads is what the server says.
     assert_eq!(*catalog::contract(), found, "if this is meant, run\n  {HOW_TO_WRITE}");
+    for (name, text) in texts {
+        assert_eq!(std::fs::read_to_string(folder.join(name)).unwrap(), text, "{name}: run\n  {HOW_TO_WRITE}");
+    }
 }
 
 #[test]

@@ -1,20 +1,16 @@
 //! What the seed left in the tables, against the figures of the documents.
 //!
 //! One query for each layer (the `.sql` file of its name) gathers what is there; the expected figures are beside it in
-//! Rust, each once, with its document. Rows of the seed are known by their ids and by nothing else: whatever users, a
-//! fleet or the platform add is no finding, however alike it is.
-
-mod agent_state;
-mod application;
-mod core;
-mod resource;
-mod workflow_history;
+//! a `.json` file, each once, with its document. Rows of the seed are known by their ids and by nothing else: whatever
+//! users, a fleet or the platform add is no finding, however alike it is.
 
 use std::fmt;
+use std::sync::LazyLock;
 
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Double, Nullable, Text, Uuid as SqlUuid};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -25,43 +21,18 @@ use crate::layer::Layer;
 use crate::raw::{Sql, raw, sql_query};
 use crate::seed::{self, ids};
 
-/// The seed of one layer.
-struct LayerSeed {
-    layer: Layer,
+/// The documented seed of one layer: its file.
+#[derive(Deserialize)]
+struct Documented {
     /// The table in which any row of the seed means that the seed of the layer is there.
     marker: &'static str,
-    /// Returns what the expectations are about, as rows of [`Found`].
-    sql: &'static str,
-    /// The tables that the two of them read beside those of the layer.
-    also_reads: &'static [&'static str],
-    expectations: &'static [Expectation],
+    /// The tables that the query reads beside those of the layer.
+    also_reads: Vec<&'static str>,
+    expectations: Vec<Expectation>,
 }
 
-const LAYERS: [LayerSeed; 5] =
-    [self::core::SEED, agent_state::SEED, workflow_history::SEED, resource::SEED, application::SEED];
-
-/// All records of the documents, by layer and together.
-const TOTAL: Expectation = Expectation {
-    word: "total",
-    source: "0.2e part 2",
-    title: "all records of the documents are there",
-    facts: &[
-        ("core", Fact::AtLeast(14)),
-        ("agent_state", Fact::AtLeast(22)),
-        ("workflow_history", Fact::AtLeast(30)),
-        ("resource", Fact::AtLeast(128)),
-        ("application", Fact::AtLeast(253)),
-        ("all layers", Fact::AtLeast(447)),
-    ],
-};
-
-/// What [`Expectation::word`] is for the number of rows of each table.
-const COUNTS: &str = "counts";
-
-/// What to do about a row that is not as documented.
-const NEXT_STEP: &str = "to seed the layer again puts back what is missing; what was changed stays as it is";
-
 /// One documented expectation.
+#[derive(Deserialize)]
 struct Expectation {
     /// Last part of the check's id, and [`Found::check`] of the rows that it is about.
     word: &'static str,
@@ -69,21 +40,55 @@ struct Expectation {
     source: &'static str,
     title: &'static str,
     /// What is expected of each object.
-    facts: &'static [(&'static str, Fact)],
+    facts: Vec<(&'static str, Fact)>,
 }
 
 /// What is expected of one object.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(untagged)]
 enum Fact {
     /// This text.
     Is(&'static str),
     /// This number, give or take a millionth.
     About(f64),
     /// This number or more.
-    AtLeast(i64),
+    AtLeast { at_least: i64 },
     /// A number from the first to the second.
-    Between(f64, f64),
+    Between { between: (f64, f64) },
 }
+
+/// The seed of one layer.
+struct LayerSeed {
+    layer: Layer,
+    documented: Documented,
+    /// Returns what the expectations are about, as rows of [`Found`].
+    sql: &'static str,
+}
+
+static LAYERS: LazyLock<[LayerSeed; 5]> = LazyLock::new(|| {
+    let seed = |layer, file, sql| LayerSeed { layer, documented: read(file), sql };
+    [
+        seed(Layer::Core, include_str!("core.json"), include_str!("core.sql")),
+        seed(Layer::AgentState, include_str!("agent_state.json"), include_str!("agent_state.sql")),
+        seed(Layer::WorkflowHistory, include_str!("workflow_history.json"), include_str!("workflow_history.sql")),
+        seed(Layer::Resource, include_str!("resource.json"), include_str!("resource.sql")),
+        seed(Layer::Application, include_str!("application.json"), include_str!("application.sql")),
+    ]
+});
+
+/// All records of the documents, by layer and together.
+static TOTAL: LazyLock<Expectation> = LazyLock::new(|| read(include_str!("total.json")));
+
+#[expect(clippy::panic, reason = "the file is a part of this program, and a test reads all of them")]
+fn read<T: Deserialize<'static>>(file: &'static str) -> T {
+    serde_json::from_str(file).unwrap_or_else(|error| panic!("an expectation of the seed cannot be read: {error}"))
+}
+
+/// What [`Expectation::word`] is for the number of rows of each table.
+const COUNTS: &str = "counts";
+
+/// What to do about a row that is not as documented.
+const NEXT_STEP: &str = "to seed the layer again puts back what is missing; what was changed stays as it is";
 
 /// What the database has to say of one object.
 #[derive(Debug, Clone, PartialEq, QueryableByName)]
@@ -108,12 +113,13 @@ struct Found {
 /// Only when the transaction cannot go on.
 pub(super) fn checks(conn: &mut PgConnection, access: &RowAccess, expectation: SeedExpectation) -> Result<Vec<Check>> {
     let known = Known::new();
-    let mut answers = Vec::new();
-    for seed in &LAYERS {
-        answers.push(gather(conn, seed, &known, access, expectation)?);
-    }
-    let total = total(&answers);
-    Ok(judge_all(&answers, &total))
+    let answers: Result<Vec<_>> = LAYERS.iter().map(|seed| gather(conn, seed, &known, access, expectation)).collect();
+    Ok(judge_all(&answers?))
+}
+
+/// The same checks where none can be made.
+pub(super) fn skipped(reason: &str) -> Vec<Check> {
+    judge_all(&LAYERS.each_ref().map(|_| Err(Unavailable::Skipped(reason.to_owned()))))
 }
 
 /// What the rows of the seed are known by.
@@ -142,23 +148,17 @@ impl Known {
     }
 }
 
-/// The same checks where none can be made.
-pub(super) fn skipped(reason: &str) -> Vec<Check> {
-    let answers: Vec<_> = LAYERS.iter().map(|_| Err(Unavailable::Skipped(reason.to_owned()))).collect();
-    let total = total(&answers);
-    judge_all(&answers, &total)
-}
-
-fn judge_all(answers: &[Answer<Vec<Found>>], total: &Answer<Vec<Found>>) -> Vec<Check> {
+fn judge_all(answers: &[Answer<Vec<Found>>]) -> Vec<Check> {
     let of_layers = LAYERS.iter().zip(answers).flat_map(|(seed, answer)| {
         let id = |expectation: &Expectation| format!("{}.seed.{}", seed.layer, expectation.word);
-        seed.expectations.iter().map(move |expectation| judge(id(expectation), Some(seed.layer), expectation, answer))
+        let expectations = seed.documented.expectations.iter();
+        expectations.map(move |expectation| judge(id(expectation), Some(seed.layer), expectation, answer))
     });
-    of_layers.chain([judge("seed.total".to_owned(), None, &TOTAL, total)]).collect()
+    of_layers.chain([judge("seed.total".to_owned(), None, &TOTAL, &total(answers))]).collect()
 }
 
 fn judge(id: String, layer: Option<Layer>, expectation: &Expectation, answer: &Answer<Vec<Found>>) -> Check {
-    let facts = expectation.facts;
+    let facts = &expectation.facts;
     let expected: Map<_, _> = facts.iter().map(|(object, fact)| ((*object).to_owned(), fact.to_value())).collect();
     let check = Check::new(id, layer, expectation.source, expectation.title.to_owned()).figures(expected, Value::Null);
     let rows = match answer {
@@ -186,12 +186,12 @@ fn gather(
     access: &RowAccess,
     expectation: SeedExpectation,
 ) -> Result<Answer<Vec<Found>>> {
-    let reads = seed.layer.tables().iter().chain(seed.also_reads);
+    let reads = seed.layer.tables().iter().chain(&seed.documented.also_reads);
     if let Some(reason) = access.obstacle(reads.copied()) {
         return Ok(Err(Unavailable::Skipped(reason.to_owned())));
     }
     if expectation == SeedExpectation::IfPresent {
-        match access.query(conn, |conn| count_rows(conn, seed.marker, &known.ids))? {
+        match access.query(conn, |conn| count_rows(conn, seed.documented.marker, &known.ids))? {
             Ok(0) => {
                 return Ok(Err(Unavailable::Skipped(format!("there is no seed data of layer {}", seed.layer))));
             }
@@ -279,8 +279,8 @@ impl Fact {
         match (self, &found.word, found.number) {
             (Self::Is(expected), Some(word), _) => word == expected,
             (Self::About(expected), _, Some(number)) => (number - expected).abs() <= Self::TOLERANCE,
-            (Self::AtLeast(least), _, Some(number)) => number >= least as f64,
-            (Self::Between(least, most), _, Some(number)) => (least..=most).contains(&number),
+            (Self::AtLeast { at_least }, _, Some(number)) => number >= at_least as f64,
+            (Self::Between { between: (least, most) }, _, Some(number)) => (least..=most).contains(&number),
             _ => false,
         }
     }
@@ -305,8 +305,8 @@ impl fmt::Display for Fact {
         match self {
             Self::Is(word) => f.write_str(word),
             Self::About(number) => write!(f, "{number}"),
-            Self::AtLeast(number) => write!(f, "at least {number}"),
-            Self::Between(least, most) => write!(f, "{least} to {most}"),
+            Self::AtLeast { at_least } => write!(f, "at least {at_least}"),
+            Self::Between { between: (least, most) } => write!(f, "{least} to {most}"),
         }
     }
 }
@@ -338,54 +338,9 @@ mod tests {
 
     use super::*;
 
-    fn number(object: &str, number: f64) -> Found {
-        Found { check: "figures".to_owned(), object: object.to_owned(), word: None, number: Some(number) }
-    }
-
-    fn word(object: &str, word: &str) -> Found {
-        Found { check: "figures".to_owned(), object: object.to_owned(), word: Some(word.to_owned()), number: None }
-    }
-
-    const EXPECTATION: Expectation = Expectation {
-        word: "figures",
-        source: "0.2a",
-        title: "the figures",
-        facts: &[("a", Fact::AtLeast(3)), ("b", Fact::About(64.25)), ("c", Fact::Is("red"))],
-    };
-
-    fn judged(rows: Vec<Found>) -> Check {
-        judge("core.seed.figures".to_owned(), None, &EXPECTATION, &Ok(rows))
-    }
-
-    #[test]
-    fn a_check_passes_when_every_fact_holds() {
-        let check = judged(vec![number("a", 4.0), number("b", 64.25 + 1e-9), word("c", "red")]);
-        assert_eq!(check.outcome, super::super::Outcome::Passed);
-        assert_eq!(check.expected, json!({"a": "at least 3", "b": 64.25, "c": "red"}));
-        assert_eq!(check.found["a"], 4);
-    }
-
-    #[test]
-    fn every_fact_that_does_not_hold_is_a_finding() {
-        let check = judged(vec![number("a", 2.0), word("c", "green"), number("elsewhere", 9.0)]);
-        let findings: Vec<_> = check.findings.iter().map(Finding::to_string).collect();
-        assert_eq!(
-            findings,
-            ["a: expected at least 3, found 2", "b: missing: expected 64.25", "c: expected red, found green"]
-        );
-        assert_eq!(check.found, json!({"a": 2, "b": null, "c": "green"}));
-    }
-
-    #[test]
-    fn rows_of_another_check_do_not_count() {
-        let mut other = number("b", 64.25);
-        other.check = "other".to_owned();
-        assert_eq!(judged(vec![number("a", 3.0), other, word("c", "red")]).findings.len(), 1);
-    }
-
     #[test]
     fn no_object_is_named_twice_in_one_expectation() {
-        for expectation in LAYERS.iter().flat_map(|seed| seed.expectations).chain([&TOTAL]) {
+        for expectation in LAYERS.iter().flat_map(|seed| &seed.documented.expectations).chain([&*TOTAL]) {
             let objects: BTreeSet<_> = expectation.facts.iter().map(|(object, _)| object).collect();
             assert_eq!(objects.len(), expectation.facts.len(), "{}", expectation.title);
         }
@@ -393,7 +348,7 @@ mod tests {
 
     #[test]
     fn the_documented_totals_of_the_layers_add_up() {
-        let number = |fact: &Fact| if let Fact::AtLeast(number) = fact { *number } else { 0 };
+        let number = |fact: &Fact| if let Fact::AtLeast { at_least } = fact { *at_least } else { 0 };
         let (all, layers) = TOTAL.facts.split_last().unwrap();
         assert_eq!(layers.iter().map(|(_, fact)| number(fact)).sum::<i64>(), number(&all.1));
         let words: Vec<_> = layers.iter().map(|(word, _)| *word).collect();

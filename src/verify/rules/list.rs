@@ -1,8 +1,12 @@
 //! The rules, layer by layer.
 
-use super::Part::{Among, Each, Past};
+use super::Part::{Among, Each, Past, Same};
 use super::Rule;
 use crate::layer::Layer;
+
+const fn in_the_past(word: &'static str, layer: Layer, title: &'static str) -> Rule {
+    Rule { word, layer, title, problem: "has a time more than 5 minutes in the future", parts: &[Past] }
+}
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
@@ -24,33 +28,15 @@ pub(super) const RULES: &[Rule] = &[
         layer: Layer::Core,
         title: "an optimisation is for the customer of its recommendation",
         problem: "its recommendation is another customer's",
-        parts: &[Among {
-            table: "optimizations",
-            reads: &["recommendations"],
-            sql: "SELECT o.id FROM optimizations o JOIN recommendations r ON r.id = o.recommendation_id
-                WHERE r.customer_id <> o.customer_id",
-            unique: None,
-        }],
+        parts: &[Same { table: "optimizations", reference: "recommendation_id", column: "customer_id" }],
     },
-    Rule {
-        word: "core_future",
-        layer: Layer::Core,
-        title: "no time of the core layer is more than 5 minutes in the future",
-        problem: "has a time more than 5 minutes in the future",
-        parts: &[Past],
-    },
+    in_the_past("core_future", Layer::Core, "no time of the core layer is more than 5 minutes in the future"),
     Rule {
         word: "agent_state_workflow",
         layer: Layer::AgentState,
         title: "the workflow that an agent has in hand is its own",
         problem: "its current workflow is another agent's",
-        parts: &[Among {
-            table: "agent_states",
-            reads: &["workflow_executions"],
-            sql: "SELECT s.id FROM agent_states s JOIN workflow_executions w ON w.id = s.current_workflow_id
-                WHERE w.agent_id <> s.agent_id",
-            unique: None,
-        }],
+        parts: &[Same { table: "agent_states", reference: "current_workflow_id", column: "agent_id" }],
     },
     Rule {
         word: "agent_metric_value",
@@ -63,13 +49,11 @@ pub(super) const RULES: &[Rule] = &[
                 AND (metric_type <> 'counter' OR metric_value >= 0)",
         }],
     },
-    Rule {
-        word: "agent_state_future",
-        layer: Layer::AgentState,
-        title: "no time of the agent_state layer is more than 5 minutes in the future",
-        problem: "has a time more than 5 minutes in the future",
-        parts: &[Past],
-    },
+    in_the_past(
+        "agent_state_future",
+        Layer::AgentState,
+        "no time of the agent_state layer is more than 5 minutes in the future",
+    ),
     Rule {
         word: "workflow_order",
         layer: Layer::WorkflowHistory,
@@ -133,13 +117,7 @@ pub(super) const RULES: &[Rule] = &[
         layer: Layer::WorkflowHistory,
         title: "the step that an artifact comes from belongs to the same workflow",
         problem: "its step belongs to another workflow",
-        parts: &[Among {
-            table: "workflow_artifacts",
-            reads: &["workflow_steps"],
-            sql: "SELECT f.id FROM workflow_artifacts f JOIN workflow_steps s ON s.id = f.workflow_step_id
-                WHERE s.workflow_execution_id <> f.workflow_execution_id",
-            unique: None,
-        }],
+        parts: &[Same { table: "workflow_artifacts", reference: "workflow_step_id", column: "workflow_execution_id" }],
     },
     Rule {
         word: "artifact_size",
@@ -148,13 +126,11 @@ pub(super) const RULES: &[Rule] = &[
         problem: "has a negative size",
         parts: &[Each { table: "workflow_artifacts", holds: "artifact_size_bytes >= 0" }],
     },
-    Rule {
-        word: "workflow_history_future",
-        layer: Layer::WorkflowHistory,
-        title: "no time of the workflow_history layer is more than 5 minutes in the future",
-        problem: "has a time more than 5 minutes in the future",
-        parts: &[Past],
-    },
+    in_the_past(
+        "workflow_history_future",
+        Layer::WorkflowHistory,
+        "no time of the workflow_history layer is more than 5 minutes in the future",
+    ),
     Rule {
         word: "resource_metric_finite",
         layer: Layer::Resource,
@@ -185,21 +161,13 @@ pub(super) const RULES: &[Rule] = &[
         layer: Layer::Resource,
         title: "the workflow that led to a scaling event is the same customer's",
         problem: "its workflow is another customer's",
-        parts: &[Among {
-            table: "scaling_events",
-            reads: &["workflow_executions"],
-            sql: "SELECT e.id FROM scaling_events e JOIN workflow_executions w ON w.id = e.workflow_execution_id
-                WHERE w.customer_id <> e.customer_id",
-            unique: None,
-        }],
+        parts: &[Same { table: "scaling_events", reference: "workflow_execution_id", column: "customer_id" }],
     },
-    Rule {
-        word: "resource_future",
-        layer: Layer::Resource,
-        title: "no time of the resource layer is more than 5 minutes in the future",
-        problem: "has a time more than 5 minutes in the future",
-        parts: &[Past],
-    },
+    in_the_past(
+        "resource_future",
+        Layer::Resource,
+        "no time of the resource layer is more than 5 minutes in the future",
+    ),
     Rule {
         word: "quality_scores",
         layer: Layer::Application,
@@ -277,32 +245,18 @@ pub(super) const RULES: &[Rule] = &[
         layer: Layer::Application,
         title: "the baseline of a regression is the same customer's",
         problem: "its baseline is another customer's",
-        parts: &[Among {
-            table: "quality_regressions",
-            reads: &["quality_baselines"],
-            sql: "SELECT r.id FROM quality_regressions r JOIN quality_baselines b ON b.id = r.baseline_id
-                WHERE b.customer_id <> r.customer_id",
-            unique: None,
-        }],
+        parts: &[Same { table: "quality_regressions", reference: "baseline_id", column: "customer_id" }],
     },
     Rule {
         word: "regression_workflow",
         layer: Layer::Application,
         title: "the workflow of a regression is the same customer's",
         problem: "its workflow is another customer's",
-        parts: &[Among {
-            table: "quality_regressions",
-            reads: &["workflow_executions"],
-            sql: "SELECT r.id FROM quality_regressions r JOIN workflow_executions w ON w.id = r.workflow_execution_id
-                WHERE w.customer_id <> r.customer_id",
-            unique: None,
-        }],
+        parts: &[Same { table: "quality_regressions", reference: "workflow_execution_id", column: "customer_id" }],
     },
-    Rule {
-        word: "application_future",
-        layer: Layer::Application,
-        title: "no time of the application layer is more than 5 minutes in the future",
-        problem: "has a time more than 5 minutes in the future",
-        parts: &[Past],
-    },
+    in_the_past(
+        "application_future",
+        Layer::Application,
+        "no time of the application layer is more than 5 minutes in the future",
+    ),
 ];
