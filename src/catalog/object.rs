@@ -102,6 +102,7 @@ pub enum Object {
     Type(OtherType),
     Function(Function),
     Comment(Comment),
+    #[serde(skip_serializing)]
     Partition(Box<Partition>),
 }
 

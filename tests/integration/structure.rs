@@ -38,10 +38,7 @@ const COMMANDS: &str = "migrate seed fleet verify stats roles partitions import 
 /// and what is apart may not stay here.
 const STILL_AGAINST: &[&str] =
     &["fleet uses seed", "interrupt uses output", "output uses interrupt", "seed uses fleet"];
-const STILL_CIRCLES: &[&str] = &[
-    "bin/fleet",
-    "bin/seed",
-];
+const STILL_CIRCLES: &[&str] = &["bin/fleet", "bin/seed"];
 
 /// A file by its module's path.
 type Files = BTreeMap<Vec<String>, String>;
