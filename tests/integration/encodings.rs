@@ -2,16 +2,14 @@
 
 use diesel::connection::SimpleConnection;
 use optiinfra_db::layer::Layer;
-use optiinfra_db::migrate::{Goal, Migrator};
 use optiinfra_db::seed;
 
 use crate::support::{Dbctl, TestDb, number};
 
 #[test]
 fn bytes_that_are_no_utf_8_keep_no_command_from_its_work() {
-    let db = TestDb::in_sql_ascii();
+    let db = TestDb::in_sql_ascii().migrate();
     let mut conn = db.conn();
-    Migrator::default().run(&mut conn, &Goal::Head).unwrap();
     seed::run(&mut conn, &Layer::ALL, chrono::Utc::now()).unwrap();
     let run = |arguments: &str| Dbctl::on(&db).run(arguments);
     let clean = run("verify --seed --format json").json();

@@ -238,13 +238,13 @@ fn a_long_run_leaves_no_session_idle_in_a_transaction() {
     let target = db.target().with(
         "options",
         &format!(
-            "-c search_path={} -c idle_in_transaction_session_timeout=2000 -c idle_session_timeout=2000",
+            "-c search_path={} -c idle_in_transaction_session_timeout=1000 -c idle_session_timeout=1000",
             db.schema()
         ),
     );
     let pool = connection::pool(&target, "test").max_size(3).build().unwrap();
     let cancel = AtomicBool::new(false);
-    let slow = |_| std::thread::sleep(std::time::Duration::from_secs(3));
+    let slow = |_| std::thread::sleep(std::time::Duration::from_millis(1500));
     let report = fleet::run(&pool, &small(7), Writing { connections: 2, cancel: &cancel, progress: &slow }).unwrap();
     assert!(report.inserted() > 0);
     assert_eq!(number(&mut conn, locks), 0);

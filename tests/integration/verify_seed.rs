@@ -3,9 +3,8 @@
 
 use diesel::connection::SimpleConnection;
 use optiinfra_db::layer::Layer;
-use optiinfra_db::migrate::{Goal, Migrator};
-use optiinfra_db::verify::{self, Outcome};
-use optiinfra_db::{connection, seed};
+use optiinfra_db::seed;
+use optiinfra_db::verify::Outcome;
 
 use crate::support::{TestDb, verified};
 
@@ -340,27 +339,17 @@ fn rows_that_are_like_the_seeds_are_no_finding() {
 
 #[test]
 fn bytes_that_are_no_utf8_are_shown_as_question_marks_in_a_database_that_takes_them() {
-    let db = TestDb::bare();
-    let name = format!("{}_ascii", db.database());
-    db.conn()
-        .batch_execute(&format!("CREATE DATABASE {name} ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0"))
-        .unwrap();
-    let target = db.target().with("dbname", &name);
-    let report = {
-        let mut conn = connection::connect(&target, "test").unwrap();
-        Migrator::default().run(&mut conn, &Goal::Head).unwrap();
-        seed::run(&mut conn, &Layer::ALL, chrono::Utc::now()).unwrap();
-        conn.batch_execute(
-            "SET client_encoding = 'SQL_ASCII';
-             UPDATE customers SET name = E'Caf\\xe9' WHERE name = 'Acme Corp';
-             UPDATE resource_metrics SET unit = E'\\xb0C' WHERE unit = 'celsius';
-             COMMENT ON TABLE events IS E'Caf\\xe9'; RESET client_encoding",
-        )
-        .unwrap();
-        verify::run(&mut conn, &verify::Options::default())
-    };
-    db.conn().batch_execute(&format!("DROP DATABASE {name} WITH (FORCE)")).unwrap();
-    let report = report.unwrap();
+    let db = TestDb::in_sql_ascii().migrate();
+    let mut conn = db.conn();
+    seed::run(&mut conn, &Layer::ALL, chrono::Utc::now()).unwrap();
+    conn.batch_execute(
+        "SET client_encoding = 'SQL_ASCII';
+         UPDATE customers SET name = E'Caf\\xe9' WHERE name = 'Acme Corp';
+         UPDATE resource_metrics SET unit = E'\\xb0C' WHERE unit = 'celsius';
+         COMMENT ON TABLE events IS E'Caf\\xe9'",
+    )
+    .unwrap();
+    let report = verified(&db);
     let failed = report.checks.iter().filter(|check| check.outcome == Outcome::Failed);
     let findings: Vec<_> = failed.flat_map(|check| &check.findings).map(ToString::to_string).collect();
     assert_eq!(

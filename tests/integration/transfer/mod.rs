@@ -27,7 +27,6 @@ use diesel::sql_types::Text;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use nix::sys::signal::Signal;
-use optiinfra_db::connection;
 use optiinfra_db::enums::AgentType;
 use optiinfra_db::ingest::OnConflict;
 use optiinfra_db::migrate::{EMBEDDED, Goal, Migrator};

@@ -148,30 +148,12 @@ fn no_time_limit_of_the_server_cuts_an_import_from_a_slow_writer() {
 
 #[test]
 fn a_name_that_is_no_utf_8_does_not_keep_rows_from_being_imported_by_id() {
-    let db = TestDb::empty();
-    let name = format!("{}_ascii", db.database());
-    let drop = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
-    let mut admin = db.conn();
-    admin.batch_execute(&drop).unwrap();
-    admin.batch_execute(&format!("CREATE DATABASE {name} ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")).unwrap();
-    let target = db.target().with("dbname", &name);
-    {
-        let mut conn = connection::connect(&target, "test").unwrap();
-        conn.batch_execute(&format!("CREATE SCHEMA IF NOT EXISTS {}", db.schema())).unwrap();
-        Migrator::default().run(&mut conn, &Goal::Head).unwrap();
-        let (agent, customer) = (crate::support::agent(&mut conn, AgentType::Resource), customer(&mut conn));
-        conn.batch_execute("UPDATE customers SET name = convert_from('\\x4dfc'::bytea, 'SQL_ASCII')").unwrap();
-        let text = format!("{METRIC_HEADER}\n{}\n", metric(&agent, &customer, "i", "5"));
-        let options = import::Options::default();
-        let report = import::all_or_nothing(
-            &mut conn,
-            Table::ResourceMetrics,
-            text.as_bytes(),
-            &options,
-            OnConflict::Refuse,
-            &mut (),
-        );
-        assert_eq!(report.unwrap().written, 1);
-    }
-    admin.batch_execute(&drop).unwrap();
+    let db = TestDb::in_sql_ascii().migrate();
+    let mut conn = db.conn();
+    let (agent, customer) = (crate::support::agent(&mut conn, AgentType::Resource), customer(&mut conn));
+    conn.batch_execute("UPDATE customers SET name = convert_from('\\x4dfc'::bytea, 'SQL_ASCII')").unwrap();
+    let folder = Folder::new();
+    let file = folder.write("f.csv", format!("{METRIC_HEADER}\n{}\n", metric(&agent, &customer, "i", "5")));
+    let run = import(&db, "resource_metrics", &file);
+    assert_eq!((run.code, rows(&mut conn, "resource_metrics")), (Some(0), 1), "{run:#?}");
 }
