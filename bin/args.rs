@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 
 use crate::parse;
 
@@ -45,6 +45,15 @@ pub enum Color {
     Auto,
     Always,
     Never,
+}
+
+/// A command of subcommands whose results are tables.
+#[derive(Debug, Args)]
+pub struct Tables<A: Subcommand> {
+    #[command(flatten)]
+    pub output: TableOutput,
+    #[command(subcommand)]
+    pub action: A,
 }
 
 /// The format of a command whose result is tables.

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::args::Global;
+use crate::args::{Global, Tables};
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::{completions, export, import, local, migrate, partitions, roles, seed, stats, verify};
@@ -30,7 +30,7 @@ Exit codes:
 pub struct Cli {
     #[command(flatten)]
     pub global: Global,
-    /// In front of the command, where it belongs to none yet.
+    /// Before the command, where the formats of the command are not known yet.
     #[arg(long = "format", value_name = "FORMAT", hide = true)]
     early_format: Option<String>,
     #[command(subcommand)]
@@ -43,11 +43,13 @@ pub enum Command {
     Seed(seed::Args),
     Verify(verify::Args),
     Stats(stats::Args),
-    Roles(roles::Args),
+    /// Create the platform's database roles, or compare them with what they should be.
+    Roles(Tables<roles::Action>),
     Partitions(partitions::Args),
     Import(import::Args),
     Export(export::Args),
-    Local(local::Args),
+    /// Control the private PostgreSQL that --local uses.
+    Local(Tables<local::Action>),
     Completions(completions::Args),
     #[command(hide = true)]
     Man(completions::ManArgs),
@@ -81,11 +83,11 @@ impl Command {
             Self::Seed(args) => seed::run(args, global, out),
             Self::Verify(args) => verify::run(args, global, out),
             Self::Stats(args) => stats::run(args, global, out),
-            Self::Roles(args) => roles::run(args, global, out),
+            Self::Roles(args) => roles::run(&args.action, global, out),
             Self::Partitions(args) => partitions::run(args, global, out),
             Self::Import(args) => import::run(args, global, out),
             Self::Export(args) => export::run(args, global, out),
-            Self::Local(args) => local::run(args, out),
+            Self::Local(args) => local::run(&args.action, out),
             Self::Completions(args) => completions::run(args, Cli::command(), out),
             Self::Man(args) => completions::man(args, Cli::command()),
         }

@@ -3,7 +3,7 @@
 
 use std::{fs, io};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 
 use crate::hints::Hinted;
 
@@ -17,16 +17,17 @@ pub fn database_url() -> anyhow::Result<Option<String>> {
         Err(error) => return Err(error).context("cannot read ./.env"),
     };
     let Some((line, found)) = find(&text) else { return Ok(None) };
-    let value = found.map_err(|why| Hinted {
-        message: format!("line {line} of ./.env cannot be read: {why}"),
-        hint: format!("write {NAME}='postgresql://USER@HOST/NAME'"),
+    let value = found.map_err(|why| {
+        Hinted::new(
+            format!("line {line} of ./.env cannot be read: {why}"),
+            format!("write {NAME}='postgresql://USER@HOST/NAME'"),
+        )
     })?;
     if value.is_empty() {
-        return Err(Hinted {
-            message: format!("{NAME} is empty in line {line} of ./.env"),
-            hint: format!("write {NAME}=postgresql://USER@HOST/NAME, or remove the line"),
-        }
-        .into());
+        bail!(Hinted::new(
+            format!("{NAME} is empty in line {line} of ./.env"),
+            format!("write {NAME}=postgresql://USER@HOST/NAME, or remove the line")
+        ));
     }
     Ok(Some(value))
 }

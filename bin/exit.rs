@@ -59,7 +59,7 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Whether whoever read our output has gone: nobody is left to tell, and nothing went wrong.
+/// Whether the reader of our output has closed it, which is no error.
 pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let output = match error.downcast_ref::<Error>() {
         Some(Error::Transfer(transfer::Error::Output { source })) => Some(source),

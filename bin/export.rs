@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 use optiinfra_db::transfer::export::{self, Options, Report};
 use optiinfra_db::transfer::{self, Format as FileFormat};
@@ -18,8 +18,8 @@ use crate::{parse, target};
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
 pub struct Args {
-    /// The table: resource_metrics, quality_metrics, agent_metrics or events.
-    #[arg(value_name = "TABLE")]
+    /// The table.
+    #[arg(value_name = "TABLE", value_parser = parse::one_of::<transfer::Table>(&transfer::Table::ALL.map(transfer::Table::as_str)))]
     pub table: transfer::Table,
 
     /// Only the rows of this customer.
@@ -62,11 +62,10 @@ outside 64 bits; values out of their range need its --no-range-checks.";
 pub fn run(args: &Args, global: &Global, out: &mut Output) -> anyhow::Result<Exit> {
     let (since, until) = (time(args.since, "--since")?, time(args.until, "--until")?);
     if since.zip(until).is_some_and(|(since, until)| since >= until) {
-        return Err(Hinted {
-            message: "no row is of that span: --since is not before --until".to_owned(),
-            hint: "a duration goes back from now, as in --since 2h --until 1h".to_owned(),
-        }
-        .into());
+        bail!(Hinted::new(
+            "the span is empty: --since is not before --until",
+            "a duration goes back from now, as in --since 2h --until 1h"
+        ));
     }
     let format = if args.format == Format::Ndjson { FileFormat::Ndjson } else { FileFormat::Csv };
     let mut conn = target::connect_read_only(global, out, "export")?;
@@ -86,10 +85,7 @@ pub fn run(args: &Args, global: &Global, out: &mut Output) -> anyhow::Result<Exi
 
 fn time(since: Option<Since>, flag: &str) -> anyhow::Result<Option<chrono::DateTime<chrono::Utc>>> {
     let Some(since) = since else { return Ok(None) };
-    let hinted = || Hinted {
-        message: format!("{flag} reaches back too far"),
-        hint: "leave it out for rows of any time".to_owned(),
-    };
+    let hinted = || Hinted::new(format!("{flag} reaches back too far"), "leave it out for rows of any time");
     Ok(Some(since.time().ok_or_else(hinted)?))
 }
 

@@ -26,8 +26,8 @@ use crate::{hints, interrupt, parse, target};
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
 pub struct Args {
-    /// The table: resource_metrics, quality_metrics, agent_metrics or events.
-    #[arg(value_name = "TABLE")]
+    /// The table.
+    #[arg(value_name = "TABLE", value_parser = parse::one_of::<transfer::Table>(&transfer::Table::ALL.map(transfer::Table::as_str)))]
     pub table: transfer::Table,
 
     /// The file, which may be compressed with gzip; - is standard input.
@@ -77,7 +77,7 @@ pub struct Args {
     #[arg(long)]
     pub ignore_unknown: bool,
 
-    /// Take finite values that are out of the range of their unit, and times in the future: `verify` reports them.
+    /// Take finite values that are out of the range of their unit, and times in the future, which `verify` reports.
     #[arg(long)]
     pub no_range_checks: bool,
 
@@ -147,11 +147,10 @@ const LINES_SHOWN: usize = 3;
 /// Imports the file; more bad rows than there may be are exit code 1.
 pub fn run(args: &Args, global: &Global, out: &mut Output) -> anyhow::Result<Exit> {
     if args.connections > 1 && (args.on_conflict == OnConflict::Refuse || args.dry_run) {
-        return Err(Hinted {
-            message: "one transaction is one connection".to_owned(),
-            hint: "--connections is for --on-conflict skip without --dry-run".to_owned(),
-        }
-        .into());
+        bail!(Hinted::new(
+            "one transaction is one connection",
+            "--connections is for --on-conflict skip without --dry-run"
+        ));
     }
     let source = Source::open(&args.file)?;
     refuse_overwriting(&source, args)?;
@@ -160,7 +159,7 @@ pub fn run(args: &Args, global: &Global, out: &mut Output) -> anyhow::Result<Exi
     let report = import(args, source, global, out, &mut reporter).map_err(|error| by_name(error, &args.file))?;
     let Reporter { rejects, meter, .. } = reporter;
     meter.done(report.read);
-    // The rows are reported even where the rejected ones cannot be written to their file.
+    // The report is printed even where the rejected rows cannot be written.
     let written = rejects.map_or(Ok(()), Rejects::finish);
     let kept = kept(if report.dry_run { 0 } else { report.written });
     out.result(&report, &tables(&report, args)).with_context(|| format!("{kept}, and the report of it is not"))?;
@@ -218,7 +217,7 @@ fn by_name(error: anyhow::Error, path: &Path) -> anyhow::Error {
         transfer::Error::Compressed(_) => format!("{}: {of_file}", name_of(path)),
         _ => return error,
     };
-    Hinted { message, hint: hints::of(&error).unwrap_or_default() }.into()
+    Hinted::new(message, hints::of(&error).unwrap_or_default()).into()
 }
 
 /// What an error calls the input.
@@ -245,15 +244,15 @@ fn format_of(path: &Path) -> Option<Format> {
     }
 }
 
-/// Refuses to put the rejected rows in the place of the rows, by whatever name.
+/// Refuses to overwrite the input with the rejected rows, also through a link.
 fn refuse_overwriting(source: &Source, args: &Args) -> anyhow::Result<()> {
     let Some(rejects) = &args.rejects else { return Ok(()) };
     let is_same = |there: Metadata| (there.dev(), there.ino()) == source.identity;
     if std::fs::metadata(rejects).is_ok_and(is_same) {
-        bail!(Hinted {
-            message: format!("--rejects would overwrite the input: {} is the file to import", rejects.display()),
-            hint: "name another file".to_owned(),
-        });
+        bail!(Hinted::new(
+            format!("--rejects would overwrite the input: {} is the file to import", rejects.display()),
+            "name another file"
+        ));
     }
     Ok(())
 }
@@ -294,7 +293,7 @@ impl Read for Source {
     }
 }
 
-/// Shows the user how far it is and writes rejected rows to their file.
+/// Shows how far it is, and writes the rejected rows down.
 struct Reporter {
     meter: Meter,
     bytes: Arc<AtomicU64>,

@@ -5,7 +5,6 @@
 //! touched.
 
 use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Mutex, PoisonError};
@@ -23,7 +22,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::exit::Exit;
-use crate::output;
+use crate::{output, unfinished};
 
 /// How long a cancelled statement may take to end before its session is ended.
 const CANCEL_WAIT: Duration = Duration::from_secs(1);
@@ -45,8 +44,6 @@ static SIGNAL: AtomicI32 = AtomicI32::new(0);
 static CANCELLED: AtomicBool = AtomicBool::new(false);
 /// Whether there is such work.
 static CANCELLABLE: AtomicBool = AtomicBool::new(false);
-/// Files that are not whole yet.
-static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 /// Set by the thread that reports how the command ended.
 static REPORTED: AtomicBool = AtomicBool::new(false);
 
@@ -94,24 +91,6 @@ pub fn watch(conn: &mut PgConnection, target: &Target) -> anyhow::Result<()> {
 pub fn cancellable() -> &'static AtomicBool {
     CANCELLABLE.store(true, Ordering::SeqCst);
     &CANCELLED
-}
-
-/// Remembers a file to be removed when a signal ends the process.
-pub fn begin_file(path: &Path) {
-    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner).push(path.to_owned());
-}
-
-/// Forgets a file that is whole.
-pub fn end_file(path: &Path) {
-    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner).retain(|unfinished| unfinished != path);
-}
-
-/// Removes the files that are not whole, because the process ends.
-pub fn remove_unfinished_files() {
-    for path in UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-        // There is no better end than the one that comes now.
-        let _ = std::fs::remove_file(path);
-    }
 }
 
 /// How the program ends: as it would have, or with the signal's code where a signal is why it failed.
@@ -214,7 +193,7 @@ fn end(signal: i32) {
 #[expect(clippy::exit, reason = "main may be asleep or wait for an answer, and has no statement left that could fail")]
 fn exit() {
     if let Some(exit) = caught() {
-        remove_unfinished_files();
+        unfinished::remove();
         std::process::exit(exit as i32);
     }
 }

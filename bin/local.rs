@@ -1,27 +1,19 @@
 //! `local`: the private cluster that `--local` uses.
 
+use anyhow::bail;
 use clap::Subcommand;
 use optiinfra_db::connection;
 use optiinfra_db::layer;
 use optiinfra_db::local::{Cluster, Started, Status};
 use serde::Serialize;
 
-use crate::args::{Confirm, TableOutput};
+use crate::args::Confirm;
 use crate::exit::Exit;
 use crate::hints::Hinted;
 use crate::output::{Output, Table};
 
-/// Control the private PostgreSQL that --local uses.
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    #[command(flatten)]
-    pub output: TableOutput,
-    #[command(subcommand)]
-    action: Action,
-}
-
 #[derive(Debug, Subcommand)]
-enum Action {
+pub enum Action {
     /// Create it where it is missing and start it where it is down.
     Start,
     /// Stop its server. The data stays.
@@ -47,9 +39,9 @@ struct Shown {
 }
 
 /// Runs a subcommand.
-pub fn run(args: &Args, out: &mut Output) -> anyhow::Result<Exit> {
+pub fn run(action: &Action, out: &mut Output) -> anyhow::Result<Exit> {
     let cluster = Cluster::of_user()?;
-    match &args.action {
+    match action {
         Action::Start => {
             let did = match cluster.start()? {
                 Started::Created => "created and started",
@@ -90,7 +82,7 @@ fn show(cluster: &Cluster, did: &str, out: &mut Output) -> anyhow::Result<()> {
 fn url(cluster: &Cluster, out: &mut Output) -> anyhow::Result<()> {
     if cluster.status()? == Status::Absent {
         let message = format!("there is no local cluster in {}", cluster.dir().display());
-        return Err(Hinted { message, hint: "run `optiinfra-dbctl local start`".to_owned() }.into());
+        bail!(Hinted::new(message, "run `optiinfra-dbctl local start`"));
     }
     out.line(&cluster.url())
 }
@@ -102,8 +94,9 @@ fn destroy(cluster: &Cluster, confirm: &Confirm, out: &mut Output) -> anyhow::Re
     // Before anything is started or asked.
     cluster.require_ours()?;
     if !confirm.yes && cluster.status()? != Status::Absent {
+        let name = cluster.dir().file_name().unwrap_or(cluster.dir().as_os_str()).to_string_lossy();
         let what = format!("destroy the local cluster in {} and lose this data", cluster.dir().display());
-        out.confirm(&contents(cluster)?, &what)?;
+        out.confirm_with(&name, &contents(cluster)?, &what)?;
     }
     cluster.destroy()?;
     show(cluster, "destroyed", out)

@@ -6,7 +6,6 @@ mod completions;
 mod dotenv;
 mod exit;
 mod export;
-mod fleet;
 mod hints;
 mod import;
 mod interrupt;
@@ -20,6 +19,7 @@ mod roles;
 mod seed;
 mod stats;
 mod target;
+mod unfinished;
 mod verify;
 
 use std::process::ExitCode;

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::args::{Confirm, Global, LockWait, TableOutput};
 use crate::exit::Exit;
-use crate::output::{Output, Table};
+use crate::output::{Output, Table, plural};
 use crate::{parse, target};
 
 /// Apply pending migrations; or show and revert them.
@@ -144,8 +144,7 @@ fn go(goal: &Goal, confirm: &Confirm, wait: Duration, global: &Global, out: &mut
 
 /// What is asked about, in words.
 fn what_happens(goal: &Goal, loss: &Loss) -> String {
-    let count = loss.migrations.len();
-    let migrations = if count == 1 { "1 migration".to_owned() } else { format!("{count} migrations") };
+    let migrations = plural(loss.migrations.len() as u64, "migration", "migrations");
     let verb = if matches!(goal, Goal::Redo(_)) { "revert and re-apply" } else { "revert" };
     let is_harmless = loss.tables.iter().chain(&loss.columns).all(|(_, rows)| *rows == 0);
     let and_lose = if is_harmless { ", which loses no data" } else { " and lose this data" };
@@ -238,12 +237,11 @@ fn status(check: bool, conn: &mut PgConnection, out: &mut Output) -> anyhow::Res
     }
     for unknown in &status.unknown {
         let state = match (unknown.interrupted, unknown.compatible) {
-            (Some(Direction::Apply), _) => "unknown, half applied",
-            (Some(Direction::Revert), _) => "unknown, half reverted",
-            (None, true) => "unknown, compatible",
-            (None, false) => "unknown",
+            (Some(direction), _) => format!("unknown, half {}", done(direction)),
+            (None, true) => "unknown, compatible".to_owned(),
+            (None, false) => "unknown".to_owned(),
         };
-        table.row([unknown.label(), state, "", "", ""]);
+        table.row([unknown.label(), &state, "", "", ""]);
     }
     let edited = status.with_text(TextState::Edited).len();
     let summary = format!(
@@ -260,11 +258,7 @@ fn status(check: bool, conn: &mut PgConnection, out: &mut Output) -> anyhow::Res
 /// The state of a migration that an interrupted run left.
 fn half_done(interrupted: Interrupted) -> String {
     let Interrupted { direction, statements_done, statements } = interrupted;
-    let done = match direction {
-        Direction::Apply => "applied",
-        Direction::Revert => "reverted",
-    };
-    format!("half {done}: {statements_done} of {statements} statements")
+    format!("half {}: {statements_done} of {statements} statements", done(direction))
 }
 
 fn plan(goal: &Goal, conn: &mut PgConnection, out: &mut Output) -> anyhow::Result<Exit> {
@@ -308,8 +302,7 @@ fn repair(reason: &str, wait: Duration, global: &Global, out: &mut Output) -> an
     }
     let summary = match repaired.len() {
         0 => "nothing to repair".to_owned(),
-        1 => "1 migration repaired".to_owned(),
-        count => format!("{count} migrations repaired"),
+        count => format!("{} repaired", plural(count as u64, "migration", "migrations")),
     };
     out.result(&Shown { repaired: &repaired }, &[table.titled(&summary)])?;
     Ok(Exit::Done)

@@ -4,7 +4,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use clap::builder::TypedValueParser;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 /// The first second that PostgreSQL has, as seconds since 1970: the 24th of November 4714 BC.
 const FIRST_SECOND: i64 = -210_866_803_200;
@@ -33,6 +33,15 @@ impl Since {
     }
 }
 
+/// A parser of words that are known: another one is asked about if it is close to one of them.
+pub fn one_of<T>(words: &[&'static str]) -> impl TypedValueParser<Value = T> + use<T>
+where
+    T: FromStr<Err: std::error::Error + Send + Sync + 'static> + Clone + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(words).try_map(|word| word.parse::<T>())
+}
+
+/// A column and what it gets, which may be empty.
 pub fn assignment(text: &str) -> Result<(String, String), String> {
     let (left, right) = text.split_once('=').ok_or("write it as COLUMN=...")?;
     Ok((left.trim().to_owned(), right.to_owned()))

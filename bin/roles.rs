@@ -5,22 +5,13 @@ use optiinfra_db::raw::Sql;
 use optiinfra_db::roles::{self, Direction, Finding, Options, Prefix, Report, Role};
 use serde::Serialize;
 
-use crate::args::{Global, TableOutput};
+use crate::args::Global;
 use crate::exit::Exit;
-use crate::output::{Output, Table, comment};
+use crate::output::{Output, Table, comment, plural};
 use crate::target;
 
-/// Create the platform's database roles, or compare them with what they should be.
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    #[command(flatten)]
-    pub output: TableOutput,
-    #[command(subcommand)]
-    action: Action,
-}
-
 #[derive(Debug, Subcommand)]
-enum Action {
+pub enum Action {
     /// Show the SQL that `apply` would run. Writes nothing.
     Plan(Wanted),
     /// Create the roles and grant or revoke rights until they match the list, in one transaction.
@@ -33,7 +24,7 @@ enum Action {
 }
 
 #[derive(Debug, clap::Args)]
-struct Wanted {
+pub struct Wanted {
     #[command(flatten)]
     pub prefix: RolePrefix,
 
@@ -43,15 +34,15 @@ struct Wanted {
 }
 
 #[derive(Debug, clap::Args)]
-struct RolePrefix {
+pub struct RolePrefix {
     /// Prefix of the role names. Roles belong to the whole cluster, which may hold several databases of the platform.
     #[arg(long, value_name = "PREFIX", default_value_t = Prefix::default())]
     pub prefix: Prefix,
 }
 
 /// Runs a subcommand.
-pub fn run(args: &Args, global: &Global, out: &mut Output) -> anyhow::Result<Exit> {
-    match &args.action {
+pub fn run(action: &Action, global: &Global, out: &mut Output) -> anyhow::Result<Exit> {
+    match action {
         Action::Plan(args) => {
             let report = roles::plan(&mut target::connect_read_only(global, out, "roles")?, &options(args))?;
             out.text(&report, &script(&report))?;
@@ -96,14 +87,13 @@ fn applied(report: &Report, out: &mut Output) -> anyhow::Result<()> {
     }
     let summary = match report.statements.len() {
         0 => "nothing to do: the roles are as they should be".to_owned(),
-        1 => "1 statement run".to_owned(),
-        count => format!("{count} statements run"),
+        count => format!("{} run", plural(count as u64, "statement", "statements")),
     };
     let mut tables = vec![statements.titled(&summary)];
     if !report.left_alone.is_empty() {
-        tables.push(table(&report.left_alone).titled("left alone: somebody else's, or not asked for"));
+        tables.push(table(&report.left_alone).titled("left alone: of another owner, or not asked for"));
     }
-    // First, so that whoever reads only the beginning of the result is told all the same.
+    // First, for readers who see only the beginning of the result.
     for line in advice(report) {
         out.note(&line)?;
     }
@@ -134,11 +124,10 @@ fn check(report: &Report, out: &mut Output) -> anyhow::Result<Exit> {
 fn verdict(report: &Report) -> String {
     let count = match report.findings.len() {
         0 => return "the roles are as they should be".to_owned(),
-        1 => "1 finding".to_owned(),
-        count => format!("{count} findings"),
+        count => plural(count as u64, "finding", "findings"),
     };
     if report.statements.is_empty() {
-        return format!("{count}, left alone by `roles apply`: somebody else's, or not asked for");
+        return format!("{count}, left alone by `roles apply`: of another owner, or not asked for");
     }
     format!("{count}; `roles plan` with the same options shows the SQL that `roles apply` would run")
 }

@@ -1,8 +1,9 @@
-//! Which database a command works on. Nothing is ever guessed: without a word about it the command fails.
+//! Which database a command works on. Nothing is guessed: where none is named the command fails.
 
 use std::env;
 use std::ffi::OsString;
 
+use anyhow::bail;
 use diesel::pg::PgConnection;
 use optiinfra_db::Error;
 use optiinfra_db::connection::{self, Pool, Session, Target};
@@ -38,7 +39,7 @@ pub fn connect_to_write(global: &Global, out: &mut Output, command: &str) -> any
     let target = find(global, out)?;
     let (mut conn, session) = open(&target, command)?;
     interrupt::watch(&mut conn, &target)?;
-    out.note(&place(&target, &session))?;
+    out.writes_to(place(&target, &session))?;
     Ok(conn)
 }
 
@@ -48,7 +49,7 @@ pub fn connect_directly(global: &Global, out: &mut Output, command: &str) -> any
     let (mut conn, session) = open(&target, command)?;
     refuse_pooler(&mut conn, &target)?;
     interrupt::watch(&mut conn, &target)?;
-    out.note(&place(&target, &session))?;
+    out.writes_to(place(&target, &session))?;
     Ok(conn)
 }
 
@@ -58,7 +59,7 @@ pub fn pool(global: &Global, out: &mut Output, command: &str, size: u32) -> anyh
     let target = find(global, out)?;
     let pool = connection::pool(&target, &application(command)).max_size(size).build()?;
     let session = connection::session(&mut *pool.get().map_err(Error::from)?)?;
-    out.note(&place(&target, &session))?;
+    out.writes_to(place(&target, &session))?;
     Ok(pool)
 }
 
@@ -113,26 +114,24 @@ fn named(global: &Global, out: &mut Output) -> anyhow::Result<Target> {
     if LIBPQ_VARIABLES.into_iter().any(|name| env::var_os(name).is_some_and(|value| !value.is_empty())) {
         return Ok(Target::from_libpq_variables());
     }
-    Err(Hinted {
-        message: "no database is named".to_owned(),
-        hint: "set DATABASE_URL=postgresql://USER@HOST/NAME, or pass --local for a private one on this machine"
-            .to_owned(),
-    }
+    Err(Hinted::new(
+        "no database is named",
+        "set DATABASE_URL=postgresql://USER@HOST/NAME, or pass --local for a private one on this machine",
+    )
     .into())
 }
 
-/// Refuses a URL with a password where it would be taken for something else, such as a file: an error would repeat it.
+/// Refuses a URL with a password in the place of something else, such as a file name, which an error would repeat.
 pub fn refuse_stray_password(arguments: impl Iterator<Item = OsString>) -> anyhow::Result<()> {
     let mut arguments = arguments.map(|argument| argument.to_string_lossy().into_owned());
     while let Some(argument) = arguments.next() {
         if argument == "--database-url" {
             arguments.next();
         } else if !argument.starts_with("--database-url=") && holds_password(&argument) {
-            return Err(Hinted {
-                message: "an argument looks like a database URL with a password".to_owned(),
-                hint: "give it as --database-url URL, or better in DATABASE_URL".to_owned(),
-            }
-            .into());
+            bail!(Hinted::new(
+                "an argument looks like a database URL with a password",
+                "give it as --database-url URL, or better in DATABASE_URL"
+            ));
         }
     }
     Ok(())
@@ -155,33 +154,30 @@ fn local(out: &mut Output) -> anyhow::Result<Target> {
     Ok(cluster.target())
 }
 
-/// Whether a variable is a yes. What is neither a yes nor a no may be meant for something else, and must not decide
-/// which database is migrated.
+/// Whether a variable is a yes. A value that is neither yes nor no is an error, because it would decide which database is
+/// migrated.
 fn is_on(name: &str) -> anyhow::Result<bool> {
     let Some(value) = variable(name)? else { return Ok(false) };
     match value.to_ascii_lowercase().as_str() {
         "1" | "true" | "yes" | "on" => Ok(true),
         "0" | "false" | "no" | "off" => Ok(false),
-        _ => {
-            Err(Hinted { message: format!("{name} is neither 1 nor 0"), hint: format!("set {name}=1, or unset it") }
-                .into())
-        }
+        _ => Err(Hinted::new(format!("{name} is neither 1 nor 0"), format!("set {name}=1, or unset it")).into()),
     }
 }
 
-/// The value of a variable of ours. An empty one may be a script's slip, and is no wish for whatever comes next.
+/// The value of a variable of ours. An empty one is an error: it is more often a mistake in a script than a wish for the
+/// next source.
 fn variable(name: &str) -> anyhow::Result<Option<String>> {
     match env::var(name) {
-        Ok(value) if value.is_empty() => Err(Hinted {
-            message: format!("{name} is set and empty"),
-            hint: format!("give it a value, or unset it: `unset {name}`"),
-        }
+        Ok(value) if value.is_empty() => Err(Hinted::new(
+            format!("{name} is set and empty"),
+            format!("give it a value, or unset it: `unset {name}`"),
+        )
         .into()),
         Ok(value) => Ok(Some(value)),
         Err(env::VarError::NotPresent) => Ok(None),
         Err(env::VarError::NotUnicode(_)) => {
-            Err(Hinted { message: format!("{name} is not UTF-8"), hint: format!("write it anew: `export {name}=...`") }
-                .into())
+            Err(Hinted::new(format!("{name} is not UTF-8"), format!("set it again: `export {name}=...`")).into())
         }
     }
 }

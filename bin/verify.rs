@@ -21,7 +21,7 @@ pub struct Args {
     #[arg(long)]
     pub seed: bool,
 
-    /// Also prove by doing that constraints, defaults and triggers work: writes rows and rolls them back.
+    /// Also test that constraints, defaults and triggers work: writes rows and rolls them back.
     #[arg(long)]
     pub probes: bool,
 
@@ -62,7 +62,7 @@ pub fn run(args: &Args, global: &Global, out: &mut Output) -> anyhow::Result<Exi
     let conn = &mut target::connect(global, out, "verify")?;
     let seed = if args.seed { SeedExpectation::Required } else { SeedExpectation::IfPresent };
     let report = verify::run(conn, &Options { seed, limit: args.limit, probes: args.probes })?;
-    // What a signal cancelled reads as a check that could not be made.
+    // A check that a signal cancelled looks like one that was skipped.
     interrupt::refuse_partial()?;
     if args.format == Format::Junit {
         out.print_raw(&printable(&junit::render(&report)))?;

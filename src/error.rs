@@ -3,7 +3,7 @@
 //! A message never repeats its cause and never holds a password. Printing, exit codes and the server's detail and
 //! hint are the caller's.
 
-use crate::{connection, ingest, local, migrate, transfer};
+use crate::{connection, migrate};
 
 /// The result of the library's operations.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -21,18 +21,22 @@ pub enum Error {
     Migrate(#[from] migrate::Error),
 
     /// Seed data is not written or removed.
+    #[cfg(feature = "seed")]
     #[error(transparent)]
     Seed(#[from] crate::seed::Error),
 
     /// A fleet is not written or removed.
+    #[cfg(feature = "seed")]
     #[error(transparent)]
     Fleet(#[from] crate::fleet::Error),
 
     /// Statistics could not be had.
+    #[cfg(feature = "stats")]
     #[error(transparent)]
     Stats(#[from] crate::stats::Error),
 
     /// Roles are not what they should be.
+    #[cfg(feature = "roles")]
     #[error(transparent)]
     Roles(#[from] crate::roles::Error),
 
@@ -41,24 +45,29 @@ pub enum Error {
     Tenant(#[from] crate::tenant::Error),
 
     /// The database could not be verified as it was asked for.
+    #[cfg(feature = "verify")]
     #[error(transparent)]
     Verify(#[from] crate::verify::Error),
 
     /// A bulk write ended before its time.
+    #[cfg(feature = "ingest")]
     #[error(transparent)]
-    Ingest(#[from] ingest::Error),
+    Ingest(#[from] crate::ingest::Error),
 
     /// A table is not partitioned, or not made whole again.
+    #[cfg(feature = "partitions")]
     #[error(transparent)]
     Partitions(#[from] crate::partitions::Error),
 
     /// Rows are not brought into a table, or out of it.
+    #[cfg(feature = "transfer")]
     #[error(transparent)]
-    Transfer(#[from] transfer::Error),
+    Transfer(#[from] crate::transfer::Error),
 
     /// The private local cluster cannot be used.
+    #[cfg(feature = "local")]
     #[error(transparent)]
-    Local(#[from] local::Error),
+    Local(#[from] crate::local::Error),
 
     /// A query failed.
     #[error("could not {doing}")]

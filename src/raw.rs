@@ -130,6 +130,7 @@ macro_rules! raw {
 pub(crate) use raw;
 
 /// The bytes of a text: in a database in SQL_ASCII they may be no UTF-8, and the server refuses to send them as text.
+#[cfg(feature = "stats")]
 pub(crate) fn bytes_of(text: impl Into<Sql>) -> Sql {
     raw!(
         "convert_to({text}, CASE getdatabaseencoding() WHEN 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END)",

@@ -171,6 +171,7 @@ struct Exposed {
 
 /// Tables of the current schema of which row security hides rows from this role. Where a policy shows it every row,
 /// as `roles apply` makes them, none is hidden.
+#[cfg(any(feature = "seed", feature = "stats"))]
 pub(crate) fn hidden_tables(conn: &mut PgConnection) -> QueryResult<Vec<String>> {
     #[derive(QueryableByName)]
     struct Hidden {
@@ -182,6 +183,7 @@ pub(crate) fn hidden_tables(conn: &mut PgConnection) -> QueryResult<Vec<String>>
 }
 
 /// Makes a query fail that would be shown a part of the rows and take it for all, for the rest of the transaction.
+#[cfg(any(feature = "seed", feature = "stats"))]
 pub(crate) fn refuse_partial_view(conn: &mut PgConnection) -> QueryResult<()> {
     if hidden_tables(conn)?.is_empty() {
         return Ok(());

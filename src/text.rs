@@ -8,9 +8,11 @@ pub(crate) fn without_controls(text: &str) -> String {
 }
 
 /// Characters of a wrong value that a message repeats.
+#[cfg(feature = "transfer")]
 const SHOWN: usize = 60;
 
 /// A wrong value in quotes, cut where it is long.
+#[cfg(feature = "transfer")]
 pub(crate) fn shown(text: &str) -> String {
     let mut cut = without_controls(&text.chars().take(SHOWN).collect::<String>());
     if text.chars().nth(SHOWN).is_some() {
@@ -20,10 +22,11 @@ pub(crate) fn shown(text: &str) -> String {
 }
 
 /// The known word that was probably meant by a misspelt one: the closest, if no other is as close.
-pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+#[cfg(feature = "transfer")]
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let mut near: Vec<_> = known
         .into_iter()
-        .map(|known| (edits(&word.to_lowercase(), &known.to_lowercase()), known))
+        .map(|known| (strsim::osa_distance(&word.to_lowercase(), &known.to_lowercase()), known))
         .filter(|(edits, known)| *edits <= (known.chars().count() / 4).min(3))
         .collect();
     near.sort_unstable();
@@ -32,20 +35,6 @@ pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
         [(_, known)] => Some(known),
         _ => None,
     }
-}
-
-/// How many characters have to be added, left out or replaced to make one word of another.
-fn edits(from: &str, to: &str) -> usize {
-    let mut row: Vec<usize> = (0..=to.chars().count()).collect();
-    for (above, letter) in from.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], above + 1);
-        for (at, other) in to.chars().enumerate() {
-            let replaced = diagonal + usize::from(letter != other);
-            diagonal = row[at + 1];
-            row[at + 1] = replaced.min(diagonal + 1).min(row[at] + 1);
-        }
-    }
-    row[to.chars().count()]
 }
 
 #[cfg(test)]
@@ -69,7 +58,6 @@ mod tests {
             assert_eq!(nearest(word, known), meant, "{word}");
         }
         assert_eq!(nearest("cost", ["host", "most"]), None);
-        assert_eq!((edits("kitten", "sitting"), edits("", "abc"), edits("abc", "")), (3, 3, 3));
     }
 
     #[test]

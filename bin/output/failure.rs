@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::text::printable;
 use super::{Document, ERROR, HINT, Output, SCHEMA_VERSION, escaped, terminal};
 use crate::exit::Exit;
-use crate::{hints, interrupt};
+use crate::{hints, unfinished};
 
 /// An error as JSON, on one line.
 #[derive(Serialize)]
@@ -122,7 +122,7 @@ pub fn catch_panics(is_json: bool) {
         } else {
             failure.write("", &mut anstream::AutoStream::auto(stderr))
         };
-        interrupt::remove_unfinished_files();
+        unfinished::remove();
         std::process::exit(Exit::Refused as i32);
     }));
 }

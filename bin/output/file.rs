@@ -13,7 +13,7 @@ use anyhow::Context;
 use tempfile::NamedTempFile;
 
 use crate::hints::Hinted;
-use crate::interrupt;
+use crate::unfinished;
 
 /// How many links of links are followed, as Linux does.
 const MOST_LINKS: usize = 40;
@@ -75,9 +75,9 @@ impl WholeFile {
         if fs::symlink_metadata(&path).is_ok_and(|metadata| !metadata.is_file()) {
             return Err(io::Error::other("something that is no plain file came into its place"));
         }
-        let unfinished = file.path().to_owned();
+        let beside = file.path().to_owned();
         file.persist(path)?;
-        interrupt::end_file(&unfinished);
+        unfinished::end(&beside);
         Ok(())
     }
 }
@@ -85,9 +85,11 @@ impl WholeFile {
 /// What to do where the folder of a file is missing.
 fn without_folder(path: &Path, error: &io::Error) -> Option<Hinted> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists())?;
-    (error.kind() == io::ErrorKind::NotFound).then(|| Hinted {
-        message: format!("there is no folder {}", folder.display()),
-        hint: format!("create it: `mkdir -p {}`", folder.display()),
+    (error.kind() == io::ErrorKind::NotFound).then(|| {
+        Hinted::new(
+            format!("there is no folder {}", folder.display()),
+            format!("create it: `mkdir -p {}`", folder.display()),
+        )
     })
 }
 
@@ -160,11 +162,11 @@ impl Destination {
         builder.prefix(".optiinfra-dbctl-").suffix(".tmp").permissions(Permissions::from_mode(0o666));
         let file = builder.tempfile_in(folder_of(&path))?;
         if let Some(replaced) = replaced {
-            // Only root can give a file away; whoever may write here may also replace what belongs to another.
+            // Only root can give a file away; a user who may write here may also replace another user's file.
             let _ = unix::fs::fchown(file.as_file(), Some(replaced.uid()), Some(replaced.gid()));
             file.as_file().set_permissions(replaced.permissions())?;
         }
-        interrupt::begin_file(file.path());
+        unfinished::begin(file.path());
         Ok(Self::Beside { file, path })
     }
 

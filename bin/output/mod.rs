@@ -36,16 +36,18 @@ const STREAM_BUFFER: usize = 64 * 1024;
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default().bold();
 
-/// What is said where a result cannot be printed.
+/// The error where a result cannot be printed.
 const NO_STDOUT: &str = "cannot write to stdout";
 
-/// Where everything goes that a person or a program is to read.
+/// The two streams, and how the user wants them.
 pub struct Output {
     is_json: bool,
     quiet: bool,
     has_screen: bool,
     /// Whether the reader of stdout has closed it.
     is_closed: bool,
+    /// Where the command writes: `optiinfra on db1:5432 as app`.
+    place: String,
     stdout: AutoStream<io::Stdout>,
     stderr: AutoStream<io::Stderr>,
 }
@@ -72,6 +74,7 @@ impl Output {
             quiet: global.quiet,
             has_screen: false,
             is_closed: false,
+            place: String::new(),
             stdout: AutoStream::new(io::stdout(), choice),
             stderr,
         }
@@ -117,7 +120,7 @@ impl Output {
         self.is_closed
     }
 
-    /// What became of printing. That nobody reads a result changes nothing about it: a finding stays a finding.
+    /// A reader that has closed stdout is no error, and changes no exit code: a finding stays a finding.
     fn printed(&mut self, result: io::Result<()>) -> anyhow::Result<()> {
         match result.and_then(|()| self.stdout.flush()) {
             Err(error) if error.kind() == ErrorKind::BrokenPipe => self.is_closed = true,
@@ -150,7 +153,7 @@ impl Output {
         self.printed(printed)
     }
 
-    /// Says something by the way.
+    /// Prints a line about what happens, on stderr.
     pub fn note(&mut self, text: &str) -> anyhow::Result<()> {
         self.say(format_args!("{}", printable(text)))
     }
@@ -180,21 +183,33 @@ impl Output {
         Meter::new(self.quiet, length)
     }
 
-    /// Shows what would be lost and asks whether to go on; an error means no.
+    /// Says where the command writes. Its questions say so too.
+    pub fn writes_to(&mut self, place: String) -> anyhow::Result<()> {
+        self.note(&place)?;
+        self.place = place;
+        Ok(())
+    }
+
+    /// Shows what would be lost, and asks whether to do that to the database; an error means no.
     pub fn confirm(&mut self, loss: &[Table], what: &str) -> anyhow::Result<()> {
+        self.confirm_with("yes", loss, &format!("{what} ({})", self.place))
+    }
+
+    /// The same, with another word to type than yes.
+    pub fn confirm_with(&mut self, word: &str, loss: &[Table], what: &str) -> anyhow::Result<()> {
         for table in loss {
             table.print(&mut self.stderr, terminal::width(io::stderr()))?;
         }
         let what = printable(what);
         if !io::stdin().is_terminal() {
-            bail!(Hinted { message: format!("refused to {what} without confirmation"), hint: "pass --yes".to_owned() });
+            bail!(Hinted::new(format!("refused to {what} without confirmation"), "pass --yes"));
         }
-        write!(self.stderr, "Type yes to {what}: ")?;
+        write!(self.stderr, "Type {word} to {what}: ")?;
         self.stderr.flush()?;
         let mut answer = String::new();
         io::stdin().lock().read_line(&mut answer)?;
-        if !matches!(answer.trim(), "yes" | "y") {
-            bail!("nothing was changed: the answer was not yes");
+        if answer.trim() != word {
+            bail!("nothing was changed: the answer was not {word}");
         }
         Ok(())
     }

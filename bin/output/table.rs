@@ -9,7 +9,7 @@ use super::text::printable;
 
 const TITLE: Style = Style::new().bold();
 
-/// The first cell of a row that tells of something right, wrong, or not looked at.
+/// Styles of the first cell of a row about something right, wrong, or skipped.
 pub const GOOD: Style = AnsiColor::Green.on_default();
 pub const BAD: Style = AnsiColor::Red.on_default().bold();
 pub const UNSURE: Style = AnsiColor::Yellow.on_default();

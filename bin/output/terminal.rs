@@ -23,7 +23,7 @@ pub fn can_redraw(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
-/// Whether the terminal can show more than ASCII, as far as the locale tells.
+/// Whether the terminal can show more than ASCII, according to the locale.
 pub fn is_utf8() -> bool {
     let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
         .into_iter()

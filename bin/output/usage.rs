@@ -1,16 +1,17 @@
-//! What is wrong with the arguments, in the form of every other error: one `error:`, one `hint:`.
+//! Errors of the arguments, in the form of all errors: one `error:`, one `hint:`.
 
 use std::ffi::OsString;
 use std::io;
 
 use anstream::AutoStream;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use optiinfra_db::text::nearest;
 
 use super::failure::Failure;
 use crate::exit::Exit;
 use crate::hints;
 
-/// Whether errors are to be JSON, as far as arguments tell that may be wrong.
+/// Whether errors are to be JSON. The arguments may be wrong, so they are not parsed.
 pub fn wants_json(arguments: impl Iterator<Item = OsString>) -> bool {
     let arguments: Vec<_> = arguments.collect();
     arguments.iter().any(|argument| argument == "--format=json")
@@ -49,7 +50,7 @@ fn explain(error: &clap::Error, arguments: &[OsString]) -> Failure {
         ("a database URL stands where none belongs".into(), "give it as --database-url URL or in DATABASE_URL".into())
     } else {
         let neighbour = unknown_word(error).and_then(|word| hints::of_other_tools(word, &words));
-        let hint = neighbour.map_or(tips, ToOwned::to_owned);
+        let hint = neighbour.map(ToOwned::to_owned).or_else(|| nearest_value(error)).unwrap_or(tips);
         (message, if hint.is_empty() { "add --help to see what there is".to_owned() } else { hint })
     };
     Failure::of_arguments(error, hint)
@@ -65,6 +66,14 @@ fn unknown_word(error: &clap::Error) -> Option<&str> {
         Some(ContextValue::String(word)) => Some(word.as_str()),
         _ => None,
     })
+}
+
+/// What a value that is none of the possible ones may mean; clap itself guesses too far.
+fn nearest_value(error: &clap::Error) -> Option<String> {
+    let Some(ContextValue::Strings(known)) = error.get(ContextKind::ValidValue) else { return None };
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidValue) else { return None };
+    let nearest = nearest(word, known.iter().map(String::as_str));
+    Some(nearest.map(|value| format!("did you mean {value}?")).unwrap_or_default())
 }
 
 /// clap's text in two: what is wrong, with the usage, and its tips as a hint.

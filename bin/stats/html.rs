@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use optiinfra_db::stats::Report;
 use optiinfra_db::verify;
 
-use super::charts::{self, Chart};
+use super::charts::{self, Chart, Mark};
 use super::section::{Column, Section, Unit, Value};
 use super::sections;
 use super::text::{self, Medium};
@@ -127,7 +127,7 @@ pub fn render(report: &Report, verified: &Result<verify::Report, String>) -> any
         scope: scope(report),
         verdict: verdict(verified),
         skipped: skipped(report),
-        charts: charts::all(report)?,
+        charts: charts::all(report),
         tables: tables(report),
     };
     Ok(page.render()?)

@@ -9,13 +9,11 @@ mod sections;
 mod table;
 mod text;
 
-use std::borrow::Cow;
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use anyhow::bail;
 use clap::ValueEnum;
-use clap::builder::PossibleValuesParser;
 use diesel::pg::PgConnection;
 use optiinfra_db::raw::RunSql;
 use optiinfra_db::stats::{self, Options};
@@ -24,7 +22,7 @@ use optiinfra_db::verify;
 use crate::args::Global;
 use crate::exit::Exit;
 use crate::hints::Hinted;
-use crate::output::{Output, json, plain, write_atomically};
+use crate::output::{Output, json, plain, printable, write_atomically};
 use crate::parse::Since;
 use crate::{interrupt, parse, target};
 
@@ -45,11 +43,11 @@ pub struct Args {
     pub exact: bool,
 
     /// Only this part of the report: its table, or in csv a column a field.
-    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(sections::names()))]
+    #[arg(long, value_name = "NAME", value_parser = parse::one_of::<String>(&sections::names()))]
     pub section: Option<String>,
 
-    /// Show it again at this interval, such as 5s or 1m, what changes first, until Ctrl-C: anew on a terminal, one after
-    /// the other elsewhere [default: 2s].
+    /// Show it again at this interval, such as 5s or 1m, until Ctrl-C, with what changes most at the top. A terminal is drawn
+    /// over; elsewhere the reports follow one another [default: 2s].
     #[arg(long, value_name = "DURATION", num_args = 0..=1, default_missing_value = "2s", allow_negative_numbers = true, value_parser = parse::interval)]
     pub watch: Option<Duration>,
 
@@ -79,16 +77,16 @@ pub enum Format {
 /// Shows the statistics.
 pub fn run(args: &Args, global: &Global, out: &mut Output) -> anyhow::Result<Exit> {
     if args.section.is_some() && !matches!(args.format, Format::Csv | Format::Table) {
-        return Err(hinted("--section is for tables and csv", "pass --format table or csv").into());
+        bail!(Hinted::new("--section is for tables and csv", "pass --format table or csv"));
     }
     if args.watch.is_some() && args.format == Format::Html && args.output.is_none() {
-        return Err(hinted("--watch would print one page after the other", "pass --output FILE").into());
+        bail!(Hinted::new("--watch would print one page after the other", "pass --output FILE"));
     }
     let shown = target::connect(global, out, "stats").and_then(|mut conn| match args.watch {
         Some(interval) => watch(args, interval, &mut conn, out),
         None => show(args, &mut conn, out).map(|()| Exit::Done),
     });
-    // The figures of the last time would go on saying that all is well.
+    // Old figures would look as if all were well.
     if let Err(error) = &shown
         && args.format == Format::Prometheus
     {
@@ -120,7 +118,7 @@ fn show(args: &Args, conn: &mut PgConnection, out: &mut Output) -> anyhow::Resul
     let begun = Instant::now();
     let options = options(args, conn)?;
     let report = stats::run(conn, &options)?;
-    // What a signal cancelled reads as a figure that could not be had.
+    // A figure that a signal cancelled looks like one that is not available.
     interrupt::refuse_partial()?;
     let tables = || match &args.section {
         Some(section) => table::one(&report, section),
@@ -137,18 +135,17 @@ fn show(args: &Args, conn: &mut PgConnection, out: &mut Output) -> anyhow::Resul
     deliver(args, &text, out)
 }
 
-/// Prints a text, or puts it where `--output` says. A file has a CSV's values as they are; a terminal, a page and a metric
-/// have no use for a control character in them.
+/// Prints a text, or puts it where `--output` says. CSV has the values as they are; a page and a metric have no use for a
+/// control character.
 fn deliver(args: &Args, text: &str, out: &mut Output) -> anyhow::Result<()> {
-    let is_exact = args.format == Format::Csv && (args.output.is_some() || !std::io::stdout().is_terminal());
-    let text = if is_exact { text.into() } else { without_controls(text) };
+    let text = if args.format == Format::Csv { text.into() } else { printable(text) };
     match &args.output {
         Some(path) => write_atomically(path, &text),
         None => out.print_raw(&text),
     }
 }
 
-/// Verifies as patiently as the statistics are gathered; `Err` says why that did not work.
+/// Runs `verify` with the time limits of the statistics; `Err` says why that did not work.
 fn verified(conn: &mut PgConnection) -> Result<verify::Report, String> {
     let limits = "SET lock_timeout = '50ms'; SET statement_timeout = '5s'";
     conn.batch(limits).map_err(|error| error.to_string())?;
@@ -158,20 +155,10 @@ fn verified(conn: &mut PgConnection) -> Result<verify::Report, String> {
     })
 }
 
-fn hinted(message: &str, hint: &str) -> Hinted {
-    Hinted { message: message.to_owned(), hint: hint.to_owned() }
-}
-
 fn options(args: &Args, conn: &mut PgConnection) -> anyhow::Result<Options> {
     let customer = args.customer.as_ref().map(|wanted| stats::find_customer(conn, wanted)).transpose()?;
     let since = args.since.map(|since| {
-        since.time().ok_or_else(|| hinted("--since reaches back too far", "leave it out to see everything"))
+        since.time().ok_or_else(|| Hinted::new("--since reaches back too far", "leave it out to see everything"))
     });
     Ok(Options { customer, since: since.transpose()?, exact: args.exact, ..Options::default() })
-}
-
-/// The text with a replacement character for each control character but the ends of lines.
-fn without_controls(text: &str) -> Cow<'_, str> {
-    let is_control = |character: char| character.is_control() && character != '\n';
-    if text.contains(is_control) { text.replace(is_control, "\u{fffd}").into() } else { text.into() }
 }

@@ -16,7 +16,7 @@ pub enum Medium {
 pub fn cell(value: &Value, unit: Unit, null: &str, medium: Medium) -> String {
     match value {
         Value::Null => null.to_owned(),
-        Value::Unknown(reason) => format!("skipped: {}", super::without_controls(reason)),
+        Value::Unknown(reason) => format!("skipped: {reason}"),
         Value::Whole(number) if unit == Unit::Bytes => output::bytes(*number),
         Value::Whole(number) => number.to_string(),
         Value::About(number) => format!("~{number}"),
@@ -26,9 +26,9 @@ pub fn cell(value: &Value, unit: Unit, null: &str, medium: Medium) -> String {
         Value::Time(at) => time(*at),
         Value::Word(word) if medium == Medium::Page => word.replace('_', " "),
         Value::Word(word) => (*word).to_owned(),
-        Value::Text(text) => super::without_controls(text).into_owned(),
+        Value::Text(text) => text.clone(),
         Value::List(texts) if texts.is_empty() => "none".to_owned(),
-        Value::List(texts) => super::without_controls(&texts.join(", ")).into_owned(),
+        Value::List(texts) => texts.join(", "),
     }
 }
 

@@ -19,6 +19,7 @@ use diesel::prelude::*;
 
 pub use error::{Error, Result};
 pub use parse::Malformed;
+#[cfg(feature = "ingest")]
 pub(crate) use pool::take;
 pub use pool::{Manager, POOL_TIMEOUT, Pool, PoolBuilder, pool};
 pub use refusal::Refusal;

@@ -56,6 +56,7 @@ pub fn pool(
 /// # Errors
 ///
 /// [`Error::Pool`](super::Error::Pool) when none is free within the pool's time, or a new one is refused.
+#[cfg(feature = "ingest")]
 pub(crate) fn take(pool: &Pool) -> Result<r2d2::PooledConnection<Manager>> {
     Ok(pool.get()?)
 }

@@ -13,9 +13,9 @@ use super::plan::{self, Plan};
 use super::route::{self, Goal, Route};
 use super::runner::Runner;
 use super::script::Script;
-use super::set::{self, Direction, EMBEDDED, Migration};
+use super::set::{Direction, EMBEDDED, Migration};
 use super::status::{Status, TextState};
-use super::{history, lock, occupied, pooler, record, resume};
+use super::{history, lock, occupied, pooler, resume};
 #[cfg(doc)]
 use crate::error::Error;
 use crate::error::{Doing, Result};
@@ -200,8 +200,10 @@ impl<'a> Migrator<'a> {
 
     /// Writes these migrations into the history as applied by Alembic.
     pub(crate) fn record_adopted(&self, conn: &mut PgConnection, names: &[String], revision: &str) -> Result<()> {
+        use super::record;
+
         create_history(conn)?;
-        for migration in names.iter().filter_map(|name| set::find(self.set, name)) {
+        for migration in names.iter().filter_map(|name| super::set::find(self.set, name)) {
             let header = super::header::Header::of(migration)?;
             let rows = [
                 record::insert_applied(migration),

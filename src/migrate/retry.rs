@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use diesel::result::Error as DieselError;
+use uuid::Uuid;
 
 use crate::deadline::Deadline;
 use crate::sqlstate::{DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, is_deadlock, is_lock_timeout, sqlstate};
@@ -35,6 +36,11 @@ impl From<DieselError> for Failure {
     }
 }
 
+/// From one half to one and a half, so that two runs do not keep step.
+fn random_factor() -> f64 {
+    0.5 + f64::from(Uuid::new_v4().as_bytes()[0]) / 255.0
+}
+
 /// Tries until the time is up, with growing pauses of random length.
 pub(crate) fn until_unlocked(
     wait: Duration,
@@ -48,7 +54,7 @@ pub(crate) fn until_unlocked(
             Err(Failure::Locked(source)) if pause < deadline.left() => on_lock(&source),
             result => return result,
         }
-        std::thread::sleep(pause.mul_f64(0.5 + fastrand::f64()));
+        std::thread::sleep(pause.mul_f64(random_factor()));
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }

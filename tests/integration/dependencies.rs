@@ -16,7 +16,7 @@ fn of_manifest() -> BTreeMap<&'static str, (&'static str, &'static str)> {
         let Some((name, definition)) = line.split_once(" = ") else { continue };
         let room = match section {
             "[dependencies]"
-                if definition.contains("optional = true") && !MANIFEST.contains(&format!("[\"dep:{name}\"")) =>
+                if definition.contains("optional = true") && MANIFEST.contains(&format!("\n    \"dep:{name}\",")) =>
             {
                 "The binary"
             }

@@ -287,7 +287,7 @@ fn the_command_plans_writes_and_removes() {
     let none = run("seed fleet --rng-seed 3 --remove --yes");
     assert_eq!(none.code, Some(2), "{none:?}");
     assert!(none.failure().contains("there is no fleet 3"), "{none:?}");
-    assert!(none.failure().contains("hint: there is none of another --rng-seed either"), "{none:?}");
+    assert!(none.failure().contains("hint: no fleets exist"), "{none:?}");
 }
 
 #[test]

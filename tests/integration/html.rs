@@ -25,19 +25,17 @@ fn the_page_needs_nothing_but_itself() {
     for fetched in ["src=", "<link rel=\"stylesheet\"", "@import", "url(", "<script", "https:"] {
         assert!(!page.contains(fetched), "{fetched}");
     }
-    // The namespace of SVG is the only address.
-    assert_eq!(page.matches("http:").count(), page.matches("http://www.w3.org/2000/svg").count());
+    assert!(!page.contains("http:"));
     // Every colour is the page's own, so that charts follow dark mode.
     let svg: String = page.split("<svg").skip(1).map(|rest| rest.split("</svg>").next().unwrap()).collect();
-    assert!(svg.contains("var(--ink)") && svg.contains("var(--s0)") && !svg.contains("=\"#"));
+    assert!(svg.contains("var(--good)") && svg.contains("var(--s0)") && !svg.contains("=\"#"));
 }
 
 #[test]
 fn each_table_has_its_size_in_figures_and_a_wide_one_can_be_scrolled() {
     let page = page(&seeded(), "");
     let chart = page.split("<h2>Size of the tables</h2>").nth(1).unwrap().split("</section>").next().unwrap();
-    let figures = chart.lines().filter(|line| line.ends_with(" KiB") && line.starts_with(|c: char| c.is_numeric()));
-    assert_eq!(figures.count(), 2 * 18, "for a wide and for a narrow screen");
+    assert_eq!(chart.matches(" KiB</text></svg>").count(), 18);
     let scrolling = page.matches("class=\"scroll\" tabindex=\"0\" role=\"region\"").count();
     assert_eq!(scrolling, page.matches("<table>").count());
     for title in ["Tables", "Upkeep"] {

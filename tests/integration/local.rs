@@ -218,7 +218,27 @@ fn the_local_commands_say_what_they_did() {
     let asked = dbctl().run("local destroy");
     assert_eq!(asked.code, Some(2));
     assert!(asked.stderr.contains("customers") && asked.stderr.contains("pass --yes"), "{asked:#?}");
+    assert!(asked.stderr.contains(&format!("destroy the local cluster in {dir} and lose this data")), "{asked:#?}");
     assert_eq!(dbctl().run("local stop --format json").json()["state"], "stopped");
     assert_eq!(dbctl().run("local destroy --yes --format json").json()["state"], "absent");
     assert!(!Path::new(&dir).exists());
+}
+
+/// Issue 11, 13: a yes that was meant for another question destroys nothing.
+#[test]
+fn destroy_shows_the_directory_and_asks_for_its_name() {
+    let scratch = Scratch::new();
+    let dir = scratch.cluster.dir().to_str().unwrap().to_owned();
+    let dbctl = || Dbctl::new().env("OPTIINFRA_LOCAL_DIR", &dir);
+    scratch.cluster.start().unwrap();
+    let question = format!("Type c to destroy the local cluster in {dir} and lose this data: ");
+    for wrong in ["yes", "y", ""] {
+        let run = dbctl().run_on_terminal("local destroy", wrong);
+        assert!(run.stdout.contains(&question) && run.stdout.contains("the answer was not c"), "{run:#?}");
+        assert_eq!(run.code, Some(2));
+    }
+    assert!(matches!(scratch.cluster.status().unwrap(), Status::Running { .. }));
+    let run = dbctl().run_on_terminal("local destroy", "c");
+    assert_eq!(run.code, Some(0), "{run:#?}");
+    assert!(!scratch.cluster.dir().exists());
 }

@@ -54,8 +54,8 @@ const SECTIONS: &[(&str, Make)] = &[
 ];
 
 /// The names that `--section` takes.
-pub fn names() -> impl Iterator<Item = &'static str> {
-    SECTIONS.iter().map(|(name, _)| *name)
+pub fn names() -> Vec<&'static str> {
+    SECTIONS.iter().map(|(name, _)| *name).collect()
 }
 
 /// The sections of a report: all of them, or the one with this name.

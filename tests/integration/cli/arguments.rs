@@ -9,7 +9,7 @@ use crate::support::{Dbctl, TestDb};
 fn unknown_words_are_usage_errors_that_list_the_known_ones() {
     let run = Dbctl::new().run("seed resources");
     assert_eq!(run.code, Some(2));
-    assert!(run.stderr.contains("core, agent_state, workflow_history, resource or application"), "{run:#?}");
+    assert!(run.stderr.contains("core, agent_state, workflow_history, resource, application]"), "{run:#?}");
     assert_eq!(Dbctl::new().run("seed").code, Some(2));
     assert_eq!(Dbctl::new().run("frobnicate").code, Some(2));
     assert_eq!(Dbctl::new().run("migrate revert").code, Some(2));
@@ -209,6 +209,10 @@ fn a_word_that_is_a_letter_away_is_asked_about_in_the_hint() {
         ("verfy", "hint: did you mean verify?"),
         ("verify --probe", "hint: did you mean --probes?"),
         ("stats --section tabels", "hint: did you mean tables?"),
+        ("seed resorce", "hint: did you mean resource?"),
+        ("seed core aplication --reset", "hint: did you mean application?"),
+        ("import resource_metric -", "hint: did you mean resource_metrics?"),
+        ("export evnets", "hint: did you mean events?"),
         ("verify --format jsn", "hint: did you mean json?"),
     ] {
         let run = Dbctl::new().run(arguments);

@@ -82,7 +82,7 @@ fn the_five_documented_troubles_name_their_cause_and_their_cure() {
     assert_fails(&Dbctl::on(&db).run("seed resource"), 2, "seed resource needs Acme Corp (customers)", "seed core");
     // 4: a name that does not exist.
     assert_eq!(Dbctl::on(&db).run("seed resource_schema").code, Some(2));
-    assert!(Dbctl::on(&db).run("seed resource_schema").stderr.contains("expected core, agent_state"));
+    assert!(Dbctl::on(&db).run("seed resource_schema").stderr.contains("possible values: core, agent_state"));
     // 5: naive times make time ranges miss their rows.
     db.conn()
         .batch_execute(

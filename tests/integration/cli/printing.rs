@@ -113,21 +113,41 @@ fn sparklines_are_ascii_where_the_locale_is_not_utf_8() {
 }
 
 #[test]
-fn what_would_happen_is_named_where_nobody_confirms_it() {
+fn what_would_happen_and_where_is_named_where_nobody_confirms_it() {
     let db = TestDb::migrated();
     let refused = |arguments: &str, what: &str| {
         let run = Dbctl::on(&db).run(arguments);
         assert_eq!(run.code, Some(2), "{run:#?}");
-        assert!(run.stderr.contains(&format!("refused to {what} without confirmation")), "{run:#?}");
+        let place = run.place.as_deref().unwrap_or_else(|| panic!("{run:#?}"));
+        assert!(run.stderr.contains(&format!("refused to {what} ({place}) without confirmation")), "{run:#?}");
         assert!(run.stderr.contains("hint: pass --yes"), "{run:#?}");
     };
     refused("migrate redo", "revert and re-apply 1 migration, which loses no data");
     refused("migrate revert --steps 2", "revert 2 migrations, which loses no data");
     assert_eq!(Dbctl::on(&db).run("seed --all").code, Some(0));
     refused("migrate revert --all", &format!("revert {} migrations and lose this data", EMBEDDED.len()));
+    refused("migrate --to 20251019120000", &format!("revert {} migrations and lose this data", EMBEDDED.len() - 1));
     refused("seed --remove core agent_state workflow_history resource application", "remove 524 rows of the seed");
+    refused("seed --reset --all", "remove 524 rows of the seed");
     let late = Dbctl::on(&db).run("seed --all --at 2025-10-20T12:00:00Z");
     assert!(late.stderr.contains("--reset gives them others"), "{late:#?}");
+    assert_eq!(Dbctl::on(&db).run("seed fleet --customers 1 --instances 2 --hours 1 --interval 600").code, Some(0));
+    refused("seed fleet --remove", "remove these rows of fleet 1");
+    db.conn().batch_execute("INSERT INTO customers (name, email, api_key) VALUES ('Real', 'r@r.com', 'r')").unwrap();
+    assert_eq!(Dbctl::on(&db).run("seed application --remove --yes").code, Some(0));
+    refused("seed application", "insert 322 made-up rows beside these customers");
+    refused("seed fleet --rng-seed 2", "insert the made-up rows of fleet 2 beside these customers");
+}
+
+#[test]
+fn a_question_on_a_terminal_names_the_place_and_takes_yes_only() {
+    let db = TestDb::migrated();
+    let said = |answer: &str| Dbctl::on(&db).run_on_terminal("migrate revert --all", answer);
+    let run = said("no");
+    assert_eq!(run.code, Some(2), "{run:#?}");
+    let asked = format!("Type yes to revert {} migrations, which loses no data ({} on ", EMBEDDED.len(), db.database());
+    assert!(run.stdout.contains(&asked) && run.stdout.contains("the answer was not yes"), "{run:#?}");
+    assert_eq!(said("yes").code, Some(0));
 }
 
 #[test]

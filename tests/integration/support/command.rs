@@ -1,5 +1,6 @@
 //! Runs the binary as a user does.
 
+use std::io::Write;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -84,6 +85,22 @@ impl Dbctl {
     pub fn args(mut self, arguments: &[&str]) -> Self {
         self.command.args(arguments);
         self
+    }
+
+    /// Runs on a terminal of its own, on which somebody types a line. The terminal shows both streams.
+    pub fn run_on_terminal(self, arguments: &str, line: &str) -> Run {
+        let mut command = Command::new("script");
+        command.args(["-qec", &format!("{} {arguments}", env!("CARGO_BIN_EXE_optiinfra-dbctl")), "/dev/null"]);
+        for (name, value) in self.command.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("script");
+        writeln!(child.stdin.take().expect("piped"), "{line}").expect("typed");
+        Run::of(child)
     }
 
     /// The same as `run` without waiting for the end.

@@ -62,7 +62,7 @@ fn a_file_that_does_not_fit_is_refused_before_its_first_row() {
         assert!(run.failure().contains(words), "{words}: {}", run.failure());
     }
     for (arguments, words) in [
-        ("import customers x.csv", "cannot be imported or exported: expected resource_metrics"),
+        ("import customers x.csv", "invalid value 'customers'"),
         ("import events x.csv --map severity", "write it as COLUMN="),
         ("import events x.csv --time-format noon", "is not a format of times"),
         ("import events x.csv --time-format %d.%m.%Y@%H:%M@%Z", "write %z for an offset"),

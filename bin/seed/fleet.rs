@@ -9,11 +9,12 @@ use optiinfra_db::Error;
 use optiinfra_db::fleet::{self, Error as FleetError, Writing};
 use optiinfra_db::seed::Report;
 
+use super::report;
 use crate::args::{Confirm, Global};
 use crate::exit::Exit;
 use crate::hints::Hinted;
 use crate::output::{Output, Table};
-use crate::{interrupt, parse, seed, target};
+use crate::{interrupt, parse, target};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -78,7 +79,7 @@ pub fn run(args: &Args, global: &Global, out: &mut Output) -> anyhow::Result<Exi
     } else {
         write(args, global, out)?
     };
-    seed::print(&report, args.plan, out)?;
+    report::print(&report, args.plan, out)?;
     Ok(Exit::Done)
 }
 
@@ -90,7 +91,7 @@ fn write(args: &Args, global: &Global, out: &mut Output) -> anyhow::Result<Repor
     let fleet = wanted(args, found.as_ref());
     if !args.confirm.yes
         && found.is_none()
-        && let Some(customers) = seed::real_customers(&mut conn)?
+        && let Some(customers) = report::real_customers(&mut conn)?
     {
         let what = format!("insert the made-up rows of fleet {} beside these customers", args.rng_seed);
         out.confirm(&[customers], &what)?;
@@ -164,14 +165,14 @@ fn to_remove(args: &Args, conn: &mut PgConnection) -> anyhow::Result<fleet::Flee
 
 fn no_fleet(rng_seed: u64, others: &[u64]) -> Hinted {
     let hint = match others {
-        [] => "there is none of another --rng-seed either".to_owned(),
+        [] => "no fleets exist".to_owned(),
         [other] => format!("there is fleet {other}: pass --rng-seed {other}"),
         others => {
             let others: Vec<_> = others.iter().map(u64::to_string).collect();
             format!("there are fleets {}: pass the --rng-seed of one", others.join(", "))
         }
     };
-    Hinted { message: format!("there is no fleet {rng_seed}"), hint }
+    Hinted::new(format!("there is no fleet {rng_seed}"), hint)
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to STEPS")]

@@ -1,17 +1,19 @@
 //! `seed`: insert, plan, reset, remove.
 
+mod fleet;
+mod report;
+
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
 use diesel::pg::PgConnection;
 use optiinfra_db::layer::Layer;
-use optiinfra_db::migrate;
-use optiinfra_db::seed::{self, Report};
+use optiinfra_db::seed;
 
 use crate::args::{Confirm, Global, TableOutput};
 use crate::exit::Exit;
 use crate::hints::Hinted;
 use crate::output::{Output, Table};
-use crate::{fleet, parse, target};
+use crate::{parse, target};
 
 /// Insert the platform's example data, or a made-up fleet of any size.
 #[derive(Debug, clap::Args)]
@@ -27,8 +29,8 @@ pub struct Args {
 
 #[derive(Debug, clap::Args)]
 struct Layers {
-    /// Layers to seed: core, agent_state, workflow_history, resource, application.
-    #[arg(value_name = "LAYER", conflicts_with = "all")]
+    /// Layers to seed.
+    #[arg(value_name = "LAYER", conflicts_with = "all", value_parser = parse::one_of::<Layer>(&Layer::ALL.map(Layer::as_str)))]
     pub layers: Vec<Layer>,
 
     /// Seed every layer.
@@ -43,7 +45,7 @@ struct Layers {
     #[arg(long, conflicts_with_all = ["reset", "remove"])]
     pub plan: bool,
 
-    /// Remove the rows that the seed owns, then insert them anew.
+    /// Remove the rows that the seed owns, then insert them again.
     #[arg(long, conflicts_with = "remove")]
     pub reset: bool,
 
@@ -60,10 +62,10 @@ impl Layers {
     fn chosen(&self) -> Result<&[Layer], Hinted> {
         match (self.all, self.layers.as_slice()) {
             (true, _) => Ok(&Layer::ALL),
-            (false, []) => Err(Hinted {
-                message: "no layer is named".to_owned(),
-                hint: "name layers, or pass --all; `optiinfra-dbctl help seed` lists them".to_owned(),
-            }),
+            (false, []) => Err(Hinted::new(
+                "no layer is named",
+                "name layers, or pass --all; `optiinfra-dbctl help seed` lists them",
+            )),
             (false, layers) => Ok(layers),
         }
     }
@@ -103,9 +105,9 @@ fn seed_layers(args: &Layers, layers: &[Layer], conn: &mut PgConnection, out: &m
         seed::run(conn, layers, at)?
     };
     if args.at.is_some() && !args.plan && report.inserted() == 0 && report.unchanged() > 0 {
-        out.note("the rows are there already, with the times that they got then: --reset gives them others")?;
+        out.note("the rows are there already with their old times: --reset gives them others")?;
     }
-    print(&report, args.plan, out)?;
+    report::print(&report, args.plan, out)?;
     Ok(Exit::Done)
 }
 
@@ -122,7 +124,7 @@ fn confirm(args: &Layers, conn: &mut PgConnection, layers: &[Layer], out: &mut O
     out.confirm(&[table], &format!("remove {} rows of the seed", removal.removed()))
 }
 
-/// Asks before rows of the seed are written into a database with customers that nobody made up.
+/// Asks before rows of the seed are written into a database with real customers.
 fn confirm_beside_customers(
     args: &Layers,
     conn: &mut PgConnection,
@@ -132,45 +134,9 @@ fn confirm_beside_customers(
     if args.confirm.yes {
         return Ok(());
     }
-    let Some(customers) = real_customers(conn)? else { return Ok(()) };
+    let Some(customers) = report::real_customers(conn)? else { return Ok(()) };
     match seed::plan(conn, layers, Utc::now())?.inserted() {
         0 => Ok(()),
         rows => out.confirm(&[customers], &format!("insert {rows} made-up rows beside these customers")),
     }
-}
-
-/// The customers that nobody made up, if there are any.
-pub fn real_customers(conn: &mut PgConnection) -> anyhow::Result<Option<Table>> {
-    migrate::status(conn)?.require_current()?;
-    let real = optiinfra_db::fleet::real_customers(conn)?;
-    let mut table = Table::new(&["customer that no seed made"]);
-    for name in &real.names {
-        table.row([name]);
-    }
-    let more = real.count.saturating_sub(real.names.len() as u64);
-    if more > 0 {
-        table.row([format!("and {more} more")]);
-    }
-    Ok((real.count > 0).then_some(table))
-}
-
-/// Prints what was done to the rows of each table.
-pub fn print(report: &Report, plan: bool, out: &mut Output) -> anyhow::Result<()> {
-    let mut table = Table::new(&["layer", "table", "inserted", "unchanged", "removed"]);
-    for row in &report.tables {
-        table.row([
-            row.layer.to_string(),
-            row.table.to_owned(),
-            row.inserted.to_string(),
-            row.unchanged.to_string(),
-            row.removed.to_string(),
-        ]);
-    }
-    let (inserted, unchanged, removed) = (report.inserted(), report.unchanged(), report.removed());
-    let summary = if plan {
-        format!("would insert {inserted} rows, {unchanged} are there")
-    } else {
-        format!("{inserted} inserted, {unchanged} unchanged, {removed} removed")
-    };
-    out.result(report, &[table.titled(&summary)])
 }
