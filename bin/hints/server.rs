@@ -2,7 +2,9 @@
 
 use diesel::result::{DatabaseErrorKind, Error};
 use optiinfra_db::layer;
-use optiinfra_db::sqlstate::{FOREIGN_KEY_VIOLATION, INSUFFICIENT_PRIVILEGE, UNIQUE_VIOLATION, sqlstate};
+use optiinfra_db::sqlstate::{
+    FOREIGN_KEY_VIOLATION, INSUFFICIENT_PRIVILEGE, LOCK_NOT_AVAILABLE, QUERY_CANCELED, UNIQUE_VIOLATION, sqlstate,
+};
 
 pub fn row(source: &Error) -> &'static str {
     match sqlstate(source) {
@@ -36,6 +38,10 @@ pub fn statement(source: &Error) -> Option<&'static str> {
         None if names_table() => {
             "connect as a role that has this right on all rows, such as the owner or a member of optiinfra_operator; \
              where row security shows this role the rows of one customer, `export --customer NAME` takes those"
+        }
+        None | Some(QUERY_CANCELED | LOCK_NOT_AVAILABLE) => {
+            "where it waited for another session, `SELECT pid, pg_blocking_pids(pid), query FROM pg_stat_activity` shows \
+             who waits for whom"
         }
         _ => return None,
     })
