@@ -138,6 +138,18 @@ impl fmt::Display for Bounds {
     }
 }
 
+/// The name of an index of a table, with something behind it, cut to what the server keeps.
+pub(crate) fn with_suffix(name: &str, suffix: &str) -> String {
+    let longest = 63_usize.saturating_sub(suffix.len());
+    let end = (0..=name.len().min(longest)).rev().find(|end| name.is_char_boundary(*end)).unwrap_or_default();
+    format!("{}{suffix}", &name[..end])
+}
+
+/// The name that the index of a table has on a partition.
+pub(crate) fn index_on(index: &str, table: &str, partition: &str) -> String {
+    with_suffix(index, &format!("_{}", partition.strip_prefix(&format!("{table}_")).unwrap_or(partition)))
+}
+
 impl Partition {
     /// The same partition as it should be: it grants nothing, and row security is on, so that nobody gets past the table.
     fn as_expected(&self) -> Self {
@@ -240,6 +252,13 @@ mod tests {
             let named = |index: &Index| index.table == hot.name && index.definition.contains(hot.time_in_sql());
             assert!(contract().indexes().any(named), "{}", hot.name);
         }
+    }
+
+    #[test]
+    fn a_long_name_is_cut_between_characters_and_keeps_its_suffix() {
+        assert_eq!(index_on("ix_a", "events", "events_first"), "ix_a_first");
+        assert_eq!(with_suffix(&"x".repeat(63), "_first"), format!("{}_first", "x".repeat(57)));
+        assert_eq!(with_suffix(&"é".repeat(31), "_first"), format!("{}_first", "é".repeat(28)));
     }
 
     #[test]

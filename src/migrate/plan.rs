@@ -9,12 +9,12 @@ use diesel::sql_types::Text;
 use serde::Serialize;
 
 use super::locks::{self, Lock};
-use super::script::{Command, Part, Script};
+use super::script::{Command, Script};
 use super::set::Direction;
 use super::sql::{statements, terminator};
 use super::{history, index, limits};
 use crate::error::{Doing, Result};
-use crate::raw::{Sql, sql_query};
+use crate::raw::sql_query;
 
 /// What a run would do.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -150,19 +150,15 @@ fn text(conn: &mut PgConnection, script: &Script<'_>) -> Result<String> {
                 if last_limit.replace(part.lock_timeout) != Some(part.lock_timeout) {
                     push(&mut text, limits::set(scope, part.lock_timeout, script.header.statement_timeout).as_str());
                 }
-                if let Some(drop) = invalid_index(conn, part)? {
-                    push(&mut text, drop.as_str());
+                let doing = "look for an index that an interrupted run left, and for partitions";
+                for statement in index::statements(conn, part.sql).doing(doing)? {
+                    push(&mut text, statement.as_str());
                 }
-                push(&mut text, part.sql);
             }
         }
     }
     text += if in_transaction { "COMMIT;\n" } else { "RESET lock_timeout;\nRESET statement_timeout;\n" };
     Ok(text)
-}
-
-fn invalid_index(conn: &mut PgConnection, part: &Part) -> Result<Option<Sql>> {
-    index::drop_invalid(conn, part.sql).doing("look for an index that an interrupted run left invalid")
 }
 
 fn push(text: &mut String, sql: &str) {

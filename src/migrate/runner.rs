@@ -10,7 +10,7 @@ use super::error::Error as MigrateError;
 use super::event::{Event, Step};
 use super::limits::{self, Inherited};
 use super::retry::{Failure, until_unlocked};
-use super::script::{Command, Part, Script};
+use super::script::{Command, Part, Script, is_concurrent};
 use super::sql::statements;
 use super::{index, limits::bounded};
 use crate::error::{Doing, Result};
@@ -89,18 +89,24 @@ impl Runner<'_> {
     fn statement(&mut self, conn: &mut PgConnection, script: &Script<'_>, part: &Part) -> Result<()> {
         let statement_timeout = script.header.statement_timeout;
         let ran = until_unlocked(self.lock_wait, on_lock(self.observer, script), |deadline| {
-            let lock_timeout = bounded(part.lock_timeout, deadline.left());
-            if let Some(drop) = index::drop_invalid(conn, part.sql)? {
-                tracing::warn!(statement = drop.as_str(), "an interrupted run left an invalid index");
-                conn.batch(drop)?;
+            for statement in index::statements(conn, part.sql)? {
+                // What does not work concurrently may be a part of what does.
+                let limit =
+                    if is_concurrent(statement.as_str()) { part.lock_timeout } else { script.header.lock_timeout };
+                let lock_timeout = bounded(limit, deadline.left());
+                conn.batch(limits::set("SESSION", lock_timeout, statement_timeout))?;
+                let begin = Instant::now();
+                conn.batch(statement).map_err(|source| {
+                    let took = begin.elapsed();
+                    let ran_too_long = !statement_timeout.is_zero() && took >= statement_timeout;
+                    if ran_too_long {
+                        Failure::Other(source)
+                    } else {
+                        Failure::of_statement(source, lock_timeout, took)
+                    }
+                })?;
             }
-            conn.batch(limits::set("SESSION", lock_timeout, statement_timeout))?;
-            let begin = Instant::now();
-            conn.batch(part.sql).map_err(|source| {
-                let took = begin.elapsed();
-                let ran_too_long = !statement_timeout.is_zero() && took >= statement_timeout;
-                if ran_too_long { Failure::Other(source) } else { Failure::of_statement(source, lock_timeout, took) }
-            })
+            Ok(())
         });
         ran.map_err(|failure| match failure {
             Failure::Locked(source) => self.gave_up(script, source),

@@ -87,6 +87,6 @@ fn single_statements(migration: &Migration, direction: Direction, header: &Heade
     commands
 }
 
-fn is_concurrent(statement: &str) -> bool {
+pub(super) fn is_concurrent(statement: &str) -> bool {
     words(statement).iter().any(|word| word == "CONCURRENTLY")
 }

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 
 use super::create::analyze;
 use super::facts::{Facts, Live};
-use super::objects::{self, LIKE, key_word, referenced, with_suffix};
+use super::objects::{self, LIKE, key_word, referenced};
 use super::step::{ACCESS_EXCLUSIVE, SHARE_ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE, Step};
 use super::{Error, create};
-use crate::catalog::{Constraint, HotTable, Index, Partition, Rule, contract};
+use crate::catalog::{Constraint, HotTable, Index, Partition, Rule, contract, with_suffix};
 use crate::error::Result;
 use crate::raw::{Sql, raw};
 

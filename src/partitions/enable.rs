@@ -13,7 +13,7 @@ use super::facts::{Facts, Live};
 use super::objects::{self, FIRST, LIKE, key_word, referenced};
 use super::period::Period;
 use super::step::{ACCESS_EXCLUSIVE, SHARE_ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE, Step};
-use crate::catalog::{Bounds, Constraint, HotTable, Index, Rule};
+use crate::catalog::{Bounds, Constraint, HotTable, Index, Rule, with_suffix};
 use crate::error::{Doing, Result};
 use crate::raw::{Sql, raw, sql_query};
 
@@ -72,7 +72,7 @@ struct Plain<'a> {
 
 /// The name of an index of the first partition.
 fn of_first(name: &str) -> String {
-    objects::with_suffix(name, FIRST)
+    with_suffix(name, FIRST)
 }
 
 /// The columns of a key without the time, which has to join them.

@@ -13,13 +13,6 @@ pub(super) const LIKE: &str = "INCLUDING DEFAULTS INCLUDING GENERATED INCLUDING 
 /// What the names of the indexes of the partition that was the table end in.
 pub(super) const FIRST: &str = "_first";
 
-/// The name of an index of another table than the one that it has the name of, cut to what the server keeps.
-pub(super) fn with_suffix(name: &str, suffix: &str) -> String {
-    let longest = 63 - suffix.len();
-    let end = (0..=name.len().min(longest)).rev().find(|end| name.is_char_boundary(*end)).unwrap_or_default();
-    format!("{}{suffix}", &name[..end])
-}
-
 /// Every constraint of a table but the one that is there while its shape changes.
 pub(super) fn constraints<'a>(catalog: &'a Catalog, table: &'a str) -> impl Iterator<Item = &'a Constraint> {
     let is_of_table = move |it: &&Constraint| it.table == table && !it.name.starts_with(&format!("{table}_until_"));
@@ -123,16 +116,4 @@ pub(super) fn dress(hot: &HotTable, live: &Live) -> Vec<Sql> {
         statements.push(raw!("COMMENT ON TABLE {table} IS {text}", table, text = Sql::literal(comment)));
     }
     statements
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_long_name_is_cut_between_characters_and_keeps_its_suffix() {
-        assert_eq!(with_suffix("ix_a", FIRST), "ix_a_first");
-        assert_eq!(with_suffix(&"x".repeat(63), FIRST), format!("{}_first", "x".repeat(57)));
-        assert_eq!(with_suffix(&"é".repeat(31), FIRST), format!("{}_first", "é".repeat(28)));
-    }
 }

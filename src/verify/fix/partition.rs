@@ -1,7 +1,7 @@
 //! Fixes of partitioned tables and of their partitions, where the statements differ from those of a plain table.
 
 use super::sql::ident;
-use crate::catalog::{Catalog, Constraint, Index, Partition, Table};
+use crate::catalog::{Catalog, Constraint, Index, Partition, Table, index_on};
 
 /// Makes a partition what it has to be; `None` where that takes more than catalog changes and indexes.
 pub(super) fn change(expected: &Partition, found: &Partition, live: &Catalog) -> Option<String> {
@@ -35,8 +35,7 @@ pub(super) fn create_index(index: &Index, live: &Catalog) -> String {
 
 fn build_on(index: &Index, partition: &str) -> [String; 2] {
     let unique = if index.unique { "UNIQUE " } else { "" };
-    let suffix = partition.strip_prefix(&format!("{}_", index.table)).unwrap_or(partition);
-    let (name, partition) = (ident(&format!("{}_{suffix}", index.name)), ident(partition));
+    let (name, partition) = (ident(&index_on(&index.name, &index.table, partition)), ident(partition));
     [
         format!("CREATE {unique}INDEX CONCURRENTLY {name} ON {partition} USING {}", index.definition),
         format!("ALTER INDEX {} ATTACH PARTITION {name}", ident(&index.name)),

@@ -4,6 +4,7 @@ mod disable;
 mod enable;
 mod faults;
 mod maintain;
+mod migrate;
 mod scripts;
 
 use std::time::Duration;
