@@ -117,9 +117,9 @@ fn standard_time(text: &str) -> Result<DateTime<Utc>, String> {
         return Err(outside_the_years(text));
     }
     if DateTime::parse_from_rfc3339(&format!("{text}Z")).is_ok() {
-        return Err(format!("{} has no offset: write Z behind a time in UTC, or pass --time-format", shown(text)));
+        return Err(format!("{} has no offset: write Z after a time in UTC, or name the time format", shown(text)));
     }
-    Err(format!("{} is not a time: write it as 2025-10-20T12:00:00Z, or pass --time-format", shown(text)))
+    Err(format!("{} is not a time: write it as 2025-10-20T12:00:00Z, or name the time format", shown(text)))
 }
 
 /// Whether it is a time as PostgreSQL writes those that RFC 3339 cannot: infinite, before Christ or after 9999.

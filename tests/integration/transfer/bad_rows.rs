@@ -122,7 +122,7 @@ fn every_way_to_be_bad_has_its_own_reason() {
         (with(5, "twelve").into(), "metric_value", "'twelve' is not a number"),
         (with(5, "1e400").into(), "metric_value", "'1e400' is too great"),
         (with(5, "101").into(), "metric_value", "101 percent of a gpu is not from 0 to 100"),
-        (with(7, "2025-10-20 12:00:00").into(), "timestamp", "has no offset: write Z behind a time in UTC"),
+        (with(7, "2025-10-20 12:00:00").into(), "timestamp", "has no offset: write Z after a time in UTC"),
         (with(7, "60000000000000").into(), "timestamp", "is in the future"),
         (with(7, &ahead).into(), "timestamp", "is in the future"),
         (b"a,b".to_vec(), "-", "has 2 fields, and 8 are expected"),
