@@ -1,4 +1,4 @@
-//! Takes over a database that Alembic made, with proof: its objects are exactly those that its revision stands for.
+//! Adopts a database that Alembic made, with proof: its objects are exactly those that its revision stands for.
 //!
 //! The proof is a comparison with what our own migrations make, in a schema that exists only inside a transaction.
 //! Nothing is written unless it holds, and then only the history: `alembic_version` stays as it is. It uses

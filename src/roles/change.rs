@@ -117,7 +117,7 @@ pub(super) fn owned_by_others(wanted: &BTreeSet<Fact>, found: &BTreeSet<Fact>) -
 }
 
 /// Whether a right on a column goes when one of these rights on tables is revoked.
-pub(super) fn goes_with(fact: &Fact, revoked: &BTreeSet<Fact>) -> bool {
+pub(super) fn is_revoked_with(fact: &Fact, revoked: &BTreeSet<Fact>) -> bool {
     let Some((table, _)) = fact.object.split_once('.').filter(|_| fact.kind == Kind::ColumnGrant) else {
         return false;
     };

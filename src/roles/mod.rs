@@ -274,7 +274,7 @@ fn difference(conn: &mut PgConnection, options: &Options, place: &Place) -> Resu
     };
     let (left, extra): (BTreeSet<_>, BTreeSet<_>) = extra.into_iter().partition(is_left);
     // To revoke a right on a table takes away the same right on its columns.
-    found.retain(|fact| !change::goes_with(fact, &extra));
+    found.retain(|fact| !change::is_revoked_with(fact, &extra));
     let missing: BTreeSet<Fact> = wanted.difference(&found).filter(|fact| !is_left(fact)).cloned().collect();
     let mut left_alone = change::findings(&BTreeSet::new(), &found, &left);
     if !options.take_ownership {

@@ -203,7 +203,7 @@ fn migrations(conn: &mut PgConnection) -> Result<(Option<String>, Observation<Mi
     let found = Migrations {
         applied: status.applied.len(),
         pending,
-        unknown: status.unknown.into_iter().map(|unknown| unknown.version).collect(),
+        unknown: status.unknown.iter().map(|unknown| unknown.label().to_owned()).collect(),
     };
     Ok((head, Observation::Done { found }))
 }

@@ -59,7 +59,7 @@ pub struct Migrations {
     pub applied: usize,
     /// Names of those that are not.
     pub pending: Vec<String>,
-    /// Versions that this code does not know.
+    /// Names of those that this code does not know; the version where no name is recorded.
     pub unknown: Vec<String>,
 }
 

@@ -1,8 +1,8 @@
 //! Is this database the one that the code expects? Every expectation of the documents, as a named check.
 //!
 //! Four questions, in this order: which migrations are applied, what objects are there (`catalog`, `structure`), what
-//! rows the seed left (`data`), and whether the rows go together (`rules`). A failing check is a result and never an error: all of them are made before the
-//! report says how many failed. Nothing is written and nothing created: one READ ONLY transaction, which a role that
+//! rows the seed left (`data`), and whether the rows agree with each other (`rules`). A failing check is a result and
+//! never an error: all of them are made before the report says how many failed. Nothing is written and nothing created: one READ ONLY transaction, which a role that
 //! may only SELECT can run. The exception has to be asked for: `probes` do what the catalogue promises, and roll back.
 
 mod data;
