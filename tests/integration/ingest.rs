@@ -566,7 +566,8 @@ fn where_the_table_is_at_fault_no_row_is_blamed() {
 #[test]
 fn a_busy_pool_slows_a_write_down_and_fails_it_only_where_no_connection_is_left() {
     let (db, mut conn, agent, customer) = ground(AgentType::Resource);
-    let pool = pool(&db, 2);
+    let wait = std::time::Duration::from_millis(300);
+    let pool = connection::pool(&db.target(), "test").max_size(2).timeout(wait).build().unwrap();
     let busy = pool.get().unwrap();
     let writer = BulkWriter::new(&pool).connections(2).rows_per_chunk(10);
     assert_eq!(writer.write(samples(&agent, &customer, 200)).unwrap().written, 200);
