@@ -21,8 +21,8 @@ pub struct Global {
 
     /// Refuse a server that is not on this machine unless its certificate is checked: sslmode=verify-full.
     ///
-    /// A mode that nobody named becomes verify-full; a lesser one in the URL, a service file or PGSSLMODE is an error.
-    /// Without this flag a lesser mode is warned of. OPTIINFRA_REQUIRE_TLS=1 means the same.
+    /// Where no mode is set, verify-full is used; a weaker one in the URL, a service file or PGSSLMODE is an error.
+    /// Without this flag it is a warning. OPTIINFRA_REQUIRE_TLS=1 means the same.
     #[arg(long, global = true, help_heading = "Connection")]
     pub require_tls: bool,
 

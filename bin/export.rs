@@ -55,8 +55,8 @@ const HELP: &str = "\
 All columns are there; the rows have no order. Times are UTC. In CSV, \
 NULL is an empty field and an empty text is \"\", as PostgreSQL's COPY has it. In NDJSON, NaN and Infinity are strings.
 
-import refuses of it times outside the years 1 to 9999, such as infinity, and in JSON more than 127 levels and numbers \
-outside 64 bits; values out of their range need its --no-range-checks.";
+import refuses times outside the years 1 to 9999, such as infinity, JSON with more than 127 levels, and numbers outside \
+64 bits; values out of range need its --no-range-checks.";
 
 /// Writes the rows to stdout or to a file.
 pub fn run(args: &Args, global: &Global, out: &mut Output) -> anyhow::Result<Exit> {

@@ -116,9 +116,9 @@ years 1 to 9999, which infinity is not. JSON is at most 127 levels deep, and its
 All rows are checked before they are sent, and bad ones are reported with line, column and reason. By default everything is \
 one transaction: all rows, or none. With --on-conflict skip, chunks are committed one by one and rows that are there are \
 skipped, so an import that was cut short can be started again. Rows without an id get one that is derived from the row \
-and its line, and need their time for it: recorded_at or created_at, by the file or by --set. The same row, time included, on \
-the same line of another file is taken for the same row. One bad row too many ends the writing, and what was committed \
-stays.
+and its line, and need their time for it: recorded_at or created_at, by the file or by --set. An identical row, \
+time included, on the same line of another file counts as a duplicate. The import stops when there are more bad rows than \
+--max-rejects; what was committed stays.
 
 Exit codes: 0 when no more than --max-rejects rows were bad, 1 when more were, 2 when the file does not fit the table or \
 cannot be read to its end, as with a quote that is not closed or a row of more than 16 MiB.";

@@ -227,7 +227,7 @@ impl Session {
         }
         // The name too: behind a pooler, somebody else's statement may run in the same server process.
         let query = "SELECT coalesce(state, '') AS state FROM pg_stat_activity \
-                     WHERE pid = $1 AND application_name = $2 AND usename = current_user";
+                     WHERE pid = $1 AND application_name = $2 AND usename = session_user";
         let found: Option<State> = sql_query(query)
             .bind::<Integer, _>(self.working.pid)
             .bind::<Text, _>(&self.working.application)

@@ -162,7 +162,7 @@ fn with_progress<T>(
             progress.note(&format!("waiting for another run: {}", holder.unwrap_or("it has just ended")));
         }
         Event::Begin(direction, migration) => progress.doing(&format!("{} {migration}", doing(direction))),
-        Event::Blocked(migration) => progress.note(&format!("{migration} met a lock and will be tried again")),
+        Event::Blocked(migration) => progress.note(&format!("{migration} waits for a lock and will be tried again")),
         _ => {}
     });
     run(&mut migrator)

@@ -12,6 +12,9 @@ const FIRST_SECOND: i64 = -210_866_803_200;
 /// PostgreSQL counts its time limits in milliseconds of 32 bits, which is some hours more.
 const LONGEST: Duration = Duration::from_secs(24 * 86_400);
 
+/// Ten years: more partitions than anybody wants are a slip.
+const MOST_AHEAD: Duration = Duration::from_secs(3660 * 86_400);
+
 /// Units of a duration, in seconds.
 const UNITS: [(&str, u32); 5] = [("s", 1), ("m", 60), ("h", 3600), ("d", 86_400), ("w", 604_800)];
 
@@ -49,13 +52,21 @@ pub fn assignment(text: &str) -> Result<(String, String), String> {
 
 /// A duration that a session or a wait can be limited to: `30s`, `5m`, `2h`, `7d`, or a plain number of seconds.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    let (number, unit) =
-        UNITS.iter().find_map(|(unit, seconds)| Some((text.strip_suffix(unit)?, *seconds))).unwrap_or((text, 1));
-    let seconds = number.parse::<f64>().ok().map(|number| number * f64::from(unit));
-    let duration = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    duration.filter(|duration| *duration <= LONGEST).ok_or_else(|| {
+    up_to(LONGEST, text).ok_or_else(|| {
         "must be a duration from 0 to 24d, such as 30s, 5m, 2h or 7d; a number alone is in seconds".to_owned()
     })
+}
+
+/// How far ahead partitions are made.
+pub fn days_ahead(text: &str) -> Result<Duration, String> {
+    up_to(MOST_AHEAD, text).ok_or_else(|| "must be a duration from 0 to 3660d, such as 14d or 8w".to_owned())
+}
+
+fn up_to(longest: Duration, text: &str) -> Option<Duration> {
+    let (number, unit) =
+        UNITS.iter().find_map(|(unit, seconds)| Some((text.strip_suffix(unit)?, *seconds))).unwrap_or((text, 1));
+    let seconds = number.parse::<f64>().ok()? * f64::from(unit);
+    Duration::try_from_secs_f64(seconds).ok().filter(|duration| *duration <= longest)
 }
 
 /// The time from one report to the next.
@@ -104,6 +115,12 @@ mod tests {
         assert!(Since::Ago(TimeDelta::seconds(i64::from(u32::MAX) * 604_800)).time().is_none());
         assert!(since("400000w").unwrap().time().is_none());
         assert!(since("300000w").unwrap().time().is_some());
+    }
+
+    #[test]
+    fn partitions_may_be_made_further_ahead_than_a_time_limit_reaches() {
+        assert_eq!(days_ahead("60d"), Ok(Duration::from_secs(60 * 86_400)));
+        assert!(days_ahead("3661d").is_err() && days_ahead("-1d").is_err() && duration("60d").is_err());
     }
 
     #[test]

@@ -94,7 +94,7 @@ struct Shape {
 #[derive(Debug, clap::Args)]
 struct Ahead {
     /// For how long from now partitions are made.
-    #[arg(long, value_name = "DURATION", default_value = "14d", allow_negative_numbers = true, value_parser = parse::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "14d", allow_negative_numbers = true, value_parser = parse::days_ahead)]
     ahead: Duration,
 }
 

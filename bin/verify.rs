@@ -54,7 +54,7 @@ pub enum Format {
 
 /// Longest figure that a table shows whole; JSON has all of it.
 const LONGEST_FIGURE: usize = 48;
-/// Most entries of a figure that a table shows; the findings have all of them.
+/// Maximum of entries of a figure that a table shows; the findings have all of them.
 const MOST_ENTRIES: usize = 3;
 
 /// Makes every check; findings are exit code 1.

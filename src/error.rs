@@ -49,7 +49,7 @@ pub enum Error {
     #[error(transparent)]
     Verify(#[from] crate::verify::Error),
 
-    /// A bulk write ended before its time.
+    /// A bulk write stopped early.
     #[cfg(feature = "ingest")]
     #[error(transparent)]
     Ingest(#[from] crate::ingest::Error),

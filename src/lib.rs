@@ -24,8 +24,8 @@
 //! worth a log line goes to `tracing`. Times are UTC. Each module has an error type, and [`Error`] wraps them.
 //!
 //! A service needs little of this: `default-features = false` leaves the schema, enums, models, catalog, connections,
-//! migrations, `adopt` and `tenant`. The features `ingest`, `local`, `roles`, `seed` (with `fleet`), `stats`, `transfer` and
-//! `verify` add the modules of these names.
+//! migrations, `adopt` and `tenant`. The features `ingest`, `local`, `partitions`, `roles`, `seed` (with `fleet`), `stats`,
+//! `transfer` and `verify` add the modules of these names.
 //!
 //! `docs/architecture.md` says which module may use which.
 

@@ -77,8 +77,8 @@ const DOING: &str = "work for one customer";
 /// Bound to the transaction: what it sets is gone when that ends, however it ends.
 pub(crate) const SET_CUSTOMER: &str = "SELECT set_config('app.customer_id', $1, true)";
 
-/// Bound to the session: no trace is left of what `work` may have set, only what the connection string says. Fails where
-/// a statement failed before, so that a COMMIT that the server takes for a ROLLBACK never passes for done.
+/// Bound to the session: no trace is left of what `work` may have set, only what the connection string says. It fails in a
+/// transaction in which a statement failed, so that a COMMIT which the server turns into a ROLLBACK is an error.
 const FORGET_CUSTOMER: &str = "RESET app.customer_id";
 
 /// A transaction, or a savepoint in one, that is rolled back unless it is committed. A panic rolls it back too: the
@@ -182,7 +182,7 @@ pub(crate) fn hidden_tables(conn: &mut PgConnection) -> QueryResult<Vec<String>>
     Ok(hidden.into_iter().map(|hidden| hidden.name).collect())
 }
 
-/// Makes a query fail that would be shown a part of the rows and take it for all, for the rest of the transaction.
+/// Makes queries fail from which row security would hide rows, for the rest of the transaction.
 #[cfg(any(feature = "seed", feature = "stats"))]
 pub(crate) fn refuse_partial_view(conn: &mut PgConnection) -> QueryResult<()> {
     if hidden_tables(conn)?.is_empty() {

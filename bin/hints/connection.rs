@@ -11,7 +11,7 @@ pub fn hint(error: &Error) -> Option<String> {
                 .into()
         }
         Error::UnknownSslMode { .. } => format!("write sslmode=verify-full, or another of {}", SSL_MODES.join(", ")),
-        Error::Unprotected(_) => "write sslmode=verify-full, and where the CA is the company's own sslrootcert=FILE \
+        Error::Unprotected(_) => "set sslmode=verify-full, and for a private CA sslrootcert=FILE \
              (docs/security.md)"
             .into(),
         Error::Connect { target, refusal, source } => refused(target, *refusal, &source.0),

@@ -25,8 +25,8 @@ pub fn of_fleet(error: &fleet::Error) -> Option<String> {
         }
         fleet::Error::UnknownNumbers { rng_seed, .. } => {
             return Some(format!(
-                "somebody edited their metadata: `seed fleet --rng-seed {rng_seed} --remove` takes these numbers too \
-                 (--customers, --instances, --hours, --interval, --at); or choose another --rng-seed"
+                "their metadata was edited: repeat the original options with `seed fleet --rng-seed {rng_seed} --remove` \
+                 (--customers, --instances, --hours, --interval, --at), or choose another --rng-seed"
             ));
         }
         fleet::Error::InUse(_) => "remove these rows first, then the fleet",

@@ -102,14 +102,14 @@ impl Output {
         self.print_raw(&format!("{text}\n"))
     }
 
-    /// Prints a result as it is; on a terminal without what would control that.
+    /// Prints a result as it is; on a terminal without control characters.
     pub fn print_raw(&mut self, text: &str) -> anyhow::Result<()> {
         let text = if io::stdout().is_terminal() { printable(text) } else { text.into() };
         let printed = self.stdout.write_all(text.as_bytes());
         self.printed(printed)
     }
 
-    /// Where a result goes that is a file: byte by byte as it is; on a terminal without what would control that.
+    /// Where a result goes that is a file: byte by byte as it is; on a terminal without control characters.
     pub fn stream(&mut self) -> Box<dyn Write> {
         let stdout = BufWriter::with_capacity(STREAM_BUFFER, io::stdout());
         if io::stdout().is_terminal() { Box::new(text::Printable::new(stdout)) } else { Box::new(stdout) }

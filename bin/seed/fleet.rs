@@ -52,7 +52,7 @@ pub struct Args {
 
     /// Remove the rows of the fleet with this --rng-seed, and no others.
     ///
-    /// Its customers say with which numbers it was made. Where none is left that does, give them and --at.
+    /// The options are read from the fleet's customers. If those are gone, repeat the options and --at.
     #[arg(long)]
     pub remove: bool,
 

@@ -12,11 +12,11 @@ use super::section::{Column, Section, Unit, Value};
 use super::sections;
 use super::text::{self, Medium};
 
-/// Most findings of `verify` that are there at a glance.
+/// Maximum of findings of `verify` that are shown without expanding.
 const AT_A_GLANCE: usize = 8;
-/// Most findings of `verify` on the page.
+/// Maximum of findings of `verify` on the page.
 const MOST_FINDINGS: usize = 200;
-/// Most indexes in the table of their sizes.
+/// Maximum of indexes in the table of their sizes.
 const MOST_INDEXES: usize = 12;
 
 #[derive(Template)]

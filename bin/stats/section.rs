@@ -19,7 +19,7 @@ pub struct Section {
     pub rows: Vec<Vec<Value>>,
     /// Labels of all its metrics.
     pub labels: Vec<(&'static str, String)>,
-    /// Most rows that become series, where rows are not objects of the schema.
+    /// Maximum of rows that become series, where rows are not objects of the schema.
     pub most_series: Option<usize>,
 }
 

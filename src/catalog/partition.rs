@@ -15,7 +15,7 @@ pub struct HotTable {
     pub name: &'static str,
     /// The column of the time.
     pub time: &'static str,
-    /// Whether it is partitioned only where it is named: it has a key beside the id that means nothing for each partition.
+    /// Whether it is partitioned only where it is named: it has a unique key that cannot be enforced across partitions.
     pub only_by_name: bool,
 }
 

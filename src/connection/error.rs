@@ -14,7 +14,7 @@ pub enum Error {
     #[error("the database URL is not valid: {0}")]
     Malformed(Malformed),
 
-    /// Nothing says which database of the server is meant. libpq would take the one that is called like the user.
+    /// Nothing says which database of the server is meant. libpq would take a database named like the user.
     #[error("no database is named for {target}")]
     NoDatabaseName {
         /// The server.

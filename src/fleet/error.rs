@@ -7,7 +7,7 @@ use crate::seed::Dependants;
 #[non_exhaustive]
 pub enum Error {
     /// A fleet of the same seed is there, made with other numbers.
-    #[error("fleet {rng_seed} is there already, with other numbers")]
+    #[error("fleet {rng_seed} exists already, with other options")]
     OtherNumbers {
         /// The seed of its random numbers.
         rng_seed: u64,
@@ -15,7 +15,7 @@ pub enum Error {
 
     /// A fleet of the seed is there, and with which numbers it was made is not known any more.
     #[error(
-        "fleet {rng_seed} is there, and its {} with which numbers it was made",
+        "fleet {rng_seed} exists, and its {} with which options it was made",
         if *.customers == 1 { "customer does not say".to_owned() } else { format!("{customers} customers do not say") }
     )]
     UnknownNumbers {

@@ -1,6 +1,6 @@
 use uuid::Uuid;
 
-/// Why a bulk write ended before its time.
+/// Why a bulk write stopped early.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

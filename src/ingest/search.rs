@@ -123,7 +123,8 @@ fn staged(path: WritePath, conn: &mut PgConnection, batch: &Batch) -> Option<Vec
     }
     let staged = conn.transaction(|conn| {
         path.stage(conn, batch.rows(0..batch.len()))?;
-        let query = raw!("SELECT ctid::text AS place FROM pg_temp.{staging}", staging = path.table.staging);
+        let query =
+            raw!("SELECT ctid::text AS place FROM pg_temp.{staging} ORDER BY ctid", staging = path.table.staging);
         sql_query(query).load::<Staged>(conn)
     });
     // Where it does not take them, sending them in parts shows which it does not take.

@@ -123,7 +123,7 @@ impl<'a, R: Ingest> BulkWriter<'a, R> {
         self
     }
 
-    /// Ends before its time once the flag is set: no row is taken and no chunk begun any more. A chunk that the server
+    /// Stops early once the flag is set: it takes no more rows and begins no more chunks. A chunk that the server
     /// has in hand is completed.
     #[must_use]
     pub fn cancelled_by(mut self, flag: &'a AtomicBool) -> Self {

@@ -11,7 +11,7 @@ use crate::connection;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A variable is set to nothing. It may have been meant for a directory, and is no wish for the default.
+    /// A variable is set and empty, which is refused rather than taken for unset.
     #[error("{0} is set and empty")]
     EmptyVariable(LocalVariable),
 

@@ -244,7 +244,7 @@ impl Cluster {
         if !self.dir().exists() {
             return Ok(false);
         }
-        // What a killed start left is no cluster yet, and goes too. The lock in here is held until the end.
+        // The remains of an interrupted start are removed too. The lock in here is held until the end.
         let existing = self.existing()?;
         if let Some((server, _)) = &existing {
             server.stop()?;

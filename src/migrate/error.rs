@@ -54,7 +54,7 @@ pub enum Error {
 
     /// A table that a migration needs stayed locked; nothing of the migration, or of the statement where it is no
     /// transaction, was done.
-    #[error("migration {name} met a lock: gave up after {}", seconds(*.waited))]
+    #[error("migration {name} could not get a lock: gave up after {}", seconds(*.waited))]
     TableLocked {
         /// Full name of the migration.
         name: String,

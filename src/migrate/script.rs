@@ -78,7 +78,7 @@ fn single_statements(migration: &Migration, direction: Direction, header: &Heade
     };
     let mut commands = vec![Command::Record(begin)];
     for (number, sql) in (1..).zip(all).skip(done) {
-        // What works concurrently waits for transactions and not in front of anybody; to stop it means to do it again.
+        // CONCURRENTLY makes nobody wait, so it gets no time limit: to stop it would mean to do it again.
         let lock_timeout = if is_concurrent(sql) { Duration::ZERO } else { header.lock_timeout };
         commands.push(Command::Run(Part { number, of, sql, lock_timeout }));
         commands.push(Command::Record(record::progress(migration, direction, number)));

@@ -295,7 +295,7 @@ END",
                 name = &name,
                 definition = Sql::of_server(definition)
             );
-            let step = Step::transaction(format!("demand {} of new rows", constraint.name), &[add]);
+            let step = Step::transaction(format!("add constraint {} for new rows", constraint.name), &[add]);
             let step = step.locking(&self.whole, SHARE_ROW_EXCLUSIVE);
             steps.push(match constraint.foreign_key() {
                 Some(key) => step.locking(&key.references, SHARE_ROW_EXCLUSIVE),

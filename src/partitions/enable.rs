@@ -121,7 +121,7 @@ impl Plain<'_> {
                 table = self.hot.name,
                 columns = Sql::join(columns.iter().map(|column| Sql::identifier(column)), ", ")
             );
-            let does = format!("build the key ({}) beside everybody", columns.join(", "));
+            let does = format!("build the unique index ({}) while others write", columns.join(", "));
             steps.push(Step::alone(does, build).locking(self.hot.name, SHARE_UPDATE_EXCLUSIVE));
         }
         steps

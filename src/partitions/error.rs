@@ -61,7 +61,7 @@ pub enum Error {
     },
 
     /// Another session holds a lock; the step was rolled back, and what is done stays.
-    #[error("{table} met a lock at '{step}': gave up after {} s", .waited.as_secs_f64())]
+    #[error("{table} could not be locked for '{step}': gave up after {} s", .waited.as_secs_f64())]
     Locked {
         /// The table.
         table: &'static str,

@@ -114,7 +114,9 @@ fn around(hot: &HotTable, live: &Live, period: Period, begin: DateTime<Utc>) -> 
 
 /// Moves rows out of the default partition into a partition of their own.
 fn fill(hot: &HotTable, live: &Live, facts: &Facts, bounds: &Bounds) -> Step {
-    let (name, default) = (create::name(hot, bounds), create::name(hot, &Bounds::Default));
+    let name = create::name(hot, bounds);
+    let default =
+        live.default_partition(hot).map_or_else(|| create::name(hot, &Bounds::Default), |found| found.name.clone());
     let (partition, from_default) = (Sql::identifier(&name), Sql::identifier(&default));
     let Bounds::Range(Some(from), Some(to)) = bounds else { return analyze(hot) };
     let time = hot.time_in_sql();

@@ -20,7 +20,7 @@ pub struct TablePlan {
     pub table: &'static str,
     /// How long its partitions are; `None` where it is to have none.
     pub period: Option<Period>,
-    /// Why nothing is done although something would be to do.
+    /// Why the table is skipped.
     pub left_alone: Option<&'static str>,
     /// Rows that stay in the default partition, because no partition is made for their time.
     pub stay_in_default: i64,
@@ -55,7 +55,7 @@ impl Step {
         Self::new(does, true, statements)
     }
 
-    /// A statement that is a transaction of its own, and waits for nobody whom others would wait for in turn.
+    /// A statement that is a transaction of its own, and does not make other sessions wait while it waits.
     pub(super) fn alone(does: impl Into<String>, statement: Sql) -> Self {
         Self::each_alone(does, &[statement])
     }

@@ -83,9 +83,9 @@ pub struct Report {
     pub gathered_at: DateTime<Utc>,
     /// The customer whose rows these are; `None` for all.
     pub customer: Option<CustomerId>,
-    /// The time that these rows do not reach back behind, UTC; `None` for all.
+    /// The beginning of their time, UTC; `None` for rows of any time.
     pub since: Option<DateTime<Utc>>,
-    /// The time that the samples of the resource layer do not reach back behind, UTC; `None` for all. Later than
+    /// The beginning of the time of the resource layer's samples, UTC; `None` for samples of any time. Later than
     /// `since` where there are more samples than are summed up.
     pub samples_since: Option<DateTime<Utc>>,
     /// The same of the answers of the application layer.

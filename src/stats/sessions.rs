@@ -12,7 +12,7 @@ use crate::raw::{sql, sql_query};
 /// A transaction is long when it has been open for more than this, in seconds.
 pub const LONG_TRANSACTION_SECONDS: f64 = 60.0;
 
-/// Most sessions that a list names.
+/// Maximum of sessions that a list names.
 const MOST_SESSIONS: usize = 20;
 
 /// A transaction that has been open for long.

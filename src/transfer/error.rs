@@ -75,6 +75,10 @@ pub enum Error {
         meant: Option<String>,
     },
 
+    /// Nothing is to be written, by a function that commits each chunk.
+    #[error("an import that commits chunk by chunk cannot be tried without writing")]
+    DryRunOfChunks,
+
     /// The header of a CSV file is no record.
     #[error("the header cannot be read: {0}")]
     Header(String),

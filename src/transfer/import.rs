@@ -167,7 +167,7 @@ pub fn all_or_nothing(
 /// # Errors
 ///
 /// As [`all_or_nothing`], but chunks that were written stay. [`Cancelled`](ingest::Error::Cancelled) once the flag is
-/// set.
+/// set. [`DryRunOfChunks`](Error::DryRunOfChunks) where nothing is to be written: [`all_or_nothing`] can do that.
 pub fn retryable(
     pool: &Pool,
     table: Table,
@@ -177,6 +177,9 @@ pub fn retryable(
     cancelled: &AtomicBool,
     watch: &mut dyn Watch,
 ) -> Result<Report> {
+    if options.dry_run {
+        return Err(Error::DryRunOfChunks.into());
+    }
     let names = names(&mut *connection::take(pool)?, table)?;
     let read = read::Options { derive_ids: true, ..options.read.clone() };
     let reader = Reader::new(input, table, &read, names)?;
@@ -196,7 +199,7 @@ pub fn retryable(
     if matches!(ended, Ended::TooManyRejects) {
         import.read_on().map_err(|error| error.after(import.progress.written))?;
     }
-    Ok(import.report(table, OnConflict::Skip, options.dry_run, true))
+    Ok(import.report(table, OnConflict::Skip, false, true))
 }
 
 /// The customers and agents that rows may name; fails where the schema is not the one that the rows are for.

@@ -37,9 +37,12 @@ pub(super) fn checks(
         checks.push(match found.partitions(hot.name).find(|it| it.bounds == Bounds::Default) {
             Some(default) => {
                 let check = check(hot, "default", "no row is left in the default partition");
-                match access.query(conn, |conn| left(conn, hot, default))? {
-                    Ok(left) => left_over(check, default, &left),
-                    Err(unavailable) => check.skipped(reason(unavailable)),
+                match access.obstacle([hot.name]) {
+                    Some(reason) => check.skipped(reason),
+                    None => match access.query(conn, |conn| left(conn, hot, default))? {
+                        Ok(left) => left_over(check, default, &left),
+                        Err(unavailable) => check.skipped(reason(unavailable)),
+                    },
                 }
             }
             None => check(hot, "default", "there is a partition for rows of other times")

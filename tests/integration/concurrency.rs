@@ -366,7 +366,7 @@ fn a_run_that_does_not_get_a_table_in_time_is_exit_4_with_nothing_applied() {
     let begin = Instant::now();
     let run = Dbctl::on(&db).run("migrate --lock-wait 1");
     assert_eq!(run.code, Some(4), "{run:#?}");
-    assert!(run.stderr.contains(&format!("migration {ALTERING} met a lock")), "{run:#?}");
+    assert!(run.stderr.contains(&format!("migration {ALTERING} could not get a lock")), "{run:#?}");
     assert!(begin.elapsed() < limit(4 * SECOND));
     assert_eq!(whole_number(&mut db.conn()), 5);
     assert_eq!(migration_locks(&mut db.conn()), 0);

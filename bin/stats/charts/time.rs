@@ -15,7 +15,7 @@ const ROUND: [f64; 15] = [
     HOUR, 2.0 * HOUR, 3.0 * HOUR, 6.0 * HOUR, 12.0 * HOUR,
     DAY, 2.0 * DAY, 7.0 * DAY, 30.0 * DAY, 90.0 * DAY, 365.0 * DAY,
 ];
-/// Most steps of an axis. A narrow screen shows every other label.
+/// Maximum of steps of an axis. A narrow screen shows every other label.
 const STEPS: f64 = 8.0;
 /// What is left free on both sides, as a share of the time between the first and the last, so that no mark is cut off.
 const MARGIN: f64 = 0.02;

@@ -6,7 +6,7 @@ use super::{newest, skipped};
 use crate::stats::section::{Layout, Section, Shown, Unit};
 
 const LAYER: &str = "application";
-/// Most models that become labels of metrics.
+/// Maximum of models that become labels of metrics.
 const MOST_MODELS: usize = 50;
 
 pub fn quality(report: &Report) -> Section {

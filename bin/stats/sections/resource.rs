@@ -8,7 +8,7 @@ use super::{newest, skipped};
 use crate::stats::section::{Builder, Layout, Section, Shown, Unit};
 
 const LAYER: &str = "resource";
-/// Most failed events that are listed.
+/// Maximum of failed events that are listed.
 const MOST_FAILED: usize = 10;
 
 pub fn metrics(report: &Report) -> Section {
