@@ -58,6 +58,7 @@ impl Sql {
     }
 
     /// What the server itself wrote of an object of its catalog, such as `pg_get_constraintdef`: it quotes every name in it.
+    #[cfg(feature = "partitions")]
     pub(crate) fn of_server(definition: &str) -> Self {
         Self(Cow::Owned(definition.to_owned()))
     }

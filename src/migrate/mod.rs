@@ -49,12 +49,14 @@ pub use self::edit::Repaired;
 pub use self::error::Error;
 pub use self::event::{Event, Step};
 pub use self::harness::Set;
+#[cfg(feature = "partitions")]
 pub(crate) use self::limits::{Inherited, bounded, set as limit};
 pub use self::locks::Lock;
 pub use self::loss::Loss;
 pub use self::migrator::{DEFAULT_LOCK_WAIT, Migrator, OnAhead, Report};
 pub use self::plan::{Plan, PlannedStatement, PlannedStep};
 pub use self::pooler::refuse_pooler;
+#[cfg(feature = "partitions")]
 pub(crate) use self::retry::{Failure, until_unlocked};
 pub use self::route::Goal;
 pub use self::set::{Direction, EMBEDDED, Migration};
