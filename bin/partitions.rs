@@ -193,7 +193,7 @@ fn go(
     let progress = out.progress();
     let plan = partitions::run(&mut conn, tables, goal, wait, |event| match event {
         Event::Begin(table, does, number, of) => progress.doing(&format!("{table} {number}/{of}: {does}")),
-        Event::Blocked(table) => progress.note(&format!("{table} met a lock and will be tried again")),
+        Event::Blocked(table) => progress.note(&format!("{table} waits for a lock and will be tried again")),
     })?;
     drop(progress);
     done(&plan, goal, out)

@@ -340,7 +340,7 @@ fn a_fleet_of_which_nobody_knows_the_numbers_is_left_alone_until_they_are_given(
         |numbers: &str| Dbctl::on(&db).run(&format!("seed fleet --rng-seed 7 --remove --yes --format json {numbers}"));
     let unknown = remove("");
     assert_eq!(unknown.code, Some(2), "{unknown:?}");
-    assert!(unknown.stderr.contains("its 3 customers do not say with which numbers it was made"), "{unknown:?}");
+    assert!(unknown.stderr.contains("its 3 customers do not say with which options it was made"), "{unknown:?}");
     assert!(unknown.stderr.contains("--customers, --instances, --hours, --interval, --at"), "{unknown:?}");
     // Rows of the fleet itself are in the way of wrong numbers.
     let numbers = "--customers 3 --hours 36 --interval 900 --at 2025-10-24T12:00:00Z --instances";
@@ -363,7 +363,7 @@ fn the_command_names_the_fleets_that_there_are_by_their_seed() {
     assert_eq!(none.code, Some(2), "{none:?}");
     assert!(none.stderr.contains("there are fleets 3, 16: pass the --rng-seed of one"), "{none:?}");
     let other = Dbctl::on(&db).run("seed fleet --rng-seed 3 --customers 9 --remove --yes");
-    assert!(other.code == Some(2) && other.stderr.contains("with other numbers"), "{other:?}");
+    assert!(other.code == Some(2) && other.stderr.contains("with other options"), "{other:?}");
 }
 
 #[test]
