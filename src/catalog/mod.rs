@@ -26,10 +26,10 @@ pub use self::constraint::{Constraint, ForeignKey, OnDelete, Rule};
 pub use self::difference::{Difference, Entry, diff};
 pub use self::index::Index;
 pub use self::object::{Kind, Object};
-pub use self::partition::{Bounds, HOT_TABLES, HotTable, Partition};
 pub(crate) use self::partition::index_on;
 #[cfg(feature = "partitions")]
 pub(crate) use self::partition::with_suffix;
+pub use self::partition::{Bounds, HOT_TABLES, HotTable, Partition};
 pub use self::policy::{CROSS_CUSTOMER_POLICIES, CROSS_CUSTOMER_READ, Policy};
 pub use self::routine::{Enabled, Function, Trigger};
 pub use self::table::{ColumnOrder, Relation, Table};
