@@ -203,6 +203,8 @@ impl Session {
     fn end(&self) -> anyhow::Result<()> {
         let target = self.target.clone().with("connect_timeout", "2");
         let mut conn = connection::connect(&target, "optiinfra-dbctl/interrupt")?;
+        // A role that becomes another one at login, as the migrator becomes the owner, may end its sessions only as itself.
+        sql_query("SET ROLE NONE").execute(&mut conn)?;
         let begin = Instant::now();
         let mut busy_until = None;
         while let Some(state) = self.state(&mut conn)? {

@@ -512,6 +512,19 @@ fn a_signal_ends_seed_and_verify_in_their_statement() {
 }
 
 #[test]
+fn a_signal_ends_the_session_of_a_role_that_becomes_another_one_at_login() {
+    let db = TestDb::seeded_now();
+    let (reader, login) = (db.reader(), db.role());
+    let becomes = format!("GRANT {0} TO {1}; ALTER ROLE {1} SET role = {0}", reader.name, login.name);
+    db.conn().batch_execute(&becomes).unwrap();
+    let mut holder = Blocker::new(&db, "BEGIN; LOCK TABLE customers IN ACCESS EXCLUSIVE MODE");
+    let child = Dbctl::new().env("DATABASE_URL", &db.url_as(&login.name)).spawn("verify --limit 60");
+    let pid = holder.until_somebody_waits();
+    interrupt(child, Signal::SIGINT, 130, "nothing is half done");
+    assert!(!session_exists(&mut holder.observer, pid), "it was ended, and did not only lose its client");
+}
+
+#[test]
 fn a_question_that_a_signal_cancelled_is_no_skipped_check() {
     let db = TestDb::seeded_now();
     // The schema's name makes a lock of its own.
