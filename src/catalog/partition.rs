@@ -125,7 +125,11 @@ impl From<String> for Bounds {
 impl fmt::Display for Bounds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let bound = |time: &Option<DateTime<Utc>>, without_end: &str| match time {
-            Some(time) => format!("'{}'", time.format("%Y-%m-%d %H:%M:%S%.f+00")),
+            Some(time) => {
+                // The server leaves out the zeros at the end.
+                let time = time.format("%Y-%m-%d %H:%M:%S%.6f").to_string();
+                format!("'{}+00'", time.trim_end_matches('0').trim_end_matches('.'))
+            }
             None => without_end.to_owned(),
         };
         match self {
