@@ -120,7 +120,7 @@ pub fn catch_panics(is_json: bool) {
         let _ = if is_json {
             failure.write_json(&mut stderr)
         } else {
-            failure.write("", &mut anstream::AutoStream::auto(stderr))
+            failure.write("", &mut anstream::AutoStream::new(stderr, super::terminal::colours()))
         };
         unfinished::remove();
         std::process::exit(Exit::Refused as i32);

@@ -63,7 +63,7 @@ impl Output {
     /// Output as the user asked for it. Also sends log lines to stderr.
     pub fn new(global: &Global, is_json: bool) -> Self {
         let choice = match global.color {
-            Color::Auto => ColorChoice::Auto,
+            Color::Auto => terminal::colours(),
             Color::Always => ColorChoice::Always,
             Color::Never => ColorChoice::Never,
         };

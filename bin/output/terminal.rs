@@ -4,6 +4,8 @@ use std::env;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 
+use anstream::ColorChoice;
+
 /// Terminals narrower than this get lines as long as they are.
 const NARROWEST: u16 = 40;
 
@@ -20,7 +22,16 @@ pub fn height() -> usize {
 
 /// Whether lines can be drawn over: not in a file, and not on a terminal without a cursor that moves.
 pub fn can_redraw(stream: &impl IsTerminal) -> bool {
-    stream.is_terminal() && env::var_os("TERM").is_none_or(|term| term != "dumb")
+    stream.is_terminal() && !is_dumb()
+}
+
+fn is_dumb() -> bool {
+    env::var_os("TERM").is_some_and(|term| term == "dumb")
+}
+
+/// Colours where the terminal has them. anstream alone would use them on a dumb terminal where `CI` is set.
+pub fn colours() -> ColorChoice {
+    if is_dumb() { ColorChoice::Never } else { ColorChoice::Auto }
 }
 
 /// Whether the terminal can show more than ASCII, according to the locale.

@@ -34,7 +34,7 @@ pub fn usage(error: &clap::Error, arguments: impl Iterator<Item = OsString>) -> 
         if is_json {
             failure.write_json(&mut io::stderr())
         } else {
-            failure.write("", &mut AutoStream::auto(io::stderr()))
+            failure.write("", &mut AutoStream::new(io::stderr(), super::terminal::colours()))
         }
     };
     if error.use_stderr() { Exit::Refused } else { Exit::Done }
