@@ -13,10 +13,7 @@ use diesel::sql_types::{Integer, Nullable, Text};
 
 use super::Target;
 use super::error::{Error, Result};
-use crate::raw::{RunSql, raw, sql, sql_query};
-
-/// Arrives with the other settings or not at all: a pooler passes all of the start-up options on, or none.
-const ARRIVED: &str = "optiinfra.settings_arrived";
+use crate::raw::{RunSql, sql_query};
 
 /// The settings, each with a value as the server shows it. `client_encoding` and `TimeZone` Diesel sets to the same.
 macro_rules! settings {
@@ -72,7 +69,6 @@ impl Target {
         for (name, value) in SETTINGS {
             add(name, value);
         }
-        add(ARRIVED, "yes");
         if !options.contains(DEATH_CHECK) {
             options += &format!(" -c {DEATH_CHECK}=1s");
         }
@@ -86,11 +82,9 @@ pub(super) fn refused_settings(message: &str) -> bool {
     message.contains("unsupported startup parameter") || message.contains(DEATH_CHECK)
 }
 
-/// Sets what is not as it has to be, where the start-up options did not arrive.
+/// Sets what is not as it has to be.
 pub(super) fn settle(conn: &mut PgConnection) -> QueryResult<()> {
-    let have_arrived = raw!("pg_catalog.current_setting('{ARRIVED}', true)", ARRIVED);
-    let have_arrived: Option<String> = diesel::select(sql::<Nullable<Text>>(have_arrived)).get_result(conn)?;
-    if have_arrived.is_some_and(|value| !value.is_empty()) { Ok(()) } else { conn.batch(SET_WHAT_DIFFERS) }
+    conn.batch(SET_WHAT_DIFFERS)
 }
 
 /// Makes every later transaction of a connection READ ONLY.
