@@ -4,8 +4,7 @@
 -- Left out: the histories of migration tools, what extensions own, sequences that belong to a column, owners and
 -- grants. A partition is one object, with what its table does not hold in place for it.
 WITH relation AS (
-    SELECT c.oid, c.relowner, c.relname AS name, c.relkind, c.relpersistence, c.relrowsecurity, c.relforcerowsecurity, c.reloptions,
-        c.reltoastrelid
+    SELECT c.oid, c.relowner, c.relname AS name, c.relkind, c.relpersistence, c.relrowsecurity, c.relforcerowsecurity
     FROM pg_class c
     JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname = current_schema()
@@ -19,6 +18,22 @@ WITH relation AS (
             AND d.objid = c.oid
             AND (d.deptype = 'e' OR c.relkind = 'S' AND d.deptype IN ('a', 'i'))
       )
+),
+-- Of tables and partitions, those of the TOAST table with toast. in front.
+storage AS (
+    SELECT c.oid, (
+        SELECT coalesce(json_object_agg(option_name, option_value), '{}')
+        FROM (
+            SELECT option_name, option_value FROM pg_options_to_table(c.reloptions)
+            UNION ALL
+            SELECT 'toast.' || o.option_name, o.option_value
+            FROM pg_class toast, pg_options_to_table(toast.reloptions) o
+            WHERE toast.oid = c.reltoastrelid
+        ) option
+    ) AS settings
+    FROM pg_class c
+    JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p', 'f', 'v', 'm', 'S')
 ),
 type AS (
     SELECT t.oid, t.typname AS name, t.typtype, t.typbasetype, t.typtypmod
@@ -60,18 +75,10 @@ SELECT json_build_object(
     'unlogged', r.relpersistence = 'u',
     'row_security', r.relrowsecurity,
     'row_security_for_owner', r.relforcerowsecurity,
-    'settings', (
-        SELECT coalesce(json_object_agg(option_name, option_value), '{}')
-        FROM (
-            SELECT option_name, option_value FROM pg_options_to_table(r.reloptions)
-            UNION ALL
-            SELECT 'toast.' || o.option_name, o.option_value
-            FROM pg_class toast, pg_options_to_table(toast.reloptions) o
-            WHERE toast.oid = r.reltoastrelid
-        ) option
-    )
+    'settings', storage.settings
 )::text AS object
 FROM relation r
+JOIN storage ON storage.oid = r.oid
 
 UNION ALL
 SELECT json_build_object(
@@ -111,20 +118,12 @@ SELECT json_build_object(
         WHERE t.tgrelid = c.oid
           AND t.tgenabled <> coalesce((SELECT tgenabled FROM pg_trigger WHERE oid = t.tgparentid), 'O')
     ),
-    'settings', (
-        SELECT coalesce(json_object_agg(option_name, option_value), '{}')
-        FROM (
-            SELECT option_name, option_value FROM pg_options_to_table(c.reloptions)
-            UNION ALL
-            SELECT 'toast.' || o.option_name, o.option_value
-            FROM pg_class toast, pg_options_to_table(toast.reloptions) o
-            WHERE toast.oid = c.reltoastrelid
-        ) option
-    )
+    'settings', storage.settings
 )::text
 FROM pg_inherits h
 JOIN relation r ON r.oid = h.inhparent
 JOIN pg_class c ON c.oid = h.inhrelid AND c.relispartition
+JOIN storage ON storage.oid = c.oid
 
 UNION ALL
 -- The order of all columns is one object, so that one dropped column does not change every column behind it.
