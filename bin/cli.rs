@@ -45,7 +45,8 @@ pub enum Command {
     Stats(stats::Args),
     /// Create the platform's database roles, or compare them with what they should be.
     Roles(Tables<roles::Action>),
-    Partitions(partitions::Args),
+    /// Partition the tables that grow by the minute by time, and keep partitions ready.
+    Partitions(Tables<partitions::Action>),
     Import(import::Args),
     Export(export::Args),
     /// Control the private PostgreSQL that --local uses.
@@ -84,7 +85,7 @@ impl Command {
             Self::Verify(args) => verify::run(args, global, out),
             Self::Stats(args) => stats::run(args, global, out),
             Self::Roles(args) => roles::run(&args.action, global, out),
-            Self::Partitions(args) => partitions::run(args, global, out),
+            Self::Partitions(args) => partitions::run(&args.action, global, out),
             Self::Import(args) => import::run(args, global, out),
             Self::Export(args) => export::run(args, global, out),
             Self::Local(args) => local::run(&args.action, out),

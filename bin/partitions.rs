@@ -8,22 +8,13 @@ use optiinfra_db::catalog::HotTable;
 use optiinfra_db::partitions::{self, Event, Goal, PartitionStatus, Period, Plan, Status};
 use serde::Serialize;
 
-use crate::args::{Global, LockWait, TableOutput};
+use crate::args::{Global, LockWait};
 use crate::exit::Exit;
-use crate::output::{Output, Table};
+use crate::output::{Output, Table, plural};
 use crate::{parse, target};
 
-/// Partition the tables that grow by the minute by time, and keep partitions ready.
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    #[command(flatten)]
-    pub output: TableOutput,
-    #[command(subcommand)]
-    action: Action,
-}
-
 #[derive(Debug, Subcommand)]
-enum Action {
+pub enum Action {
     /// Show the SQL that would run, step by step, with the locks that it takes. Writes nothing.
     Plan {
         #[command(flatten)]
@@ -75,7 +66,7 @@ enum Action {
 }
 
 #[derive(Debug, clap::Args)]
-struct Tables {
+pub struct Tables {
     /// Names of tables: resource_metrics, agent_metrics, events, quality_metrics [default: all but quality_metrics, whose
     /// request_id is unique within a partition only; status and maintain: all]
     #[arg(value_name = "TABLE")]
@@ -83,7 +74,7 @@ struct Tables {
 }
 
 #[derive(Debug, clap::Args)]
-struct Shape {
+pub struct Shape {
     /// How long a partition is, in UTC: few long ones plan faster, many short ones go away sooner.
     #[arg(long, value_enum, default_value_t = Length::Week)]
     by: Length,
@@ -92,21 +83,21 @@ struct Shape {
 }
 
 #[derive(Debug, clap::Args)]
-struct Ahead {
+pub struct Ahead {
     /// For how long from now partitions are made.
     #[arg(long, value_name = "DURATION", default_value = "14d", allow_negative_numbers = true, value_parser = parse::days_ahead)]
     ahead: Duration,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Verb {
+pub enum Verb {
     Enable,
     Disable,
     Maintain,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Length {
+pub enum Length {
     Day,
     /// From Monday.
     Week,
@@ -140,8 +131,8 @@ impl Tables {
 }
 
 /// Runs a subcommand.
-pub fn run(args: &Args, global: &Global, out: &mut Output) -> anyhow::Result<Exit> {
-    match &args.action {
+pub fn run(action: &Action, global: &Global, out: &mut Output) -> anyhow::Result<Exit> {
+    match action {
         Action::Plan { tables, verb, shape } => {
             let goal = match verb {
                 Verb::Enable => shape.goal(),
@@ -220,8 +211,7 @@ fn done(plan: &Plan, goal: Goal, out: &mut Output) -> anyhow::Result<()> {
     let count: usize = plan.tables.iter().map(|table| table.steps.len()).sum();
     let summary = match count {
         0 => "nothing to do".to_owned(),
-        1 => "1 step done".to_owned(),
-        count => format!("{count} steps done"),
+        count => format!("{} done", plural(count as u64, "step", "steps")),
     };
     out.result(plan, &[steps.titled(&summary)])
 }
