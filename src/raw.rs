@@ -34,7 +34,7 @@ use uuid::Uuid;
 /// sql_query("SELECT 1");
 /// sql_query(Sql::join(["a", "b\"; DROP TABLE c; --"].map(Sql::identifier), ", "));
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Sql(Cow<'static, str>);
 
 impl Sql {
@@ -61,6 +61,11 @@ impl Sql {
     #[cfg(feature = "partitions")]
     pub(crate) fn of_server(definition: &str) -> Self {
         Self(Cow::Owned(definition.to_owned()))
+    }
+
+    /// Names, separated by commas.
+    pub fn identifiers(names: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        Self::join(names.into_iter().map(|name| Self::identifier(name.as_ref())), ", ")
     }
 
     /// The pieces with a constant between them.

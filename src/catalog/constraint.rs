@@ -75,6 +75,11 @@ impl Constraint {
         if let Rule::ForeignKey(key) = &self.rule { Some(key) } else { None }
     }
 
+    /// The columns of a primary key or of a UNIQUE constraint.
+    pub fn key_columns(&self) -> Option<&[String]> {
+        if let Rule::PrimaryKey(columns) | Rule::Unique(columns) = &self.rule { Some(columns) } else { None }
+    }
+
     /// The columns of a UNIQUE constraint.
     pub fn unique_columns(&self) -> Option<&[String]> {
         if let Rule::Unique(columns) = &self.rule { Some(columns) } else { None }

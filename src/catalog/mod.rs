@@ -27,9 +27,9 @@ pub use self::difference::{Difference, Entry, diff};
 pub use self::index::Index;
 pub use self::object::{Kind, Object};
 pub(crate) use self::partition::index_on;
+pub use self::partition::{Bound, Bounds, HOT_TABLES, HotTable, Partition};
 #[cfg(feature = "partitions")]
-pub(crate) use self::partition::with_suffix;
-pub use self::partition::{Bounds, HOT_TABLES, HotTable, Partition};
+pub(crate) use self::partition::{moment, with_suffix};
 pub use self::policy::{CROSS_CUSTOMER_POLICIES, CROSS_CUSTOMER_READ, Policy};
 pub use self::routine::{Enabled, Function, Trigger};
 pub use self::table::{ColumnOrder, Relation, Table};
@@ -151,6 +151,12 @@ impl Catalog {
     /// Every foreign key, with the constraint that it is.
     pub fn foreign_keys(&self) -> impl Iterator<Item = (&Constraint, &ForeignKey)> {
         self.constraints().filter_map(|constraint| Some((constraint, constraint.foreign_key()?)))
+    }
+
+    /// What a column refers to by itself.
+    pub fn reference(&self, table: &str, column: &str) -> Option<&ForeignKey> {
+        let is_of_column = |it: &(&Constraint, &ForeignKey)| it.0.table == table && it.1.columns == [column];
+        self.foreign_keys().find(is_of_column).map(|(_, key)| key)
     }
 
     /// Every index.

@@ -77,30 +77,37 @@ pub struct Partition {
     pub settings: BTreeMap<String, String>,
 }
 
+/// An end of a range of times; `None` is without end.
+pub type Bound = Option<DateTime<Utc>>;
+
 /// Which rows a partition takes.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(from = "String")]
 pub enum Bounds {
     /// Those that no other partition takes.
     Default,
-    /// Those from a time, included, to another, excluded; `None` is without end.
-    Range(Option<DateTime<Utc>>, Option<DateTime<Utc>>),
+    /// Those from a time, included, to another, excluded.
+    Range(Bound, Bound),
     /// Something else, as the server writes it.
     Other(String),
 }
 
 impl Bounds {
+    /// Where a range begins and ends.
+    pub const fn range(&self) -> Option<(Bound, Bound)> {
+        if let Self::Range(from, to) = self { Some((*from, *to)) } else { None }
+    }
+
     /// The end of a range that has one.
     pub fn end(&self) -> Option<DateTime<Utc>> {
-        if let Self::Range(_, end) = self { *end } else { None }
+        self.range()?.1
     }
 
     /// Whether a row of this time belongs to the range.
     pub fn take(&self, time: DateTime<Utc>) -> bool {
-        match self {
-            Self::Range(from, to) => from.is_none_or(|from| from <= time) && to.is_none_or(|to| time < to),
-            Self::Default | Self::Other(_) => false,
-        }
+        let takes =
+            |(from, to): (Option<_>, Option<_>)| from.is_none_or(|from| from <= time) && to.is_none_or(|to| time < to);
+        self.range().is_some_and(takes)
     }
 }
 
@@ -125,11 +132,7 @@ impl From<String> for Bounds {
 impl fmt::Display for Bounds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let bound = |time: &Option<DateTime<Utc>>, without_end: &str| match time {
-            Some(time) => {
-                // The server leaves out the zeros at the end.
-                let time = time.format("%Y-%m-%d %H:%M:%S%.6f").to_string();
-                format!("'{}+00'", time.trim_end_matches('0').trim_end_matches('.'))
-            }
+            Some(time) => format!("'{}'", moment(*time)),
             None => without_end.to_owned(),
         };
         match self {
@@ -140,6 +143,12 @@ impl fmt::Display for Bounds {
             Self::Other(text) => f.write_str(text),
         }
     }
+}
+
+/// A time as the server writes it in a session whose zone is UTC: without the zeros at the end of a second.
+pub(crate) fn moment(time: DateTime<Utc>) -> String {
+    let time = time.format("%Y-%m-%d %H:%M:%S%.6f").to_string();
+    format!("{}+00", time.trim_end_matches('0').trim_end_matches('.'))
 }
 
 /// The name of an index of a table, with something behind it, cut to what the server keeps.
@@ -199,6 +208,18 @@ impl Catalog {
     /// The partitions of a table.
     pub fn partitions(&self, table: &str) -> impl Iterator<Item = &Partition> {
         self.all_partitions().filter(move |partition| partition.table == table)
+    }
+
+    /// The partitions of a table that have a range, in the order of their times.
+    pub fn ranges(&self, table: &str) -> Vec<&Partition> {
+        let mut ranges: Vec<_> = self.partitions(table).filter(|it| it.bounds.range().is_some()).collect();
+        ranges.sort_by_key(|partition| partition.bounds.range());
+        ranges
+    }
+
+    /// The default partition of a table.
+    pub fn default_partition(&self, table: &str) -> Option<&Partition> {
+        self.partitions(table).find(|partition| partition.bounds == Bounds::Default)
     }
 
     /// Whether a table is partitioned.

@@ -123,7 +123,7 @@ impl WritePath {
 
     /// The statement that moves rows from the temporary table into the table: all, or those of a condition.
     pub(super) fn insert(self, only: &'static str) -> Sql {
-        let columns = Sql::join(self.table.columns.iter().map(|column| Sql::identifier(column)), ", ");
+        let columns = Sql::identifiers(self.table.columns);
         let skip = match self.on_conflict {
             OnConflict::Refuse => "",
             OnConflict::Skip => " ON CONFLICT DO NOTHING",

@@ -49,10 +49,10 @@ pub(super) fn step(hot: &HotTable, live: &Live, facts: &Facts, bounds: &Bounds) 
     let mut statements = create(hot, facts, settings(live, hot), bounds);
     statements.push(attach(hot, &name(hot, bounds), bounds));
     let step = Step::transaction(format!("make the partition {}", describe(bounds)), &statements);
-    let step =
-        referenced(&live.catalog, hot).into_iter().fold(step, |step, table| step.locking(table, SHARE_ROW_EXCLUSIVE));
-    let step = step.locking(hot.name, SHARE_UPDATE_EXCLUSIVE);
-    match live.default_partition(hot) {
+    let step = step
+        .locking_each(referenced(&live.catalog, hot), SHARE_ROW_EXCLUSIVE)
+        .locking(hot.name, SHARE_UPDATE_EXCLUSIVE);
+    match live.catalog.default_partition(hot.name) {
         Some(default) if *bounds != Bounds::Default => step.locking(&default.name, ACCESS_EXCLUSIVE),
         _ => step,
     }
@@ -91,7 +91,7 @@ pub(super) fn attach(hot: &HotTable, name: &str, bounds: &Bounds) -> Sql {
 /// Storage settings for a new partition: those of the table while it is plain, then those of the newest partition.
 pub(super) fn settings(live: &Live, hot: &HotTable) -> Sql {
     let of_table = live.catalog.table(hot.name).map(|table| &table.settings);
-    let of_newest = live.ranges(hot).last().map(|newest| &newest.settings);
+    let of_newest = live.catalog.ranges(hot.name).last().map(|newest| &newest.settings);
     of_newest.or(of_table).map_or(Sql::from(""), with)
 }
 

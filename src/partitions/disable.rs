@@ -1,14 +1,11 @@
 //! From a partitioned table back to a plain one, beside readers and writers: a second table takes every row, kept equal by
 //! a trigger, and takes the place of the first when both are proven equal.
 
-use std::collections::BTreeSet;
-
-use super::create::analyze;
+use super::create::{self, analyze};
 use super::facts::{Facts, Live};
 use super::objects::{self, LIKE, key_word, referenced};
 use super::step::{ACCESS_EXCLUSIVE, SHARE_ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE, Step};
-use super::{Error, create};
-use crate::catalog::{Constraint, HotTable, Index, Partition, Rule, contract, with_suffix};
+use crate::catalog::{Constraint, HotTable, Partition, Rule, contract, with_suffix};
 use crate::error::Result;
 use crate::raw::{Sql, raw};
 
@@ -24,7 +21,7 @@ pub(super) fn steps(conn: &mut diesel::PgConnection, hot: &'static HotTable, liv
     }
     let facts = Facts::read(conn, hot)?;
     let table = Partitioned { hot, live, facts: &facts, whole: whole(hot) };
-    table.refuse_obstacles()?;
+    objects::refuse_obstacles(hot, live, &facts)?;
     let mut steps = Vec::new();
     if !table.is_begun() {
         steps.push(table.begin());
@@ -64,6 +61,12 @@ fn mirror_truncate(hot: &HotTable) -> Sql {
     Sql::identifier(&format!("{}_mirror_truncate", hot.name))
 }
 
+/// The columns of a key as the plain table has it.
+fn plain_key(key: &Constraint) -> Option<&[String]> {
+    let of_contract = contract().constraints().find(|it| it.table == key.table && it.name == key.name);
+    of_contract.unwrap_or(key).key_columns()
+}
+
 /// A partitioned table and the second one.
 struct Partitioned<'a> {
     hot: &'static HotTable,
@@ -73,14 +76,6 @@ struct Partitioned<'a> {
 }
 
 impl Partitioned<'_> {
-    fn refuse_obstacles(&self) -> Result<(), Error> {
-        let obstacles = objects::obstacles(self.hot, self.live, self.facts);
-        if obstacles.is_empty() {
-            return Ok(());
-        }
-        Err(Error::Obstacles { table: self.hot.name, obstacles })
-    }
-
     fn whole(&self) -> Sql {
         Sql::identifier(&self.whole)
     }
@@ -227,55 +222,36 @@ END",
         Step::each_alone(format!("copy the rows of {}", partition.name), &statements)
     }
 
-    /// The keys and indexes of the plain table, each with its columns and its condition.
-    fn wanted_indexes(&self) -> impl Iterator<Item = (String, String)> {
+    /// The keys and indexes of the plain table: name, `UNIQUE ` where it is, columns and condition.
+    fn wanted_indexes(&self) -> impl Iterator<Item = (&str, &'static str, Sql)> {
         let catalog = &self.live.catalog;
         let keys = objects::constraints(catalog, self.hot.name).filter_map(|key| {
-            let columns = Sql::join(self.plain_key(key)?.iter().map(|column| Sql::identifier(column)), ", ");
-            Some((key.name.clone(), format!("UNIQUE btree ({columns})")))
+            let columns = Sql::identifiers(plain_key(key)?);
+            Some((key.name.as_str(), "UNIQUE ", raw!("btree ({columns})", columns)))
         });
-        keys.chain(
-            objects::indexes(catalog, self.hot.name).map(|index: &Index| (index.name.clone(), index.to_string())),
-        )
-    }
-
-    /// The columns of a key as the plain table has it.
-    fn plain_key(&self, key: &Constraint) -> Option<Vec<String>> {
-        let of_contract = contract().constraints().find(|it| it.table == key.table && it.name == key.name);
-        match &of_contract.unwrap_or(key).rule {
-            Rule::PrimaryKey(columns) | Rule::Unique(columns) => Some(columns.clone()),
-            _ => None,
-        }
+        let own = objects::indexes(catalog, self.hot.name).map(|index| {
+            let unique = if index.unique { "UNIQUE " } else { "" };
+            (index.name.as_str(), unique, Sql::of_server(&index.definition))
+        });
+        keys.chain(own)
     }
 
     /// Indexes and constraints, beside everybody.
     fn build(&self) -> Vec<Step> {
-        let mut steps = Vec::new();
-        for (name, definition) in self.wanted_indexes() {
-            let name = with_suffix(&name, WHOLE);
-            let found = self.live.catalog.indexes().find(|index| index.table == self.whole && index.name == name);
-            if found.is_some_and(|found| found.valid) {
-                continue;
-            }
-            let index = Sql::identifier(&name);
-            if found.is_some() {
-                let drop = raw!("DROP INDEX CONCURRENTLY {index}", index = &index);
-                steps.push(Step::alone("remove the index that an interrupted run left", drop));
-            }
-            let (unique, definition) = match definition.strip_prefix("UNIQUE ") {
-                Some(definition) => ("UNIQUE ", definition),
-                None => ("", definition.as_str()),
-            };
-            let build = raw!(
-                "CREATE {unique}INDEX CONCURRENTLY {index} ON {whole} USING {definition}",
-                unique,
-                index,
-                whole = self.whole(),
-                definition = Sql::of_server(definition)
-            );
+        let build = |(name, unique, definition): (&str, &'static str, Sql)| {
+            let (name, whole) = (with_suffix(name, WHOLE), self.whole());
             let does = format!("build the index {name} of the second table");
-            steps.push(Step::alone(does, build).locking(&self.whole, SHARE_UPDATE_EXCLUSIVE));
-        }
+            objects::build(&self.live.catalog, &self.whole, &name, does, |index| {
+                raw!(
+                    "CREATE {unique}INDEX CONCURRENTLY {index} ON {whole} USING {definition}",
+                    unique,
+                    index,
+                    whole,
+                    definition
+                )
+            })
+        };
+        let mut steps: Vec<_> = self.wanted_indexes().flat_map(build).collect();
         let others = objects::constraints(&self.live.catalog, self.hot.name);
         for constraint in others.filter(|it| matches!(it.rule, Rule::ForeignKey(_) | Rule::Check)) {
             steps.extend(self.constraint(constraint));
@@ -329,18 +305,12 @@ END",
 
     fn exchange(&self) -> Step {
         let (table, whole) = (self.hot.name, self.whole());
-        let referenced: BTreeSet<_> = referenced(&self.live.catalog, self.hot);
-        let mut statements = Vec::new();
-        if !referenced.is_empty() {
-            let tables = Sql::join(referenced.iter().map(|table| Sql::identifier(table)), ", ");
-            statements.push(raw!("LOCK TABLE {tables} IN SHARE ROW EXCLUSIVE MODE", tables));
-        }
-        statements.push(raw!("LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE", table));
+        let mut statements = objects::lock(&self.live.catalog, self.hot);
         statements.push(raw!("DROP TABLE {table}", table));
         statements.push(raw!("DROP FUNCTION {mirror}()", mirror = mirror(self.hot)));
         statements.push(raw!("ALTER TABLE {whole} DROP CONSTRAINT {key}", whole = &whole, key = self.whole_key()));
-        for (name, _) in self.wanted_indexes() {
-            let (built, name) = (Sql::identifier(&with_suffix(&name, WHOLE)), Sql::identifier(&name));
+        for (name, ..) in self.wanted_indexes() {
+            let (built, name) = (Sql::identifier(&with_suffix(name, WHOLE)), Sql::identifier(name));
             statements.push(raw!("ALTER INDEX {built} RENAME TO {name}", built, name));
         }
         for key in objects::constraints(&self.live.catalog, table) {
@@ -358,9 +328,8 @@ END",
         statements.extend(objects::dress(self.hot, self.live));
         statements.extend(self.facts.grants());
         statements.extend(self.facts.join_publications(&table.into()));
-        let step =
-            Step::transaction("exchange: the second table takes the place of the first, which goes", &statements);
-        let step = referenced.into_iter().fold(step, |step, table| step.locking(table, SHARE_ROW_EXCLUSIVE));
-        step.locking(table, ACCESS_EXCLUSIVE)
+        Step::transaction("exchange: the second table takes the place of the first, which goes", &statements)
+            .locking_each(referenced(&self.live.catalog, self.hot), SHARE_ROW_EXCLUSIVE)
+            .locking(table, ACCESS_EXCLUSIVE)
     }
 }

@@ -10,10 +10,10 @@ use super::create::{self, close, first};
 use super::disable;
 use super::error::Error;
 use super::facts::{Facts, Live};
-use super::objects::{self, FIRST, LIKE, key_word, referenced};
+use super::objects::{self, FIRST, LIKE, key_word, referenced, until};
 use super::period::Period;
 use super::step::{ACCESS_EXCLUSIVE, SHARE_ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE, Step};
-use crate::catalog::{Bounds, Constraint, HotTable, Index, Rule, with_suffix};
+use crate::catalog::{Bounds, Constraint, HotTable, Index, moment, with_suffix};
 use crate::error::{Doing, Result};
 use crate::raw::{Sql, raw, sql_query};
 
@@ -39,16 +39,13 @@ pub(super) fn steps(
         if found != period {
             return Err(Error::OtherPeriod { table: hot.name, found }.into());
         }
-        if live.default_partition(hot).is_none() {
+        if live.catalog.default_partition(hot.name).is_none() {
             steps.push(create::step(hot, live, &facts, &Bounds::Default));
         }
-        live.ranges(hot).last().and_then(|last| last.bounds.end()).unwrap_or(period.begin(live.now))
+        live.catalog.ranges(hot.name).last().and_then(|last| last.bounds.end()).unwrap_or(period.begin(live.now))
     } else {
         let table = Plain { hot, live, facts: &facts };
-        let obstacles = objects::obstacles(hot, live, &facts);
-        if !obstacles.is_empty() {
-            return Err(Error::Obstacles { table: hot.name, obstacles }.into());
-        }
+        objects::refuse_obstacles(hot, live, &facts)?;
         let (end, checks) = table.checks(conn, period)?;
         steps.extend(table.keys());
         steps.extend(checks);
@@ -76,13 +73,8 @@ fn of_first(name: &str) -> String {
 }
 
 /// The columns of a key without the time, which has to join them.
-fn columns_without(constraint: &Constraint, time: &str) -> Option<Vec<String>> {
-    match &constraint.rule {
-        Rule::PrimaryKey(columns) | Rule::Unique(columns) if !columns.iter().any(|column| column == time) => {
-            Some(columns.clone())
-        }
-        _ => None,
-    }
+fn columns_without<'a>(constraint: &'a Constraint, time: &str) -> Option<&'a [String]> {
+    constraint.key_columns().filter(|columns| !columns.iter().any(|column| column == time))
 }
 
 impl Plain<'_> {
@@ -101,35 +93,20 @@ impl Plain<'_> {
     /// Keys with the time in them, built beside everybody.
     fn keys(&self) -> Vec<Step> {
         let lacking = self.constraints().filter_map(|it| Some((it, columns_without(it, self.hot.time)?)));
-        let mut steps = Vec::new();
-        for (constraint, columns) in lacking {
-            let name = of_first(&constraint.name);
-            let found = self.live.catalog.indexes().find(|index| index.table == self.hot.name && index.name == name);
-            if found.is_some_and(|index| index.valid) {
-                continue;
-            }
-            let index = Sql::identifier(&name);
-            if found.is_some() {
-                let drop = raw!("DROP INDEX CONCURRENTLY {index}", index = &index);
-                let step = Step::alone("remove the index that an interrupted run left", drop);
-                steps.push(step.locking(self.hot.name, SHARE_UPDATE_EXCLUSIVE));
-            }
-            let columns = self.hot.key(&columns);
-            let build = raw!(
-                "CREATE UNIQUE INDEX CONCURRENTLY {index} ON {table} ({columns})",
-                index,
-                table = self.hot.name,
-                columns = Sql::join(columns.iter().map(|column| Sql::identifier(column)), ", ")
-            );
+        let build = |(constraint, columns): (&Constraint, &[String])| {
+            let (table, columns) = (self.hot.name, self.hot.key(columns));
             let does = format!("build the unique index ({}) while others write", columns.join(", "));
-            steps.push(Step::alone(does, build).locking(self.hot.name, SHARE_UPDATE_EXCLUSIVE));
-        }
-        steps
+            objects::build(&self.live.catalog, table, &of_first(&constraint.name), does, |index| {
+                let columns = Sql::identifiers(&columns);
+                raw!("CREATE UNIQUE INDEX CONCURRENTLY {index} ON {table} ({columns})", index, table, columns)
+            })
+        };
+        lacking.flat_map(build).collect()
     }
 
     /// A proof that every row belongs to the first partition, so that attaching it reads no row; and where that ends.
     fn checks(&self, conn: &mut PgConnection, period: Period) -> Result<(DateTime<Utc>, Vec<Step>)> {
-        let prefix = format!("{}_until_", self.hot.name);
+        let prefix = until(self.hot.name);
         let found = self.live.catalog.constraints().filter(|it| it.table == self.hot.name).find_map(|it| {
             let day = NaiveDate::parse_from_str(it.name.strip_prefix(&prefix)?, "%Y%m%d").ok()?;
             Some((it, day.and_time(NaiveTime::MIN).and_utc()))
@@ -147,14 +124,14 @@ impl Plain<'_> {
             Some((_, end)) => end,
             None => self.end(conn, period)?,
         };
-        let name = Sql::identifier(&format!("{prefix}{}", end.format("%Y%m%d")));
+        let name = self.limit(end);
         if found.is_none() {
             let check = raw!(
                 "ALTER TABLE {table} ADD CONSTRAINT {name} CHECK ({time} < {end}) NOT VALID",
                 table = self.hot.name,
                 name = &name,
                 time = Sql::identifier(self.hot.time),
-                end = Sql::literal(&end.format("%Y-%m-%d %H:%M:%S+00").to_string())
+                end = Sql::literal(&moment(end))
             );
             let step = Step::transaction(format!("refuse rows from {} on for a while", end.date_naive()), &[check]);
             steps.push(step.locking(self.hot.name, ACCESS_EXCLUSIVE));
@@ -165,6 +142,11 @@ impl Plain<'_> {
             steps.push(step.locking(self.hot.name, SHARE_UPDATE_EXCLUSIVE));
         }
         Ok((end, steps))
+    }
+
+    /// The name of the constraint that proves it.
+    fn limit(&self, end: DateTime<Utc>) -> Sql {
+        Sql::identifier(&format!("{}{}", until(self.hot.name), end.format("%Y%m%d")))
     }
 
     /// Where the first partition ends: with a period, a while from now, and after every row.
@@ -205,17 +187,11 @@ impl Plain<'_> {
         let bounds = Bounds::Range(None, Some(end));
         let name = first(self.hot);
         let old = Sql::identifier(&name);
-        let referenced = referenced(&self.live.catalog, self.hot);
-        let mut statements = Vec::new();
-        if !referenced.is_empty() {
-            let tables = Sql::join(referenced.iter().map(|table| Sql::identifier(table)), ", ");
-            statements.push(raw!("LOCK TABLE {tables} IN SHARE ROW EXCLUSIVE MODE", tables));
-        }
-        statements.push(raw!("LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE", table = self.hot.name));
+        let mut statements = objects::lock(&self.live.catalog, self.hot);
         statements.extend(self.step_aside(&old));
         statements.extend(self.new_table(&old));
         statements.push(create::attach(self.hot, &name, &bounds));
-        let check = Sql::identifier(&format!("{}_until_{}", self.hot.name, end.format("%Y%m%d")));
+        let check = self.limit(end);
         statements.push(raw!("ALTER TABLE {old} DROP CONSTRAINT {check}", old = &old, check));
         statements.extend(close(&old, self.facts));
         let settings = create::settings(self.live, self.hot);
@@ -223,9 +199,9 @@ impl Plain<'_> {
         let default = create::name(self.hot, &Bounds::Default);
         statements.push(create::attach(self.hot, &default, &Bounds::Default));
         let does = format!("exchange: the table becomes the first partition, of the rows before {}", end.date_naive());
-        let step = Step::transaction(does, &statements);
-        let step = referenced.into_iter().fold(step, |step, table| step.locking(table, SHARE_ROW_EXCLUSIVE));
-        step.locking(self.hot.name, ACCESS_EXCLUSIVE)
+        Step::transaction(does, &statements)
+            .locking_each(referenced(&self.live.catalog, self.hot), SHARE_ROW_EXCLUSIVE)
+            .locking(self.hot.name, ACCESS_EXCLUSIVE)
     }
 
     /// Frees the table's name and those of its indexes, and takes from it what the new table will have.
@@ -301,8 +277,7 @@ impl Plain<'_> {
     }
 
     fn definition(&self, constraint: &Constraint) -> Sql {
-        let columns = columns_without(constraint, self.hot.time)
-            .map(|columns| Sql::join(self.hot.key(&columns).iter().map(|column| Sql::identifier(column)), ", "));
+        let columns = columns_without(constraint, self.hot.time).map(|columns| Sql::identifiers(self.hot.key(columns)));
         match (key_word(constraint), columns) {
             (Some(word), Some(columns)) => raw!("{word} ({columns})", word, columns),
             _ => Sql::of_server(&constraint.definition),

@@ -7,7 +7,7 @@ use diesel::sql_types::{Array, Nullable, Text, Timestamptz};
 
 use super::error::Error;
 use super::period::Period;
-use crate::catalog::{Bounds, Catalog, HotTable, Partition, Relation};
+use crate::catalog::{Catalog, HotTable, Relation};
 use crate::error::{Doing, Result};
 use crate::raw::{Sql, raw, sql, sql_query};
 
@@ -40,25 +40,9 @@ impl Live {
         }
     }
 
-    /// The partitions with a range, in its order.
-    pub fn ranges(&self, hot: &HotTable) -> Vec<&Partition> {
-        let of_table = self.catalog.partitions(hot.name);
-        let mut ranges: Vec<_> = of_table.filter(|it| matches!(it.bounds, Bounds::Range(..))).collect();
-        ranges.sort_by_key(|partition| match partition.bounds {
-            Bounds::Range(from, _) => from,
-            _ => None,
-        });
-        ranges
-    }
-
-    /// The default partition.
-    pub fn default_partition(&self, hot: &HotTable) -> Option<&Partition> {
-        self.catalog.partitions(hot.name).find(|partition| partition.bounds == Bounds::Default)
-    }
-
     /// How long the partitions are: the newest that is as long as a period.
     pub fn period(&self, hot: &HotTable) -> Option<Period> {
-        self.ranges(hot).iter().rev().find_map(|partition| Period::of(&partition.bounds))
+        self.catalog.ranges(hot.name).iter().rev().find_map(|partition| Period::of(&partition.bounds))
     }
 }
 

@@ -10,7 +10,7 @@ use super::facts::{Facts, Live};
 use super::objects::referenced;
 use super::period::Period;
 use super::step::{ACCESS_EXCLUSIVE, SHARE_ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE, Step};
-use crate::catalog::{Bounds, HotTable};
+use crate::catalog::{Bounds, HotTable, Partition, moment};
 use crate::error::{Doing, Result};
 use crate::raw::{Sql, raw, sql_query};
 
@@ -34,10 +34,10 @@ pub(super) fn leftovers(
     ahead: TimeDelta,
 ) -> Result<Vec<Leftover>> {
     let of_table = |hot: &&'static HotTable| {
-        let default = live.default_partition(hot)?;
-        let (oldest, end) = (live.ranges(hot).first()?.bounds.clone(), end(live, hot, ahead));
+        let default = live.catalog.default_partition(hot.name)?;
+        let (oldest, end) = (live.catalog.ranges(hot.name).first()?.bounds.clone(), end(live, hot, ahead));
         let from = match oldest {
-            Bounds::Range(Some(from), _) => moment(from),
+            Bounds::Range(Some(from), _) => literal(from),
             _ => Sql::from("'-infinity'"),
         };
         Some(raw!(
@@ -47,8 +47,8 @@ pub(super) fn leftovers(
             table = hot.name,
             time = hot.time_in_sql(),
             from,
-            end = moment(end),
-            period = word(live.period(hot)?),
+            end = literal(end),
+            period = live.period(hot)?.as_str(),
             default = Sql::identifier(&default.name)
         ))
     };
@@ -72,12 +72,12 @@ pub(super) fn steps(
         return Ok(None);
     }
     let Some(period) = live.period(hot) else { return Ok(None) };
-    let last = live.ranges(hot).last().and_then(|last| last.bounds.end());
+    let last = live.catalog.ranges(hot.name).last().and_then(|last| last.bounds.end());
     let missing = last.map_or(Vec::new(), |last| create::ahead(period, last, live.now, ahead));
     let begins: Vec<_> =
         leftovers.iter().filter(|it| it.table_name == hot.name).filter_map(|it| it.period_begin).collect();
-    let needs_default = live.default_partition(hot).is_none();
-    if missing.is_empty() && begins.is_empty() && !needs_default {
+    let default = live.catalog.default_partition(hot.name);
+    if missing.is_empty() && begins.is_empty() && default.is_some() {
         return Ok(Some(Vec::new()));
     }
     let facts = Facts::read(conn, hot)?;
@@ -88,20 +88,21 @@ pub(super) fn steps(
         .filter(|bounds| !holds_leftovers(bounds))
         .map(|it| create::step(hot, live, &facts, it))
         .collect();
-    steps.extend(begins.iter().map(|begin| fill(hot, live, &facts, &around(hot, live, period, *begin))));
-    if needs_default {
-        steps.push(create::step(hot, live, &facts, &Bounds::Default));
+    match default {
+        Some(default) => steps.extend(begins.iter().map(|begin| {
+            let (from, to) = around(hot, live, period, *begin);
+            fill(hot, live, &facts, default, from, to)
+        })),
+        None => steps.push(create::step(hot, live, &facts, &Bounds::Default)),
     }
     steps.push(analyze(hot));
     Ok(Some(steps))
 }
 
 /// The period of these rows, as far as no other partition has a part of it.
-fn around(hot: &HotTable, live: &Live, period: Period, begin: DateTime<Utc>) -> Bounds {
-    let ranges = live.ranges(hot);
+fn around(hot: &HotTable, live: &Live, period: Period, begin: DateTime<Utc>) -> (DateTime<Utc>, DateTime<Utc>) {
     let (mut from, mut to) = (begin, period.next(begin));
-    for partition in ranges {
-        let Bounds::Range(other_from, other_to) = partition.bounds else { continue };
+    for (other_from, other_to) in live.catalog.ranges(hot.name).iter().filter_map(|it| it.bounds.range()) {
         if let Some(other_to) = other_to.filter(|other| *other <= to && *other > from) {
             from = other_to;
         }
@@ -109,53 +110,50 @@ fn around(hot: &HotTable, live: &Live, period: Period, begin: DateTime<Utc>) -> 
             to = other_from;
         }
     }
-    Bounds::Range(Some(from), Some(to))
+    (from, to)
 }
 
 /// Moves rows out of the default partition into a partition of their own.
-fn fill(hot: &HotTable, live: &Live, facts: &Facts, bounds: &Bounds) -> Step {
-    let name = create::name(hot, bounds);
-    let default =
-        live.default_partition(hot).map_or_else(|| create::name(hot, &Bounds::Default), |found| found.name.clone());
-    let (partition, from_default) = (Sql::identifier(&name), Sql::identifier(&default));
-    let Bounds::Range(Some(from), Some(to)) = bounds else { return analyze(hot) };
+fn fill(
+    hot: &HotTable,
+    live: &Live,
+    facts: &Facts,
+    default: &Partition,
+    from: DateTime<Utc>,
+    to: DateTime<Utc>,
+) -> Step {
+    let bounds = Bounds::Range(Some(from), Some(to));
+    let name = create::name(hot, &bounds);
+    let (partition, from_default) = (Sql::identifier(&name), Sql::identifier(&default.name));
     let time = hot.time_in_sql();
     let mut statements = vec![raw!("LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE", table = &from_default)];
-    statements.extend(create::create(hot, facts, create::settings(live, hot), bounds));
+    statements.extend(create::create(hot, facts, create::settings(live, hot), &bounds));
     statements.push(raw!(
         "WITH moved AS (DELETE FROM {from_default} WHERE {time} >= {from} AND {time} < {to} RETURNING *)
          INSERT INTO {partition} SELECT * FROM moved",
         from_default,
         time,
-        from = moment(*from),
-        to = moment(*to),
+        from = literal(from),
+        to = literal(to),
         partition
     ));
-    statements.push(create::attach(hot, &name, bounds));
+    statements.push(create::attach(hot, &name, &bounds));
     let does = format!("move rows from {} to {} out of the default partition", from.date_naive(), to.date_naive());
     let step = Step::transaction(does, &statements);
-    let referenced = referenced(&live.catalog, hot);
-    let step = referenced.into_iter().fold(step, |step, table| step.locking(table, SHARE_ROW_EXCLUSIVE));
-    step.locking(hot.name, SHARE_UPDATE_EXCLUSIVE).locking(&default, ACCESS_EXCLUSIVE)
+    step.locking_each(referenced(&live.catalog, hot), SHARE_ROW_EXCLUSIVE)
+        .locking(hot.name, SHARE_UPDATE_EXCLUSIVE)
+        .locking(&default.name, ACCESS_EXCLUSIVE)
 }
 
 /// The end of the partitions ahead: of those that are there, or of those that will be.
 fn end(live: &Live, hot: &HotTable, ahead: TimeDelta) -> DateTime<Utc> {
-    let last = live.ranges(hot).last().and_then(|last| last.bounds.end()).unwrap_or(live.now);
+    let last = live.catalog.ranges(hot.name).last().and_then(|last| last.bounds.end()).unwrap_or(live.now);
     let missing = create::ahead(live.period(hot).unwrap_or_default(), last, live.now, ahead);
     missing.last().and_then(Bounds::end).unwrap_or(last)
 }
 
-fn moment(time: DateTime<Utc>) -> Sql {
-    Sql::literal(&time.format("%Y-%m-%d %H:%M:%S%.f+00").to_string())
-}
-
-fn word(period: Period) -> &'static str {
-    match period {
-        Period::Day => "day",
-        Period::Week => "week",
-        Period::Month => "month",
-    }
+fn literal(time: DateTime<Utc>) -> Sql {
+    Sql::literal(&moment(time))
 }
 
 /// How many rows of a table stay in the default partition: of times that no partition is made for.

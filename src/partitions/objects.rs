@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use super::error::Error;
 use super::facts::{Facts, Live};
+use super::step::{SHARE_UPDATE_EXCLUSIVE, Step};
 use crate::catalog::{Catalog, Constraint, Enabled, HotTable, Index, Policy, Rule, Trigger};
 use crate::raw::{Sql, raw};
 
@@ -13,9 +15,14 @@ pub(super) const LIKE: &str = "INCLUDING DEFAULTS INCLUDING GENERATED INCLUDING 
 /// What the names of the indexes of the partition that was the table end in.
 pub(super) const FIRST: &str = "_first";
 
+/// What the name of the constraint begins with that limits the rows of a table while its shape changes.
+pub(super) fn until(table: &str) -> String {
+    format!("{table}_until_")
+}
+
 /// Every constraint of a table but the one that is there while its shape changes.
 pub(super) fn constraints<'a>(catalog: &'a Catalog, table: &'a str) -> impl Iterator<Item = &'a Constraint> {
-    let is_of_table = move |it: &&Constraint| it.table == table && !it.name.starts_with(&format!("{table}_until_"));
+    let is_of_table = move |it: &&Constraint| it.table == table && !it.name.starts_with(&until(table));
     catalog.constraints().filter(is_of_table)
 }
 
@@ -51,8 +58,44 @@ pub(super) fn referenced<'a>(catalog: &'a Catalog, hot: &HotTable) -> BTreeSet<&
     of_table.map(|(_, key)| key.references.as_str()).collect()
 }
 
+/// The first statements of an exchange: its locks, those of the tables that the table refers to before its own.
+pub(super) fn lock(catalog: &Catalog, hot: &HotTable) -> Vec<Sql> {
+    let referenced = referenced(catalog, hot);
+    let tables = Sql::identifiers(&referenced);
+    let others = (!referenced.is_empty()).then(|| raw!("LOCK TABLE {tables} IN SHARE ROW EXCLUSIVE MODE", tables));
+    let own = raw!("LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE", table = hot.name);
+    others.into_iter().chain([own]).collect()
+}
+
+/// The steps that build an index concurrently, without what an interrupted run left of it; none where it is there.
+pub(super) fn build(
+    catalog: &Catalog,
+    table: &str,
+    name: &str,
+    does: String,
+    create: impl FnOnce(&Sql) -> Sql,
+) -> Vec<Step> {
+    let found = catalog.indexes().find(|index| index.table == table && index.name == name);
+    if found.is_some_and(|found| found.valid) {
+        return Vec::new();
+    }
+    let index = Sql::identifier(name);
+    let drop = found.map(|_| {
+        let drop = raw!("DROP INDEX CONCURRENTLY {index}", index = &index);
+        Step::alone("remove the index that an interrupted run left", drop)
+    });
+    let steps = drop.into_iter().chain([Step::alone(does, create(&index))]);
+    steps.map(|step| step.locking(table, SHARE_UPDATE_EXCLUSIVE)).collect()
+}
+
+/// Fails where something of a table cannot be carried over.
+pub(super) fn refuse_obstacles(hot: &HotTable, live: &Live, facts: &Facts) -> Result<(), Error> {
+    let obstacles = obstacles(hot, live, facts);
+    if obstacles.is_empty() { Ok(()) } else { Err(Error::Obstacles { table: hot.name, obstacles }) }
+}
+
 /// What of a table cannot be carried over.
-pub(super) fn obstacles(hot: &HotTable, live: &Live, facts: &Facts) -> Vec<String> {
+fn obstacles(hot: &HotTable, live: &Live, facts: &Facts) -> Vec<String> {
     let catalog = &live.catalog;
     let mut obstacles: Vec<String> =
         facts.dependents.iter().map(|it| format!("{it} depends on the table itself")).collect();

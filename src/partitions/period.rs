@@ -26,7 +26,17 @@ pub enum Period {
 pub struct UnknownPeriod(String);
 
 impl Period {
-    const ALL: [(Self, &str); 3] = [(Self::Day, "day"), (Self::Week, "week"), (Self::Month, "month")];
+    /// Every one of them.
+    pub const ALL: [Self; 3] = [Self::Day, Self::Week, Self::Month];
+
+    /// Its name, which is also the server's.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Day => "day",
+            Self::Week => "week",
+            Self::Month => "month",
+        }
+    }
 
     /// The beginning of the period that holds a time.
     pub fn begin(self, time: DateTime<Utc>) -> DateTime<Utc> {
@@ -53,10 +63,7 @@ impl Period {
     /// The period that a range is exactly one of.
     pub fn of(bounds: &Bounds) -> Option<Self> {
         let Bounds::Range(Some(from), Some(to)) = bounds else { return None };
-        Self::ALL
-            .into_iter()
-            .map(|(period, _)| period)
-            .find(|period| period.begin(*from) == *from && period.next(*from) == *to)
+        Self::ALL.into_iter().find(|period| period.begin(*from) == *from && period.next(*from) == *to)
     }
 }
 
@@ -66,7 +73,7 @@ fn midnight(day: NaiveDate) -> DateTime<Utc> {
 
 impl fmt::Display for Period {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(Self::ALL.into_iter().find(|(period, _)| period == self).map_or("", |(_, word)| word))
+        f.pad(self.as_str())
     }
 }
 
@@ -74,8 +81,7 @@ impl FromStr for Period {
     type Err = UnknownPeriod;
 
     fn from_str(word: &str) -> Result<Self, UnknownPeriod> {
-        let known = Self::ALL.into_iter().find(|(_, known)| *known == word);
-        known.map(|(period, _)| period).ok_or_else(|| UnknownPeriod(word.to_owned()))
+        Self::ALL.into_iter().find(|period| period.as_str() == word).ok_or_else(|| UnknownPeriod(word.to_owned()))
     }
 }
 

@@ -49,7 +49,6 @@ fn run(
     lock_wait: Duration,
     observer: &mut dyn FnMut(Event<'_>),
 ) -> Result<()> {
-    let statements: Vec<Sql> = step.statements.iter().map(|sql| Sql::of_server(sql)).collect();
     let on_lock = |error: &diesel::result::Error| {
         tracing::info!(table, step = step.does, %error, "a table is locked: trying again");
         observer(Event::Blocked(table));
@@ -61,10 +60,10 @@ fn run(
             let short = left.min(Duration::from_millis(LOCK_TIMEOUT.into()));
             return conn.transaction(|conn| {
                 conn.batch(limit("LOCAL", short, Duration::ZERO))?;
-                Ok(conn.batch(reporting(&Sql::join(statements.clone(), ";\n")))?)
+                Ok(conn.batch(reporting(&Sql::join(step.statements.iter().cloned(), ";\n")))?)
             });
         }
-        statements.iter().try_for_each(|statement| {
+        step.statements.iter().try_for_each(|statement| {
             conn.batch(limit("SESSION", left, Duration::ZERO))?;
             let begin = Instant::now();
             conn.batch(statement).map_err(|source| Failure::of_statement(source, left, begin.elapsed()))

@@ -66,8 +66,8 @@ pub(super) fn read(conn: &mut PgConnection, tables: &[&'static HotTable]) -> Res
         WHERE c.relnamespace = quote_ident(current_schema())::regnamespace AND c.relispartition AND c.relkind IN ('r', 'p')";
     let sizes: Vec<Size> = sql_query(query).load(conn).doing("measure the partitions")?;
     let status = |hot: &&'static HotTable| {
-        let ranges = live.ranges(hot);
-        let all = ranges.iter().copied().chain(live.default_partition(hot));
+        let ranges = live.catalog.ranges(hot.name);
+        let all = ranges.iter().copied().chain(live.catalog.default_partition(hot.name));
         Status {
             table: hot.name,
             partitioned: live.catalog.is_partitioned(hot.name),
@@ -82,10 +82,7 @@ pub(super) fn read(conn: &mut PgConnection, tables: &[&'static HotTable]) -> Res
 
 fn of(partition: &Partition, sizes: &[Size]) -> PartitionStatus {
     let size = sizes.iter().find(|size| size.name == partition.name);
-    let (from, to) = match partition.bounds {
-        Bounds::Range(from, to) => (from, to),
-        _ => (None, None),
-    };
+    let (from, to) = partition.bounds.range().unwrap_or_default();
     #[expect(clippy::cast_possible_truncation, reason = "a number of rows; `as` stops at the greatest")]
     let rows = size.and_then(|size| size.estimate).map(|rows| rows as i64);
     PartitionStatus {

@@ -38,7 +38,7 @@ pub struct Step {
     /// Whether its statements are one transaction; where not, each is one of its own.
     pub in_transaction: bool,
     /// The statements, in order.
-    pub statements: Vec<String>,
+    pub statements: Vec<Sql>,
 }
 
 /// How long a step that others may have to wait for waits for its locks, in milliseconds, before it is tried again. Less
@@ -66,8 +66,7 @@ impl Step {
     }
 
     fn new(does: impl Into<String>, in_transaction: bool, statements: &[Sql]) -> Self {
-        let statements = statements.iter().map(|sql| sql.as_str().to_owned()).collect();
-        Self { does: does.into(), locks: Vec::new(), in_transaction, statements }
+        Self { does: does.into(), locks: Vec::new(), in_transaction, statements: statements.to_vec() }
     }
 
     /// Names a lock.
@@ -75,6 +74,12 @@ impl Step {
     pub(super) fn locking(mut self, object: &str, mode: &'static str) -> Self {
         self.locks.push(Lock { object: object.to_owned(), mode });
         self
+    }
+
+    /// Names a lock on each of several tables.
+    #[must_use]
+    pub(super) fn locking_each<'a>(self, objects: impl IntoIterator<Item = &'a str>, mode: &'static str) -> Self {
+        objects.into_iter().fold(self, |step, object| step.locking(object, mode))
     }
 }
 

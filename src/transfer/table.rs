@@ -199,11 +199,8 @@ impl Column {
 
 impl Kind {
     fn of(column: &'static catalog::Column) -> Option<Self> {
-        let refers_to = contract().foreign_keys().find_map(|(constraint, key)| {
-            (constraint.table == column.table && key.columns == [column.name.as_str()])
-                .then_some(key.references.as_str())
-        });
-        Some(match (refers_to, &column.data_type) {
+        let refers_to = contract().reference(&column.table, &column.name);
+        Some(match (refers_to.map(|key| key.references.as_str()), &column.data_type) {
             (Some("customers"), _) => Self::Customer,
             (Some("agents"), _) => Self::Agent,
             (_, DataType::Uuid) => Self::Uuid,

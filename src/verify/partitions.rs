@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::row_access::{Answer, RowAccess, Unavailable};
 use super::{Check, Finding};
-use crate::catalog::{Bounds, Catalog, HOT_TABLES, HotTable, Partition, Rule, contract};
+use crate::catalog::{Catalog, Constraint, HOT_TABLES, HotTable, Partition, contract};
 use crate::error::Result;
 use crate::layer::Layer;
 use crate::raw::{Sql, raw, sql_query};
@@ -34,7 +34,7 @@ pub(super) fn checks(
     let mut checks = Vec::new();
     for hot in HOT_TABLES.iter().filter(|hot| found.is_partitioned(hot.name)) {
         checks.push(ready(hot, found, now));
-        checks.push(match found.partitions(hot.name).find(|it| it.bounds == Bounds::Default) {
+        checks.push(match found.default_partition(hot.name) {
             Some(default) => {
                 let check = check(hot, "default", "no row is left in the default partition");
                 match access.obstacle([hot.name]) {
@@ -67,12 +67,7 @@ fn reason(unavailable: Unavailable) -> String {
 
 /// Whether the ranges follow each other without a gap, and reach into the future.
 fn ready(hot: &HotTable, found: &Catalog, now: DateTime<Utc>) -> Check {
-    let range = |partition: &Partition| match partition.bounds {
-        Bounds::Range(from, to) => Some((from, to)),
-        _ => None,
-    };
-    let mut ranges: Vec<_> = found.partitions(hot.name).filter_map(range).collect();
-    ranges.sort();
+    let ranges: Vec<_> = found.ranges(hot.name).iter().filter_map(|partition| partition.bounds.range()).collect();
     let subject = || format!("table {}", hot.name);
     let mut findings = Vec::new();
     for pair in ranges.windows(2) {
@@ -147,11 +142,8 @@ fn unique(conn: &mut PgConnection, access: &RowAccess, hot: &HotTable) -> Result
     }
     let keys = contract().constraints().filter(|constraint| constraint.table == hot.name);
     let mut findings = Vec::new();
-    for columns in keys.filter_map(|constraint| match &constraint.rule {
-        Rule::PrimaryKey(columns) | Rule::Unique(columns) => Some(columns),
-        _ => None,
-    }) {
-        let key = Sql::join(columns.iter().map(|column| Sql::identifier(column)), ", ");
+    for columns in keys.filter_map(Constraint::key_columns) {
+        let key = Sql::identifiers(columns);
         let query = raw!(
             "SELECT count(*) AS values, coalesce((array_agg(key))[1:{SAMPLES}], '{{}}') AS samples
              FROM (SELECT concat_ws(', ', {key}) AS key FROM {table} GROUP BY {key} HAVING count(*) > 1) twice",

@@ -240,9 +240,8 @@ fn insert(conn: &mut PgConnection, table: &'static str, and: &[(&'static str, Sq
         if and.iter().any(|(name, _)| *name == column.name) {
             continue;
         }
-        let key = Reference::all().find(|key| key.table == table && key.column == column.name);
-        let value = match key {
-            Some(key) => insert(conn, key.references, &[])?.into(),
+        let value = match contract().reference(table, &column.name) {
+            Some(key) => insert(conn, &key.references, &[])?.into(),
             None => some_value(column),
         };
         values.push((column.name.as_str(), value));
@@ -302,7 +301,7 @@ fn dangling_references() -> Vec<Case> {
 
 fn uniques() -> Vec<Case> {
     let case = |constraint: &'static Constraint| {
-        let columns = Sql::join(constraint.unique_columns()?.iter().map(|column| Sql::identifier(column)), ", ");
+        let columns = Sql::identifiers(constraint.unique_columns()?);
         let table = constraint.table.as_str();
         let object = format!("constraint {table}.{}", constraint.name);
         Some(Case::new(object, move |conn| {

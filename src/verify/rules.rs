@@ -328,9 +328,7 @@ fn each(table: &'static str, conditions: &[Condition]) -> Sql {
 
 /// The table that a column refers to.
 fn referenced(table: &str, column: &str) -> &'static str {
-    let mut keys = contract().foreign_keys();
-    let key = keys.find(|(constraint, key)| constraint.table == table && key.columns == [column]);
-    key.map_or("", |(_, key)| &key.references)
+    contract().reference(table, column).map_or("", |key| &key.references)
 }
 
 /// Finds the rows with another value than that of the row that they refer to.

@@ -1,4 +1,4 @@
-//! What is wrong with a partitioned table is found, and said with what would mend it.
+//! What is wrong with a partitioned table is found, and said with what would fix it.
 
 use diesel::connection::SimpleConnection;
 use optiinfra_db::verify::{self, Finding};

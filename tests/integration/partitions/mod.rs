@@ -36,7 +36,9 @@ pub fn run_steps(db: &TestDb, tables: &[&'static HotTable], goal: Goal, count: u
     let plan = partitions::plan(&mut conn, tables, goal).expect("a plan");
     for step in plan.tables.iter().flat_map(|table| &table.steps).take(count) {
         let run = |conn: &mut PgConnection| {
-            step.statements.iter().try_for_each(|sql| diesel::connection::SimpleConnection::batch_execute(conn, sql))
+            step.statements
+                .iter()
+                .try_for_each(|sql| diesel::connection::SimpleConnection::batch_execute(conn, sql.as_str()))
         };
         let ran = if step.in_transaction { conn.transaction(run) } else { run(&mut conn) };
         ran.unwrap_or_else(|error| panic!("{step:#?}: {error}"));
