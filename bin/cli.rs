@@ -7,7 +7,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::args::{Global, Tables};
 use crate::exit::Exit;
 use crate::output::Output;
-use crate::{completions, export, import, local, migrate, partitions, roles, seed, stats, verify};
+use crate::{completions, export, import, local, migrate, partitions, retention, roles, seed, stats, verify};
 
 const AFTER_HELP: &str = "\
 Where the database comes from, the first that is set:
@@ -47,6 +47,8 @@ pub enum Command {
     Roles(Tables<roles::Action>),
     /// Partition the tables that grow by the minute by time, and keep partitions ready.
     Partitions(Tables<partitions::Action>),
+    /// Remove rows of those tables that are past their time.
+    Retention(Tables<retention::Action>),
     Import(import::Args),
     Export(export::Args),
     /// Control the private PostgreSQL that --local uses.
@@ -86,6 +88,7 @@ impl Command {
             Self::Stats(args) => stats::run(args, global, out),
             Self::Roles(args) => roles::run(&args.action, global, out),
             Self::Partitions(args) => partitions::run(&args.action, global, out),
+            Self::Retention(args) => retention::run(&args.action, global, out),
             Self::Import(args) => import::run(args, global, out),
             Self::Export(args) => export::run(args, global, out),
             Self::Local(args) => local::run(&args.action, out),
@@ -103,6 +106,7 @@ impl Command {
             Self::Stats(args) => args.format == stats::Format::Json,
             Self::Roles(args) => args.output.is_json(),
             Self::Partitions(args) => args.output.is_json(),
+            Self::Retention(args) => args.output.is_json(),
             Self::Import(args) => args.output.is_json(),
             Self::Export(_) | Self::Completions(_) | Self::Man(_) => false,
             Self::Local(args) => args.output.is_json(),

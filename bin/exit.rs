@@ -3,7 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
-use optiinfra_db::{Error, connection, ingest, local, migrate, partitions, roles, transfer};
+use optiinfra_db::{Error, connection, ingest, local, migrate, partitions, retention, roles, transfer};
 
 /// How a command ended. The numbers never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +36,9 @@ impl Exit {
         }
         match error.downcast_ref::<Error>() {
             Some(Error::Migrate(error)) => Self::of_migration(error),
-            Some(Error::Partitions(partitions::Error::Locked { .. })) => Self::Locked,
+            Some(
+                Error::Partitions(partitions::Error::Locked { .. }) | Error::Retention(retention::Error::Locked { .. }),
+            ) => Self::Locked,
             Some(error) if lost_connection(error) => Self::NoConnection,
             _ => Self::Refused,
         }
@@ -88,7 +90,8 @@ fn lost_connection(error: &Error) -> bool {
         Error::Query { source, .. }
         | Error::Diesel(source)
         | Error::Roles(roles::Error::Refused { source, .. })
-        | Error::Partitions(partitions::Error::Stopped { source, .. }) => is_lost(source),
+        | Error::Partitions(partitions::Error::Stopped { source, .. })
+        | Error::Retention(retention::Error::Refused { source, .. }) => is_lost(source),
         Error::Ingest(ingest::Error::ChunkFailed { source, .. }) => lost_connection(source),
         _ => false,
     }

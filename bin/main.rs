@@ -15,6 +15,7 @@ mod migrate;
 mod output;
 mod parse;
 mod partitions;
+mod retention;
 mod roles;
 mod seed;
 mod stats;

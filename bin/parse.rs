@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use optiinfra_db::catalog::{HOT_TABLES, HotTable};
 
 /// The first second that PostgreSQL has, as seconds since 1970: the 24th of November 4714 BC.
 const FIRST_SECOND: i64 = -210_866_803_200;
@@ -14,6 +15,9 @@ const LONGEST: Duration = Duration::from_secs(24 * 86_400);
 
 /// Ten years: more partitions than anybody wants are a slip.
 const MOST_AHEAD: Duration = Duration::from_secs(3660 * 86_400);
+
+/// A hundred years.
+const LONGEST_KEPT: Duration = Duration::from_secs(36_600 * 86_400);
 
 /// Units of a duration, in seconds.
 const UNITS: [(&str, u32); 5] = [("s", 1), ("m", 60), ("h", 3600), ("d", 86_400), ("w", 604_800)];
@@ -69,6 +73,17 @@ fn up_to(longest: Duration, text: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok().filter(|duration| *duration <= longest)
 }
 
+/// A table and how long it keeps its rows: a day at least, and with a unit, because a slip loses rows.
+pub fn keep(text: &str) -> Result<(&'static HotTable, Duration), String> {
+    let (table, long) = text.split_once('=').ok_or("write it as TABLE=DURATION, such as events=400d")?;
+    let names = || HOT_TABLES.map(|table| table.name).join(", ");
+    let table =
+        HotTable::named(table).ok_or_else(|| format!("no table to keep rows of is called {table}: {}", names()))?;
+    let has_unit = long.ends_with(|last: char| last.is_ascii_alphabetic());
+    let long = up_to(LONGEST_KEPT, long).filter(|long| has_unit && *long >= Duration::from_secs(86_400));
+    Ok((table, long.ok_or("must be a duration with its unit, from 1d to 36600d, such as 90d or 12w")?))
+}
+
 /// The time from one report to the next.
 pub fn interval(text: &str) -> Result<Duration, String> {
     let interval = duration(text)?;
@@ -121,6 +136,17 @@ mod tests {
     fn partitions_may_be_made_further_ahead_than_a_time_limit_reaches() {
         assert_eq!(days_ahead("60d"), Ok(Duration::from_secs(60 * 86_400)));
         assert!(days_ahead("3661d").is_err() && days_ahead("-1d").is_err() && duration("60d").is_err());
+    }
+
+    #[test]
+    fn rows_are_kept_for_a_day_at_least_and_with_a_unit() {
+        let (table, long) = keep("events=400d").unwrap();
+        assert_eq!((table.name, long), ("events", Duration::from_secs(400 * 86_400)));
+        for wrong in
+            ["events", "events=", "events=400", "events=23h", "events=0d", "events=-1d", "events=36601d", "agents=1d"]
+        {
+            assert!(keep(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

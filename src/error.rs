@@ -59,6 +59,11 @@ pub enum Error {
     #[error(transparent)]
     Partitions(#[from] crate::partitions::Error),
 
+    /// Rows that are past their time are not removed.
+    #[cfg(feature = "retention")]
+    #[error(transparent)]
+    Retention(#[from] crate::retention::Error),
+
     /// Rows are not brought into a table, or out of it.
     #[cfg(feature = "transfer")]
     #[error(transparent)]

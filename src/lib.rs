@@ -14,6 +14,7 @@
 //! - [`verify`]: whether the database is the one that the code expects.
 //! - [`stats`]: what is in it, and its health.
 //! - [`partitions`]: the hot tables in partitions by time.
+//! - [`retention`]: removing rows of the hot tables that are past their time.
 //! - [`roles`]: the database roles and their rights.
 //! - [`adopt`]: a database that Alembic made, taken over after a proof that it is equal.
 //! - [`local`]: a private PostgreSQL server for development and tests.
@@ -24,7 +25,7 @@
 //! worth a log line goes to `tracing`. Times are UTC. Each module has an error type, and [`Error`] wraps them.
 //!
 //! A service needs little of this: `default-features = false` leaves the schema, enums, models, catalog, connections,
-//! migrations, `adopt` and `tenant`. The features `ingest`, `local`, `partitions`, `roles`, `seed` (with `fleet`), `stats`,
+//! migrations, `adopt` and `tenant`. The features `ingest`, `local`, `partitions`, `retention`, `roles`, `seed` (with `fleet`), `stats`,
 //! `transfer` and `verify` add the modules of these names.
 //!
 //! `docs/architecture.md` says which module may use which.
@@ -48,6 +49,8 @@ pub mod models;
 #[cfg(feature = "partitions")]
 pub mod partitions;
 pub mod raw;
+#[cfg(feature = "retention")]
+pub mod retention;
 #[cfg(feature = "roles")]
 pub mod roles;
 #[rustfmt::skip]

@@ -5,6 +5,7 @@ mod local;
 mod migrate;
 mod other_tools;
 mod partitions;
+mod retention;
 mod seed;
 mod server;
 mod transfer;
@@ -57,6 +58,7 @@ fn of_library(error: &Error) -> Option<String> {
         Error::Local(error) => local::hint(error),
         Error::Migrate(error) => migrate::hint(error),
         Error::Partitions(error) => partitions::hint(error),
+        Error::Retention(error) => retention::hint(error).map(ToOwned::to_owned),
         Error::Seed(error) => seed::of_seed(error),
         Error::Fleet(error) => seed::of_fleet(error),
         Error::Transfer(error) => transfer::hint(error),

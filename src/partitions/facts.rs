@@ -12,7 +12,7 @@ use crate::error::{Doing, Result};
 use crate::raw::{Sql, raw, sql, sql_query};
 
 /// The schema, and the server's clock.
-pub(super) struct Live {
+pub(crate) struct Live {
     pub catalog: Catalog,
     pub now: DateTime<Utc>,
     /// The schema of pg_partman, quoted, where that is installed.
@@ -143,7 +143,7 @@ impl Facts {
 }
 
 /// The tables that pg_partman manages, by their own names.
-pub(super) fn managed_by_partman(conn: &mut PgConnection, live: &Live) -> Result<Vec<String>> {
+pub(crate) fn managed_by_partman(conn: &mut PgConnection, live: &Live) -> Result<Vec<String>> {
     #[derive(QueryableByName)]
     struct Name {
         #[diesel(sql_type = Text)]

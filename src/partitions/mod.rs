@@ -22,9 +22,11 @@ use chrono::TimeDelta;
 use diesel::pg::PgConnection;
 
 pub use self::error::Error;
-use self::facts::{Live, managed_by_partman};
+pub(crate) use self::facts::{Live, managed_by_partman};
 pub use self::period::{Period, UnknownPeriod};
 pub use self::run::Event;
+#[cfg(feature = "retention")]
+pub(crate) use self::run::steps as run_steps;
 pub use self::status::{PartitionStatus, Status};
 pub use self::step::{Plan, Step, TablePlan};
 use crate::catalog::{HOT_TABLES, HotTable};

@@ -22,7 +22,7 @@ pub enum Event<'a> {
 }
 
 /// Runs the steps of one table.
-pub(super) fn steps(
+pub(crate) fn steps(
     conn: &mut PgConnection,
     table: &'static str,
     steps: &[Step],

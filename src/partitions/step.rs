@@ -5,6 +5,8 @@ use serde::Serialize;
 use super::Period;
 use crate::migrate::Lock;
 use crate::raw::Sql;
+#[cfg(feature = "retention")]
+use crate::{catalog::HotTable, raw::raw};
 
 /// What would be done to the tables.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -53,6 +55,14 @@ impl Step {
     /// A transaction.
     pub(super) fn transaction(does: impl Into<String>, statements: &[Sql]) -> Self {
         Self::new(does, true, statements)
+    }
+
+    /// Drops a partition: its table, and its default partition, which takes the rows of that time from then on, are
+    /// locked for a moment. The server removes the files afterwards.
+    #[cfg(feature = "retention")]
+    pub(crate) fn drop_partition(hot: &HotTable, partition: &str) -> Self {
+        let drop = raw!("DROP TABLE {partition}", partition = Sql::identifier(partition));
+        Self::transaction(format!("drop the partition {partition}"), &[drop]).locking(hot.name, ACCESS_EXCLUSIVE)
     }
 
     /// A statement that is a transaction of its own, and does not make other sessions wait while it waits.

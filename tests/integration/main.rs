@@ -43,6 +43,7 @@ mod probes;
 mod properties;
 mod raw;
 mod resource;
+mod retention;
 mod roles;
 mod rules;
 mod schema_rules;

@@ -20,6 +20,7 @@ const LIBRARY: &[&[&str]] = &[
     &["seed"],
     &["fleet", "verify"],
     &["transfer"],
+    &["retention"],
 ];
 
 /// What the binary's commands stand on, in the same way. Commands may use each of them, and no other command.
@@ -33,7 +34,7 @@ const BINARY: &[&[&str]] = &[
     &[COMMANDS],
     &["cli"],
 ];
-const COMMANDS: &str = "migrate seed verify stats roles partitions import export local completions";
+const COMMANDS: &str = "migrate seed verify stats roles partitions retention import export local completions";
 
 /// A file by its module's path.
 type Files = BTreeMap<Vec<String>, String>;

@@ -8,7 +8,7 @@ use chrono::{TimeDelta, Utc};
 use diesel::connection::{Connection as _, InstrumentationEvent, SimpleConnection};
 use optiinfra_db::partitions::{self, Goal};
 
-use super::{WEEKS, all, partitioned, rows, run, verify};
+use super::{WEEKS, all, partitioned, pretend_partman, rows, run, verify};
 use crate::support::{TestDb, number};
 
 const fn ahead(days: i64) -> Goal {
@@ -91,16 +91,7 @@ fn a_plain_table_and_one_of_pg_partman_are_left_alone() {
     let plan = run(&db, &all(), ahead(14));
     assert!(plan.is_empty() && plan.tables.iter().all(|table| table.left_alone.is_some()));
     run(&db, &all()[..1], WEEKS);
-    // What an installed pg_partman looks like from here: its row in pg_extension and its table.
-    db.conn()
-        .batch_execute(
-            "CREATE SCHEMA partman;
-             CREATE TABLE partman.part_config (parent_table text);
-             INSERT INTO partman.part_config VALUES (current_schema() || '.resource_metrics');
-             INSERT INTO pg_extension (oid, extname, extowner, extnamespace, extrelocatable, extversion)
-             VALUES (99999, 'pg_partman', 10, 'partman'::regnamespace, false, '5')",
-        )
-        .unwrap();
+    pretend_partman(&mut db.conn());
     let plan = run(&db, &all()[..1], ahead(90));
     assert_eq!(plan.tables[0].left_alone, Some("pg_partman manages it"));
     let refused = partitions::plan(&mut db.conn(), &all()[..1], Goal::Disabled);

@@ -61,6 +61,17 @@ pub fn rows(conn: &mut PgConnection) -> Vec<String> {
     HOT_TABLES.iter().map(of).collect()
 }
 
+/// Makes `resource_metrics` one that pg_partman manages, as far as that is seen from here: its row in pg_extension and its
+/// table.
+pub fn pretend_partman(conn: &mut PgConnection) {
+    let pretend = "CREATE SCHEMA partman;
+         CREATE TABLE partman.part_config (parent_table text);
+         INSERT INTO partman.part_config VALUES (current_schema() || '.resource_metrics');
+         INSERT INTO pg_extension (oid, extname, extowner, extnamespace, extrelocatable, extversion)
+         VALUES (99999, 'pg_partman', 10, 'partman'::regnamespace, false, '5')";
+    diesel::connection::SimpleConnection::batch_execute(conn, pretend).expect("what looks like pg_partman");
+}
+
 /// Nothing is wrong with the database, whatever is tried.
 #[track_caller]
 pub fn verify(db: &TestDb) {

@@ -1,0 +1,57 @@
+//! Why rows that are past their time are not removed.
+
+use chrono::{DateTime, Utc};
+
+/// Why rows that are past their time are not removed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A table has two times to keep its rows.
+    #[error("{0} is named twice")]
+    TableTwice(&'static str),
+
+    /// One of the two clocks is wrong, and nothing says which.
+    #[error("the server's clock says {server} and this machine's {here}")]
+    ClocksDiffer {
+        /// The server's time.
+        server: DateTime<Utc>,
+        /// This machine's time.
+        here: DateTime<Utc>,
+    },
+
+    /// The rows do not confirm the clock: it may be ahead.
+    #[error(
+        "{table} has no row of the two days before {now}, which the server's clock says, and {rows} rows are past their time by \
+         that clock alone; the newest but for those of the last day is of {newest}"
+    )]
+    ClockUnconfirmed {
+        /// The table.
+        table: &'static str,
+        /// The server's time.
+        now: DateTime<Utc>,
+        /// The newest time that is a day before that or more.
+        newest: DateTime<Utc>,
+        /// The rows that would stay, had the clock stood still soon after the newest.
+        rows: i64,
+    },
+
+    /// The server refused to remove rows; what is done stays.
+    #[error("rows of {table} could not be removed")]
+    Refused {
+        /// The table.
+        table: String,
+        /// What the server said.
+        source: diesel::result::Error,
+    },
+
+    /// Another session holds a lock; what is done stays.
+    #[error("{table} could not be locked: gave up after {} s", .waited.as_secs_f64())]
+    Locked {
+        /// The table.
+        table: String,
+        /// How long the run could wait.
+        waited: std::time::Duration,
+        /// What the server said.
+        source: diesel::result::Error,
+    },
+}

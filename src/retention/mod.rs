@@ -1,0 +1,172 @@
+//! Rows of the hot tables that are past their time: counted, and removed beside readers and writers.
+//!
+//! Of a partitioned table whole partitions go, once all of their rows are past their time: that costs the same whatever
+//! their number. Of a plain table, rows go in small batches. The time is the server's, and has to be confirmed by this
+//! machine's clock and by the rows themselves: a clock that is ahead removes nothing. An interrupted run is finished by the
+//! next one.
+
+mod clock;
+mod error;
+mod plan;
+mod trim;
+
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use diesel::pg::PgConnection;
+use diesel::prelude::*;
+use serde::Serialize;
+
+pub use self::error::Error;
+pub use self::plan::{Part, Plan, TablePlan};
+use self::trim::Trim;
+use crate::catalog::HotTable;
+use crate::deadline::Deadline;
+use crate::error::{Doing, Result};
+use crate::migrate::{DEFAULT_LOCK_WAIT, Inherited, Migrator};
+use crate::partitions::{self, Live, Step, run_steps};
+use crate::raw::RunSql;
+use crate::tenant;
+
+/// What is to be removed, and how.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The tables, and how long each keeps its rows.
+    pub keep: Vec<(&'static HotTable, Duration)>,
+    /// Whether the server's clock is right although a table has no row of the days before.
+    pub trust_clock: bool,
+    /// How long a run may take. It ends between two batches or partitions.
+    pub max_duration: Duration,
+    /// How long to wait for locks.
+    pub lock_wait: Duration,
+    /// This machine's clock, which the server's is compared with.
+    pub clock: fn() -> DateTime<Utc>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            keep: Vec::new(),
+            trust_clock: false,
+            max_duration: Duration::MAX,
+            lock_wait: DEFAULT_LOCK_WAIT,
+            clock: Utc::now,
+        }
+    }
+}
+
+/// What happens in a run, as it happens.
+#[derive(Debug, Clone, Copy)]
+pub enum Event<'a> {
+    /// A partition is dropped.
+    Partition(partitions::Event<'a>),
+    /// So many rows of a table have been deleted.
+    Deleted(&'a str, i64),
+}
+
+/// What a run removed.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Report {
+    /// The tables, each with the parts from which rows went, and how many.
+    pub tables: Vec<TablePlan>,
+    /// Rows that are past their time and were not removed: because the time was up, or others had locked them.
+    pub left: i64,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+/// What [`run`] would remove: rows, bytes and the oldest row that stays. Counts the rows, and writes nothing.
+///
+/// # Errors
+///
+/// Those of [`Error`] about names and clocks; [`partitions::Error::NoTable`] and [`partitions::Error::OtherShape`] for a
+/// table that is not there, or is partitioned by something else than its time; [`crate::Error::Query`], also where row
+/// security would hide rows.
+pub fn plan(conn: &mut PgConnection, options: &Options) -> Result<Plan> {
+    conn.transaction(|conn| {
+        tenant::refuse_partial_view(conn).doing("see which tables row security hides")?;
+        plan::read(conn, options)
+    })
+}
+
+/// Removes what is past its time, table by table. Each partition and each batch is a transaction of its own, so what went
+/// stays gone whatever comes after it.
+///
+/// # Errors
+///
+/// As [`plan`]; [`Error::Locked`] and [`partitions::Error::Locked`] when others do not release a table in time,
+/// [`Error::Refused`] and [`partitions::Error::Stopped`] when the server refuses.
+pub fn run(conn: &mut PgConnection, options: &Options, mut observer: impl FnMut(Event<'_>)) -> Result<Report> {
+    let begun = Instant::now();
+    let mut run = Run { options, deadline: Deadline::after(options.max_duration), observer: &mut observer };
+    let mut tables = plan(conn, options)?.tables;
+    let inherited = Inherited::read(conn)?;
+    // Rows that it hides would stay without a word.
+    conn.batch("SET row_security = off").doing("turn off row security")?;
+    let removed: Result<()> = tables.iter_mut().zip(&options.keep).try_for_each(|(table, (hot, _))| {
+        table.parts.iter_mut().try_for_each(|part| {
+            let rows = run.remove(conn, hot, table.cutoff, part)?;
+            part.scale_to(rows);
+            Ok(())
+        })
+    });
+    let restored = inherited.restore(conn).and_then(|()| conn.batch("SET row_security = on"));
+    // The first error first: where the connection is lost, both fail.
+    removed?;
+    restored.doing("give the session its settings back")?;
+    let left = plan(conn, options)?.tables;
+    for (table, left) in tables.iter_mut().zip(&left) {
+        table.oldest = left.oldest;
+    }
+    let left = left.iter().map(TablePlan::rows).sum();
+    Ok(Report { tables, left, seconds: begun.elapsed().as_secs_f64() })
+}
+
+/// A run, and what belongs to all parts of it.
+struct Run<'a> {
+    options: &'a Options,
+    deadline: Deadline,
+    observer: &'a mut dyn FnMut(Event<'_>),
+}
+
+impl Run<'_> {
+    /// Removes what is past its time of a part, as long as there is time. Returns how many rows went.
+    fn remove(
+        &mut self,
+        conn: &mut PgConnection,
+        hot: &'static HotTable,
+        cutoff: DateTime<Utc>,
+        part: &Part,
+    ) -> Result<i64> {
+        if self.deadline.has_passed() {
+            return Ok(0);
+        }
+        if part.whole {
+            return self.drop_partition(conn, hot, cutoff, part);
+        }
+        let (table, deadline, lock_wait) = (part.name.as_str(), self.deadline, self.options.lock_wait);
+        let trim = Trim { hot, table, cutoff, deadline, lock_wait };
+        Ok(trim.run(conn, |rows| (self.observer)(Event::Deleted(table, rows)))?)
+    }
+
+    /// Drops a partition, which needs the table to itself for a moment.
+    fn drop_partition(
+        &mut self,
+        conn: &mut PgConnection,
+        hot: &'static HotTable,
+        cutoff: DateTime<Utc>,
+        part: &Part,
+    ) -> Result<i64> {
+        let lock_wait = self.options.lock_wait;
+        Migrator::default().lock_wait(lock_wait).under_lock(conn, |conn| {
+            // Another run may have changed everything while this one waited.
+            let live = Live::read(conn)?;
+            if !live.catalog.partitions(hot.name).any(|it| it.name == part.name && plan::is_past(it, cutoff)) {
+                return Ok(0);
+            }
+            let steps = [Step::drop_partition(hot, &part.name)];
+            run_steps(conn, hot.name, &steps, lock_wait, &mut |event| (self.observer)(Event::Partition(event)))?;
+            Ok(part.rows)
+        })
+    }
+}
