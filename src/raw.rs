@@ -144,6 +144,17 @@ pub(crate) fn bytes_of(text: impl Into<Sql>) -> Sql {
     )
 }
 
+/// A text that every client can read: a database in SQL_ASCII takes bytes of any encoding, which need not be UTF-8.
+pub(crate) fn readable(text: &'static str) -> Sql {
+    raw!(
+        "CASE current_setting('server_encoding')
+            WHEN 'SQL_ASCII' THEN regexp_replace({text}, E'[\\\\x80-\\\\xff]', '?', 'g')
+            ELSE {text}
+        END",
+        text
+    )
+}
+
 /// Diesel's `sql_query` for text that is known to be harmless.
 pub fn sql_query(text: impl Into<Sql>) -> SqlQuery {
     diesel::sql_query(text.into().0)

@@ -53,15 +53,9 @@ live_column AS (
     JOIN relation r ON r.oid = a.attrelid
     WHERE a.attnum > 0 AND NOT a.attisdropped AND r.relkind <> 'S'
 )
--- A database in SQL_ASCII takes bytes of any encoding, which no client can read as UTF-8.
-SELECT
-    CASE current_setting('server_encoding')
-        WHEN 'SQL_ASCII' THEN regexp_replace(object, E'[\\x80-\\xff]', '?', 'g')
-        ELSE object
-    END AS object
+SELECT '{"' || kind || '":' || parts || '}' AS object
 FROM (
-SELECT json_build_object(
-    'kind', 'table',
+SELECT 'table' AS kind, json_build_object(
     'name', r.name,
     'relation', CASE r.relkind
         WHEN 'r' THEN 'table'
@@ -76,13 +70,12 @@ SELECT json_build_object(
     'row_security', r.relrowsecurity,
     'row_security_for_owner', r.relforcerowsecurity,
     'settings', storage.settings
-)::text AS object
+)::text AS parts
 FROM relation r
 JOIN storage ON storage.oid = r.oid
 
 UNION ALL
-SELECT json_build_object(
-    'kind', 'partition',
+SELECT 'partition', json_build_object(
     'table', r.name,
     'name', c.relname,
     'relation', CASE c.relkind WHEN 'p' THEN 'partitioned table' WHEN 'f' THEN 'foreign table' ELSE 'table' END,
@@ -121,21 +114,18 @@ SELECT json_build_object(
     'settings', storage.settings
 )::text
 FROM pg_inherits h
-JOIN relation r ON r.oid = h.inhparent
-JOIN pg_class c ON c.oid = h.inhrelid AND c.relispartition
+JOIN relation r ON r.oid = h.inhparent AND r.relkind = 'p'
+JOIN pg_class c ON c.oid = h.inhrelid
 JOIN storage ON storage.oid = c.oid
 
 UNION ALL
 -- The order of all columns is one object, so that one dropped column does not change every column behind it.
-SELECT json_build_object(
-    'kind', 'column order', 'table', relation, 'columns', json_agg(attname ORDER BY attnum)
-)::text
+SELECT 'column order', json_build_object('table', relation, 'columns', json_agg(attname ORDER BY attnum))::text
 FROM live_column
 GROUP BY relation
 
 UNION ALL
-SELECT json_build_object(
-    'kind', 'column',
+SELECT 'column', json_build_object(
     'table', a.relation,
     'name', a.attname,
     'data_type', format_type(a.atttypid, a.atttypmod),
@@ -153,8 +143,7 @@ LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 UNION ALL
 -- NOT NULL belongs to the column; from PostgreSQL 18 it is a constraint too, worth a word only while it is NOT VALID.
 -- A foreign key whose triggers are disabled (DISABLE TRIGGER ALL, session_replication_role) holds nothing.
-SELECT json_build_object(
-    'kind', 'constraint',
+SELECT 'constraint', json_build_object(
     'table', r.name,
     'name', c.conname,
     'rule', CASE c.contype
@@ -196,8 +185,7 @@ WHERE c.contype <> 't' AND (c.contype <> 'n' OR NOT c.convalidated)
 
 UNION ALL
 -- The definition is what follows USING: nothing in front of it is not a part of its own, and the schema's name is.
-SELECT json_build_object(
-    'kind', 'index',
+SELECT 'index', json_build_object(
     'table', r.name,
     'name', i.relname,
     'unique', x.indisunique,
@@ -213,8 +201,7 @@ JOIN pg_class i ON i.oid = x.indexrelid
 
 UNION ALL
 -- The same here: what follows the name.
-SELECT json_build_object(
-    'kind', 'trigger',
+SELECT 'trigger', json_build_object(
     'table', r.name,
     'name', t.tgname,
     'definition', regexp_replace(
@@ -232,8 +219,7 @@ JOIN relation r ON r.oid = t.tgrelid
 WHERE NOT t.tgisinternal
 
 UNION ALL
-SELECT json_build_object(
-    'kind', 'policy',
+SELECT 'policy', json_build_object(
     'table', r.name,
     'name', p.polname,
     'permissive', p.polpermissive,
@@ -255,8 +241,7 @@ FROM pg_policy p
 JOIN relation r ON r.oid = p.polrelid
 
 UNION ALL
-SELECT json_build_object(
-    'kind', 'enum',
+SELECT 'enum', json_build_object(
     'name', t.name,
     'labels', coalesce(json_agg(e.enumlabel ORDER BY e.enumsortorder) FILTER (WHERE e.oid IS NOT NULL), '[]')
 )::text
@@ -266,8 +251,7 @@ WHERE t.typtype = 'e'
 GROUP BY t.name
 
 UNION ALL
-SELECT json_build_object(
-    'kind', 'type',
+SELECT 'type', json_build_object(
     'name', t.name,
     'sort', CASE t.typtype
         WHEN 'd' THEN json_build_object('domain', format_type(t.typbasetype, t.typtypmod))
@@ -279,8 +263,7 @@ FROM type t
 WHERE t.typtype <> 'e'
 
 UNION ALL
-SELECT json_build_object(
-    'kind', 'function',
+SELECT 'function', json_build_object(
     -- The arguments come quoted; a name may hold anything.
     'signature', quote_ident(p.proname) || '(' || pg_get_function_identity_arguments(p.oid) || ')',
     'returns', pg_get_function_result(p.oid),
@@ -300,14 +283,14 @@ WHERE n.nspname = current_schema()
   )
 
 UNION ALL
-SELECT json_build_object('kind', 'comment', 'of', r.name, 'column', a.attname, 'text', d.description)::text
+SELECT 'comment', json_build_object('of', r.name, 'column', a.attname, 'text', d.description)::text
 FROM pg_description d
 JOIN relation r ON r.oid = d.objoid
 LEFT JOIN live_column a ON a.attrelid = d.objoid AND a.attnum = d.objsubid
 WHERE d.classoid = 'pg_class'::regclass AND (d.objsubid = 0 OR a.attnum IS NOT NULL)
 
 UNION ALL
-SELECT json_build_object('kind', 'comment', 'of', t.name, 'column', NULL, 'text', d.description)::text
+SELECT 'comment', json_build_object('of', t.name, 'column', NULL, 'text', d.description)::text
 FROM pg_description d
 JOIN type t ON t.oid = d.objoid
 WHERE d.classoid = 'pg_type'::regclass

@@ -1,8 +1,8 @@
 //! The objects of a schema as typed values: read from a live database, and as this code expects them.
 //!
 //! Both sides are a [`Catalog`]. `contract.json` is what a freshly migrated database holds, one object a line, and
-//! [`contract`] reads it as [`read`] reads a live one; `catalog.txt` is the same for people. So the lists of our tables' columns, types, keys and policies come from there and are
-//! written nowhere else. What is wrong with a live schema is the [`Difference`] of the two.
+//! [`contract`] reads it as [`read`] reads a live one; `catalog.txt` is the same for people. So the lists of our tables'
+//! columns, types, keys and policies come from there and are written nowhere else. What is wrong with a live schema is the [`Difference`] of the two.
 
 mod column;
 mod constraint;
@@ -36,7 +36,7 @@ pub use self::table::{ColumnOrder, Relation, Table};
 pub use self::types::{Comment, Enum, OtherType, TypeSort};
 use crate::error::{Doing, Result};
 use crate::layer;
-use crate::raw::sql_query;
+use crate::raw::{raw, readable, sql_query};
 
 const QUERY: &str = include_str!("catalog.sql");
 const CONTRACT: &str = include_str!("contract.json");
@@ -74,7 +74,8 @@ pub fn read(conn: &mut PgConnection) -> Result<Catalog> {
         #[diesel(sql_type = Text)]
         object: String,
     }
-    let rows: Vec<Row> = sql_query(QUERY).load(conn).doing("read the catalogue")?;
+    let query = raw!("SELECT {object} AS object FROM ({QUERY}) AS found", object = readable("object"), QUERY);
+    let rows: Vec<Row> = sql_query(query).load(conn).doing("read the catalogue")?;
     let objects = rows.iter().map(|row| serde_json::from_str(&row.object)).collect::<Result<_, _>>();
     let unreadable = |error: serde_json::Error| diesel::result::Error::DeserializationError(error.into());
     Ok(Catalog::new(objects.map_err(unreadable).doing("read the catalogue")?))

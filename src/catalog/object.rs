@@ -87,7 +87,7 @@ impl Serialize for Kind {
 
 /// An object of a schema with its parts. Its `Display` is the definition that is compared.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(tag = "kind", rename_all = "lowercase")]
+#[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "each is named as its type")]
 pub enum Object {
     Table(Table),

@@ -54,7 +54,7 @@ pub(crate) fn until_unlocked(
             Err(Failure::Locked(source)) if pause < deadline.left() => on_lock(&source),
             result => return result,
         }
-        std::thread::sleep(pause.mul_f64(random_factor()));
+        std::thread::sleep(pause.mul_f64(random_factor()).min(deadline.left()));
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }

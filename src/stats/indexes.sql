@@ -3,8 +3,8 @@
 SELECT
     t.relname::text AS table,
     c.relname::text AS name,
-    CASE WHEN $2 THEN (SELECT sum(pg_relation_size(oid))::bigint FROM unnest(p.oids) oid) END AS bytes,
-    s.idx_scan AS scans,
+    m.bytes,
+    m.scans,
     i.indisunique AS is_unique,
     i.indisvalid AS is_valid,
     EXISTS (SELECT FROM pg_constraint AS k WHERE k.conindid = c.oid AND k.contype IN ('p', 'u', 'x')) AS is_constraint,
@@ -25,13 +25,10 @@ JOIN pg_class AS c ON c.oid = i.indexrelid
 JOIN pg_class AS t ON t.oid = i.indrelid
 JOIN pg_am AS a ON a.oid = c.relam
 CROSS JOIN LATERAL (
-    SELECT array_agg(oid) AS oids
+    SELECT
+        sum(CASE WHEN $2 THEN pg_relation_size(oid) END)::bigint AS bytes,
+        sum(CASE WHEN current_setting('track_counts')::boolean THEN pg_stat_get_numscans(oid) END)::bigint AS scans
     FROM (SELECT c.oid UNION ALL SELECT inhrelid FROM pg_inherits WHERE inhparent = c.oid) AS part
-) AS p
-LEFT JOIN LATERAL (
-    SELECT sum(idx_scan)::bigint AS idx_scan
-    FROM pg_stat_all_indexes
-    WHERE indexrelid = ANY (p.oids) AND current_setting('track_counts')::boolean
-) AS s ON true
+) AS m
 WHERE t.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema()) AND t.relname = ANY ($1)
 ORDER BY t.relname COLLATE "C", c.relname COLLATE "C"

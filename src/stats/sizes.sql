@@ -10,8 +10,10 @@ SELECT
     -- with a partition that has none.
     CASE WHEN bool_and(e.estimate IS NOT NULL) FILTER (WHERE c.relkind <> 'p') THEN sum(e.estimate) END AS estimate
 FROM pg_class AS t
-JOIN pg_class AS c ON c.oid = t.oid
-    OR t.relkind = 'p' AND c.relispartition AND c.oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = t.oid)
+CROSS JOIN LATERAL (
+    SELECT t.oid UNION ALL SELECT inhrelid FROM pg_inherits WHERE t.relkind = 'p' AND inhparent = t.oid
+) AS part
+JOIN pg_class AS c ON c.oid = part.oid
 CROSS JOIN LATERAL (
     SELECT CASE
         WHEN c.relkind = 'p' THEN NULL

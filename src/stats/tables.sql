@@ -16,8 +16,10 @@ SELECT
         + coalesce(io.tidx_blks_read, 0)
     )::bigint AS blocks_read
 FROM pg_class AS t
-JOIN pg_class AS c ON c.oid = t.oid
-    OR t.relkind = 'p' AND c.relispartition AND c.oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = t.oid)
+CROSS JOIN LATERAL (
+    SELECT t.oid UNION ALL SELECT inhrelid FROM pg_inherits WHERE t.relkind = 'p' AND inhparent = t.oid
+) AS part
+JOIN pg_class AS c ON c.oid = part.oid
 LEFT JOIN pg_stat_all_tables AS s ON s.relid = c.oid AND current_setting('track_counts')::boolean
 LEFT JOIN pg_statio_all_tables AS io ON io.relid = c.oid AND current_setting('track_counts')::boolean
 WHERE t.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema()) AND t.relname = ANY ($1)

@@ -18,7 +18,7 @@ use super::row_access::{Answer, RowAccess, Unavailable};
 use super::{Check, Finding, SeedExpectation};
 use crate::error::Result;
 use crate::layer::Layer;
-use crate::raw::{Sql, raw, sql_query};
+use crate::raw::{Sql, raw, readable, sql_query};
 use crate::seed::{self, ids};
 
 /// The documented seed of one layer: its file.
@@ -215,17 +215,6 @@ fn gather(
             .bind::<Array<Text>, _>(names)
             .load(conn)
     })
-}
-
-/// A database in SQL_ASCII takes bytes of any encoding, which no client can read as UTF-8.
-fn readable(column: &'static str) -> Sql {
-    raw!(
-        "CASE current_setting('server_encoding')
-            WHEN 'SQL_ASCII' THEN regexp_replace({column}, E'[\\\\x80-\\\\xff]', '?', 'g')
-            ELSE {column}
-        END",
-        column
-    )
 }
 
 /// How many of these rows a table holds.
