@@ -20,14 +20,19 @@ pub struct HotTable {
 }
 
 /// The tables that may be partitioned.
-pub const HOT_TABLES: [HotTable; 4] = [
-    HotTable { name: "resource_metrics", time: "timestamp", only_by_name: false },
-    HotTable { name: "agent_metrics", time: "recorded_at", only_by_name: false },
-    HotTable { name: "events", time: "created_at", only_by_name: false },
-    HotTable { name: "quality_metrics", time: "timestamp", only_by_name: true },
-];
+pub const HOT_TABLES: [HotTable; 4] =
+    [HotTable::RESOURCE_METRICS, HotTable::AGENT_METRICS, HotTable::EVENTS, HotTable::QUALITY_METRICS];
 
 impl HotTable {
+    /// Samples of the use of resources.
+    pub const RESOURCE_METRICS: Self = Self { name: "resource_metrics", time: "timestamp", only_by_name: false };
+    /// Samples that the agents take of themselves.
+    pub const AGENT_METRICS: Self = Self { name: "agent_metrics", time: "recorded_at", only_by_name: false };
+    /// What happened to a customer.
+    pub const EVENTS: Self = Self { name: "events", time: "created_at", only_by_name: false };
+    /// Quality of single answers.
+    pub const QUALITY_METRICS: Self = Self { name: "quality_metrics", time: "timestamp", only_by_name: true };
+
     /// The table of this name.
     pub fn named(name: &str) -> Option<&'static Self> {
         HOT_TABLES.iter().find(|table| table.name == name)

@@ -11,12 +11,12 @@ use super::observation::{Observation, observe};
 use super::sessions::{self, BlockedSession, LongTransaction};
 use super::statistics::{self, Statistics};
 use super::tables::Table;
+use crate::catalog::HotTable;
 use crate::error::{Doing, Result};
 use crate::raw::{raw, sql};
 
-/// The tables that samples keep coming into, each with the column that holds their time.
-const TIME_SERIES: [(&str, &str); 3] =
-    [("agent_metrics", "recorded_at"), ("resource_metrics", "timestamp"), ("quality_metrics", "timestamp")];
+/// The tables that samples keep coming into.
+const TIME_SERIES: [HotTable; 3] = [HotTable::AGENT_METRICS, HotTable::RESOURCE_METRICS, HotTable::QUALITY_METRICS];
 
 /// The health of the database.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -125,7 +125,7 @@ impl Cache {
 }
 
 fn newest_samples(conn: &mut PgConnection) -> Result<Vec<NewestSample>> {
-    let newest = |(table, column): (&'static str, &'static str)| {
+    let newest = |HotTable { name: table, time: column, .. }: HotTable| {
         let query = raw!("(SELECT max(\"{column}\")::timestamptz FROM {table})", column, table);
         let at = observe(conn, |conn| {
             diesel::select(sql::<Nullable<Timestamptz>>(&query))

@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::LazyLock;
 
-use crate::catalog::{self, DataType, contract};
+use crate::catalog::{self, DataType, HotTable, contract};
 use crate::ingest;
 
 /// A table that rows can be brought into and taken out of.
@@ -48,9 +48,10 @@ impl Table {
     /// The column that says when a row's fact was so.
     pub const fn time_column(self) -> &'static str {
         match self {
-            Self::ResourceMetrics | Self::QualityMetrics => "timestamp",
-            Self::AgentMetrics => "recorded_at",
-            Self::Events => "created_at",
+            Self::ResourceMetrics => HotTable::RESOURCE_METRICS.time,
+            Self::QualityMetrics => HotTable::QUALITY_METRICS.time,
+            Self::AgentMetrics => HotTable::AGENT_METRICS.time,
+            Self::Events => HotTable::EVENTS.time,
         }
     }
 
