@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::{Subcommand, ValueEnum};
 use optiinfra_db::catalog::HotTable;
-use optiinfra_db::partitions::{self, Event, Goal, PartitionStatus, Period, Plan, Status};
+use optiinfra_db::partitions::{self, Event, Goal, LeftAlone, PartitionStatus, Period, Plan, Status};
 use serde::Serialize;
 
 use crate::args::{Global, LockWait};
@@ -187,19 +187,17 @@ fn go(
         Event::Blocked(table) => progress.note(&format!("{table} waits for a lock and will be tried again")),
     })?;
     drop(progress);
-    done(&plan, goal, out)
+    done(&plan, out)
 }
 
-fn done(plan: &Plan, goal: Goal, out: &mut Output) -> anyhow::Result<()> {
+fn done(plan: &Plan, out: &mut Output) -> anyhow::Result<()> {
     let mut steps = Table::new(&["table", "done"]);
     for table in &plan.tables {
         for step in &table.steps {
             steps.row([table.table, &step.does]);
         }
-        if let (Some(reason), false) =
-            (table.left_alone, matches!(goal, Goal::Maintained { .. }) && table.period.is_none())
-        {
-            out.note(&format!("{} is left alone: {reason}", table.table))?;
+        if let Some(reason) = table.left_alone.filter(|reason| *reason != LeftAlone::Plain) {
+            out.note(&format!("{} is left alone: {}", table.table, reason.as_str()))?;
         }
         if table.stay_in_default > 0 {
             out.note(&format!(

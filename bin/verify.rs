@@ -86,17 +86,18 @@ fn next_command(report: &Report) -> Option<String> {
             if is_behind { "run `optiinfra-dbctl migrate`" } else { "run a newer optiinfra-dbctl" }.to_owned(),
         );
     }
-    let is_of_seed = |check: &&Check| check.outcome == Outcome::Failed && check.id.contains(".seed.");
-    let mut layers: Vec<_> = report
-        .checks
-        .iter()
-        .filter(is_of_seed)
-        .filter_map(|check| check.layer)
-        .map(|layer| layer.to_string())
-        .collect();
+    let failed = || report.checks.iter().filter(|check| check.outcome == Outcome::Failed);
+    let of_seed = failed().filter(|check| check.id.contains(".seed.")).filter_map(|check| check.layer);
+    let mut layers: Vec<_> = of_seed.map(|layer| layer.to_string()).collect();
     layers.dedup();
-    (!layers.is_empty())
-        .then(|| format!("`optiinfra-dbctl seed {}` puts missing rows of the seed back", layers.join(" ")))
+    if !layers.is_empty() {
+        return Some(format!("`optiinfra-dbctl seed {}` puts missing rows of the seed back", layers.join(" ")));
+    }
+    let is_of_partitions = |check: &Check| check.id.starts_with("partitions.") && !check.id.ends_with(".unique");
+    failed().any(is_of_partitions).then(|| {
+        "`optiinfra-dbctl partitions maintain` makes the partitions ahead, and moves rows out of the default one"
+            .to_owned()
+    })
 }
 
 fn tables(report: &Report, all: bool) -> Vec<Table> {

@@ -22,6 +22,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use chrono::{DateTime, Utc};
 use diesel::deserialize::{self, FromSql, FromSqlRow};
 use diesel::expression::AsExpression;
 use diesel::pg::{Pg, PgValue};
@@ -29,6 +30,13 @@ use diesel::serialize::{self, Output, ToSql};
 use diesel::sql_types::Uuid as SqlUuid;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+/// The time in an id of version 7, to the millisecond, which is that of the sample where this library made the id; `None`
+/// for an id of another version.
+pub fn time_in(id: Uuid) -> Option<DateTime<Utc>> {
+    let is_timed = id.get_version() == Some(uuid::Version::SortRand);
+    is_timed.then(|| i64::try_from(id.as_u128() >> 80).ok().and_then(DateTime::from_timestamp_millis)).flatten()
+}
 
 macro_rules! ids {
     ($($(#[$meta:meta])* $name:ident;)+) => {$(

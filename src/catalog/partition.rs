@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
 use super::{Catalog, Constraint, Index, Object, Relation, Rule};
+use crate::raw::{Sql, raw};
 
 /// A table that grows with every sample and may be partitioned by a time of its rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -220,6 +221,39 @@ impl Catalog {
         let mut ranges: Vec<_> = self.partitions(table).filter(|it| it.bounds.range().is_some()).collect();
         ranges.sort_by_key(|partition| partition.bounds.range());
         ranges
+    }
+
+    /// The times that no range of a table takes: rows of these are in its default partition.
+    pub fn gaps(&self, table: &str) -> Vec<(Bound, Bound)> {
+        let mut gaps = Vec::new();
+        let mut end = None;
+        for (from, to) in self.ranges(table).iter().filter_map(|partition| partition.bounds.range()) {
+            if from != end {
+                gaps.push((end, from));
+            }
+            end = to;
+            if end.is_none() {
+                return gaps;
+            }
+        }
+        gaps.push((end, None));
+        gaps
+    }
+
+    /// A condition on the rows in the default partition of a table. Who asks the table with it may lack rights on the
+    /// partition, and the server reads no other one.
+    pub(crate) fn in_default_partition(&self, hot: &HotTable) -> Sql {
+        let time = hot.time_in_sql();
+        let gap = |(from, to): (Bound, Bound)| {
+            let from = from.map(|from| raw!("{time} >= {from}", time, from = Sql::literal(&moment(from))));
+            let to = to.map(|to| raw!("{time} < {to}", time, to = Sql::literal(&moment(to))));
+            Sql::join(from.into_iter().chain(to), " AND ")
+        };
+        match &self.gaps(hot.name)[..] {
+            [] => "false".into(),
+            [(None, None)] => "true".into(),
+            gaps => raw!("({gaps})", gaps = Sql::join(gaps.iter().copied().map(gap), " OR ")),
+        }
     }
 
     /// The default partition of a table.

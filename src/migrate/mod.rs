@@ -60,7 +60,7 @@ pub use self::pooler::refuse_pooler;
 pub(crate) use self::retry::{Failure, until_unlocked};
 pub use self::route::Goal;
 pub use self::set::{Direction, EMBEDDED, Migration};
-pub use self::startup::{OnPending, StartupPolicy, ensure_current, is_ready};
+pub use self::startup::{OnPending, StartupPolicy, Upkeep, ensure_current, is_ready};
 pub use self::status::{Applied, Interrupted, Pending, Status, TextState, Unknown};
 use crate::error::Result;
 

@@ -14,7 +14,7 @@ use crate::error::Result;
 const POLL: Duration = Duration::from_millis(100);
 
 /// What a service does about the schema when it starts.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct StartupPolicy {
     /// What to do about pending migrations.
     pub pending: OnPending,
@@ -22,11 +22,16 @@ pub struct StartupPolicy {
     pub ahead: OnAhead,
     /// How long to wait for a peer that migrates, and for locked tables.
     pub wait: Duration,
+    /// What else to do once the schema is current, such as [`partitions::keep_ready`](crate::partitions::keep_ready).
+    pub upkeep: Option<Upkeep>,
 }
+
+/// Work on a schema that is current, which may wait for so long for locks.
+pub type Upkeep = fn(&mut PgConnection, Duration) -> Result<()>;
 
 impl Default for StartupPolicy {
     fn default() -> Self {
-        Self { pending: OnPending::Apply, ahead: OnAhead::AcceptCompatible, wait: DEFAULT_LOCK_WAIT }
+        Self { pending: OnPending::Apply, ahead: OnAhead::AcceptCompatible, wait: DEFAULT_LOCK_WAIT, upkeep: None }
     }
 }
 
@@ -45,6 +50,8 @@ pub enum OnPending {
 ///
 /// When nothing is pending, that is two SELECTs: no lock, no write, and a role that may only SELECT can do it on a
 /// read-only session. Of several services that find something pending one applies it while the others wait.
+///
+/// Upkeep that fails is logged as an error and does not keep the service from starting: it is done days ahead.
 ///
 /// # Errors
 ///
@@ -70,6 +77,11 @@ fn ensure(conn: &mut PgConnection, set: &[Migration], policy: &StartupPolicy) ->
         seconds = begin.elapsed().as_secs_f64(),
         "the database schema is current"
     );
+    if let Some(upkeep) = policy.upkeep
+        && let Err(error) = upkeep(conn, policy.wait)
+    {
+        tracing::error!(error = &error as &dyn std::error::Error, "the upkeep of the tables failed");
+    }
     Ok(report)
 }
 

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::enums::{BaselineType, RegressionAction, RegressionSeverity, RegressionType};
 use crate::id::CustomerId;
-use crate::models::{Agent, Customer, Rows, WorkflowExecution, seconds_between};
+use crate::models::{Agent, Customer, Rows, WorkflowExecution, newest, seconds_between};
 use crate::schema::{quality_baselines, quality_metrics, quality_regressions};
 
 /// One row of `quality_metrics`. Quality of single LLM answers; scores run from 0 to 1.
@@ -290,14 +290,19 @@ impl QualityMetric {
         customer: Option<CustomerId>,
         model_name: &str,
     ) -> QueryResult<Option<Self>> {
-        let mut answers = Self::query()
-            .filter(quality_metrics::model_name.eq(model_name))
-            .order((quality_metrics::timestamp.desc(), quality_metrics::id.desc()))
-            .into_boxed();
-        if let Some(customer) = customer {
-            answers = answers.filter(quality_metrics::customer_id.eq(customer));
-        }
-        answers.first(conn).optional()
+        newest(|since| {
+            let mut answers = Self::query()
+                .filter(quality_metrics::model_name.eq(model_name))
+                .order((quality_metrics::timestamp.desc(), quality_metrics::id.desc()))
+                .into_boxed();
+            if let Some(customer) = customer {
+                answers = answers.filter(quality_metrics::customer_id.eq(customer));
+            }
+            if let Some(since) = since {
+                answers = answers.filter(quality_metrics::timestamp.ge(since));
+            }
+            answers.first(conn).optional()
+        })
     }
 
     /// The answers of a customer in which something was made up, newest first. (0.2e)

@@ -28,10 +28,14 @@
 //!
 //! `belonging_to` and `grouped_by` of Diesel work too.
 
+use chrono::{DateTime, TimeDelta, Utc};
 use diesel::dsl::{AsSelect, IntoBoxed, Select};
 use diesel::pg::Pg;
+use diesel::prelude::*;
+use uuid::Uuid;
 
-use crate::id::{AgentId, CustomerId};
+use crate::id::{AgentId, CustomerId, time_in};
+use crate::schema::{agent_metrics, events, quality_metrics, resource_metrics};
 
 /// A query for the rows of one table, to be narrowed, ordered and loaded.
 ///
@@ -106,8 +110,54 @@ pub use self::workflow_history::{
     WorkflowExecution, WorkflowExecutionChanges, WorkflowStep, WorkflowStepChanges,
 };
 
+/// Where the newest row is looked for first, so that of a table in partitions only the last ones are read.
+const RECENT: TimeDelta = TimeDelta::days(7);
+
+/// Asks for the newest row: among those of the last days, and where there is none among all.
+fn newest<Row>(mut ask: impl FnMut(Option<DateTime<Utc>>) -> QueryResult<Option<Row>>) -> QueryResult<Option<Row>> {
+    match ask(Utc::now().checked_sub_signed(RECENT))? {
+        None => ask(None),
+        found => Ok(found),
+    }
+}
+
+/// Declares tables that may be in partitions by a time.
+macro_rules! by_id {
+    ($($row:ident of $table:ident by $time:ident;)+) => {$(
+        impl $row {
+            /// The row with this id; `None` without one.
+            ///
+            /// An id of version 7 is looked for at its own time first: where the table is in partitions, one of them is
+            /// read. For an id of another version, or that is not of the time of its row, all of them are.
+            ///
+            /// # Errors
+            ///
+            /// Fails when a query does.
+            pub fn by_id(conn: &mut PgConnection, id: Uuid) -> QueryResult<Option<Self>> {
+                let row = || Self::query().filter($table::id.eq(id));
+                if let Some(from) = time_in(id) {
+                    let until = from + TimeDelta::milliseconds(1);
+                    let at_its_time = row().filter($table::$time.ge(from)).filter($table::$time.lt(until));
+                    let found = at_its_time.first(conn).optional()?;
+                    if found.is_some() {
+                        return Ok(found);
+                    }
+                }
+                row().first(conn).optional()
+            }
+        }
+    )+};
+}
+
+by_id! {
+    ResourceMetric of resource_metrics by timestamp;
+    AgentMetric of agent_metrics by recorded_at;
+    Event of events by created_at;
+    QualityMetric of quality_metrics by timestamp;
+}
+
 /// Seconds from one time to another, to the microsecond that PostgreSQL stores.
-fn seconds_between(start: chrono::DateTime<chrono::Utc>, end: chrono::DateTime<chrono::Utc>) -> f64 {
+fn seconds_between(start: DateTime<Utc>, end: DateTime<Utc>) -> f64 {
     (end - start).as_seconds_f64()
 }
 

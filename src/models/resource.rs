@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::enums::{ResourceType, ScalingEventType};
 use crate::id::CustomerId;
-use crate::models::{Agent, Customer, Rows, WorkflowExecution, seconds_between};
+use crate::models::{Agent, Customer, Rows, WorkflowExecution, newest, seconds_between};
 use crate::schema::{resource_metrics, scaling_events};
 
 /// One row of `resource_metrics`. Samples of the use of GPU, CPU, memory, disk and network by an instance.
@@ -206,15 +206,20 @@ impl ResourceMetric {
         resource_type: ResourceType,
         metric_name: &str,
     ) -> QueryResult<Option<Self>> {
-        let mut samples = Self::query()
-            .filter(resource_metrics::resource_type.eq(resource_type))
-            .filter(resource_metrics::metric_name.eq(metric_name))
-            .order((resource_metrics::timestamp.desc(), resource_metrics::id.desc()))
-            .into_boxed();
-        if let Some(customer) = customer {
-            samples = samples.filter(resource_metrics::customer_id.eq(customer));
-        }
-        samples.first(conn).optional()
+        newest(|since| {
+            let mut samples = Self::query()
+                .filter(resource_metrics::resource_type.eq(resource_type))
+                .filter(resource_metrics::metric_name.eq(metric_name))
+                .order((resource_metrics::timestamp.desc(), resource_metrics::id.desc()))
+                .into_boxed();
+            if let Some(customer) = customer {
+                samples = samples.filter(resource_metrics::customer_id.eq(customer));
+            }
+            if let Some(since) = since {
+                samples = samples.filter(resource_metrics::timestamp.ge(since));
+            }
+            samples.first(conn).optional()
+        })
     }
 }
 

@@ -8,7 +8,7 @@ use super::facts::{Facts, Live};
 use super::objects::referenced;
 use super::period::Period;
 use super::step::{ACCESS_EXCLUSIVE, SHARE_ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE, Step};
-use crate::catalog::{Bounds, HotTable};
+use crate::catalog::{Bound, Bounds, HotTable};
 use crate::raw::{Sql, raw};
 
 /// What a partition takes over from its table when it is made, but for indexes and foreign keys, which it gets when it is
@@ -30,16 +30,25 @@ pub(super) fn first(hot: &HotTable) -> String {
     format!("{}_first", hot.name)
 }
 
-/// The periods from the end of the last partition until so long from now.
-pub(super) fn ahead(period: Period, last: DateTime<Utc>, now: DateTime<Utc>, ahead: TimeDelta) -> Vec<Bounds> {
+/// The periods from the end of the last partition until so long from now, and those between others from now on: what was
+/// detached by hand may come back.
+pub(super) fn ahead(period: Period, gaps: &[(Bound, Bound)], now: DateTime<Utc>, ahead: TimeDelta) -> Vec<Bounds> {
     let until = now.checked_add_signed(ahead).unwrap_or(now);
+    let this = period.begin(now);
     let mut bounds = Vec::new();
-    let mut from = last;
-    while from <= until {
-        // After a last partition of odd length, the first one ends where a period does.
-        let to = period.next(from);
-        bounds.push(Bounds::Range(Some(from), Some(to)));
-        from = to;
+    for (from, to) in gaps {
+        let mut from = match (from, to) {
+            (Some(from), None) => *from,
+            (Some(from), Some(_)) => this.max(*from),
+            (None, None) => this,
+            (None, Some(_)) => continue,
+        };
+        while from <= until && to.is_none_or(|to| from < to) {
+            // After a partition of odd length, the first one ends where a period does.
+            let next = to.map_or(period.next(from), |to| period.next(from).min(to));
+            bounds.push(Bounds::Range(Some(from), Some(next)));
+            from = next;
+        }
     }
     bounds
 }

@@ -34,7 +34,7 @@ pub(super) fn steps(
 ) -> Result<Vec<Step>> {
     let facts = Facts::read(conn, hot)?;
     let mut steps: Vec<_> = disable::abandon(hot, live).into_iter().collect();
-    let last = if live.is_partitioned(hot)? {
+    let gaps = if live.is_partitioned(hot)? {
         let found = live.period(hot).unwrap_or(period);
         if found != period {
             return Err(Error::OtherPeriod { table: hot.name, found }.into());
@@ -42,7 +42,7 @@ pub(super) fn steps(
         if live.catalog.default_partition(hot.name).is_none() {
             steps.push(create::step(hot, live, &facts, &Bounds::Default));
         }
-        live.catalog.ranges(hot.name).last().and_then(|last| last.bounds.end()).unwrap_or(period.begin(live.now))
+        live.catalog.gaps(hot.name)
     } else {
         let table = Plain { hot, live, facts: &facts };
         objects::refuse_obstacles(hot, live, &facts)?;
@@ -50,9 +50,12 @@ pub(super) fn steps(
         steps.extend(table.keys());
         steps.extend(checks);
         steps.push(table.exchange(end));
-        end
+        vec![(Some(end), None)]
     };
-    let bounds = create::ahead(period, last, live.now, ahead);
+    // At least one that says how long they are.
+    let least =
+        gaps.last().and_then(|(from, _)| *from).map(|from| from - live.now).filter(|_| live.period(hot).is_none());
+    let bounds = create::ahead(period, &gaps, live.now, least.map_or(ahead, |least| ahead.max(least)));
     steps.extend(bounds.iter().map(|bounds| create::step(hot, live, &facts, bounds)));
     if !steps.is_empty() {
         steps.push(create::analyze(hot));

@@ -34,22 +34,21 @@ pub(super) fn leftovers(
     ahead: TimeDelta,
 ) -> Result<Vec<Leftover>> {
     let of_table = |hot: &&'static HotTable| {
-        let default = live.catalog.default_partition(hot.name)?;
-        let (oldest, end) = (live.catalog.ranges(hot.name).first()?.bounds.clone(), end(live, hot, ahead));
-        let from = match oldest {
+        let period = live.period(hot)?;
+        let from = match live.catalog.ranges(hot.name).first()?.bounds {
             Bounds::Range(Some(from), _) => literal(from),
             _ => Sql::from("'-infinity'"),
         };
         Some(raw!(
             "SELECT '{table}' AS table_name, count(*) AS rows,
                  CASE WHEN {time} >= {from} AND {time} < {end} THEN date_trunc('{period}', {time}, 'UTC') END AS period_begin
-             FROM {default} GROUP BY 3",
+             FROM {table} WHERE {left} GROUP BY 3",
             table = hot.name,
             time = hot.time_in_sql(),
             from,
-            end = literal(end),
-            period = live.period(hot)?.as_str(),
-            default = Sql::identifier(&default.name)
+            end = literal(end(live, hot, period, ahead)),
+            period = period.as_str(),
+            left = live.catalog.in_default_partition(hot)
         ))
     };
     let queries: Vec<_> = tables.iter().filter_map(of_table).collect();
@@ -72,8 +71,7 @@ pub(super) fn steps(
         return Ok(None);
     }
     let Some(period) = live.period(hot) else { return Ok(None) };
-    let last = live.catalog.ranges(hot.name).last().and_then(|last| last.bounds.end());
-    let missing = last.map_or(Vec::new(), |last| create::ahead(period, last, live.now, ahead));
+    let missing = create::ahead(period, &live.catalog.gaps(hot.name), live.now, ahead);
     let begins: Vec<_> =
         leftovers.iter().filter(|it| it.table_name == hot.name).filter_map(|it| it.period_begin).collect();
     let default = live.catalog.default_partition(hot.name);
@@ -146,10 +144,10 @@ fn fill(
 }
 
 /// The end of the partitions ahead: of those that are there, or of those that will be.
-fn end(live: &Live, hot: &HotTable, ahead: TimeDelta) -> DateTime<Utc> {
-    let last = live.catalog.ranges(hot.name).last().and_then(|last| last.bounds.end()).unwrap_or(live.now);
-    let missing = create::ahead(live.period(hot).unwrap_or_default(), last, live.now, ahead);
-    missing.last().and_then(Bounds::end).unwrap_or(last)
+fn end(live: &Live, hot: &HotTable, period: Period, ahead: TimeDelta) -> DateTime<Utc> {
+    let missing = create::ahead(period, &live.catalog.gaps(hot.name), live.now, ahead);
+    let there = live.catalog.ranges(hot.name).last().and_then(|last| last.bounds.end());
+    missing.last().and_then(Bounds::end).max(there).unwrap_or(live.now)
 }
 
 fn literal(time: DateTime<Utc>) -> Sql {

@@ -28,7 +28,7 @@ pub use self::run::Event;
 #[cfg(feature = "retention")]
 pub(crate) use self::run::steps as run_steps;
 pub use self::status::{PartitionStatus, Status};
-pub use self::step::{Plan, Step, TablePlan};
+pub use self::step::{LeftAlone, Plan, Step, TablePlan};
 use crate::catalog::{HOT_TABLES, HotTable};
 use crate::error::Result;
 use crate::migrate::Migrator;
@@ -72,6 +72,20 @@ pub fn tables(names: &[String]) -> Result<Vec<&'static HotTable>, Error> {
     Ok(tables)
 }
 
+/// For how long from now partitions are made unless told otherwise.
+const AHEAD: TimeDelta = TimeDelta::days(14);
+
+/// Makes the partitions of the next two weeks for the tables that are partitioned, and moves rows of that time out of the
+/// default partition: what a service may ask for as the [`upkeep`](crate::migrate::StartupPolicy::upkeep) when it starts.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn keep_ready(conn: &mut PgConnection, lock_wait: Duration) -> Result<()> {
+    let tables: Vec<_> = HOT_TABLES.iter().collect();
+    run(conn, &tables, Goal::Maintained { ahead: AHEAD }, lock_wait, |_| ()).map(drop)
+}
+
 /// Reads the shape of the tables. Writes nothing.
 ///
 /// # Errors
@@ -99,7 +113,7 @@ pub fn plan(conn: &mut PgConnection, tables: &[&'static HotTable], goal: Goal) -
         if managed.iter().any(|name| name == hot.name) {
             return match goal {
                 Goal::Maintained { .. } => {
-                    let left_alone = Some("pg_partman manages it");
+                    let left_alone = Some(LeftAlone::Partman);
                     Ok(TablePlan { left_alone, ..plan(live.period(hot), Vec::new()) })
                 }
                 _ => Err(Error::Partman(hot.name).into()),
@@ -113,7 +127,11 @@ pub fn plan(conn: &mut PgConnection, tables: &[&'static HotTable], goal: Goal) -
                     let stay_in_default = maintain::staying(&leftovers, hot);
                     TablePlan { stay_in_default, ..plan(live.period(hot), steps) }
                 }
-                None => TablePlan { left_alone: Some("it is not partitioned"), ..plan(None, Vec::new()) },
+                None => {
+                    let is_plain = !live.catalog.is_partitioned(hot.name);
+                    let left_alone = Some(if is_plain { LeftAlone::Plain } else { LeftAlone::NoPeriod });
+                    TablePlan { left_alone, ..plan(None, Vec::new()) }
+                }
             },
         })
     };

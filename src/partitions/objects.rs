@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::error::Error;
 use super::facts::{Facts, Live};
 use super::step::{SHARE_UPDATE_EXCLUSIVE, Step};
-use crate::catalog::{Catalog, Constraint, Enabled, HotTable, Index, Policy, Rule, Trigger};
+use crate::catalog::{Catalog, Constraint, DataType, Enabled, HotTable, Index, Policy, Rule, Trigger};
 use crate::raw::{Sql, raw};
 
 /// What a table takes over in its columns from the one that it replaces. Keys and indexes are made by name.
@@ -104,6 +104,9 @@ fn obstacles(hot: &HotTable, live: &Live, facts: &Facts) -> Vec<String> {
     }
     if catalog.table(hot.name).is_some_and(|found| found.unlogged) {
         obstacles.push("it is unlogged".to_owned());
+    }
+    if catalog.column(hot.name, hot.time).is_some_and(|time| time.data_type != DataType::TimestampWithZone) {
+        obstacles.push(format!("column {} has no time zone yet", hot.time));
     }
     for constraint in constraints(catalog, hot.name) {
         let reason = match &constraint.rule {

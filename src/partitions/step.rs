@@ -1,6 +1,6 @@
 //! A plan: what is run and what is printed, which are the same.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::Period;
 use crate::migrate::Lock;
@@ -23,11 +23,39 @@ pub struct TablePlan {
     /// How long its partitions are; `None` where it is to have none.
     pub period: Option<Period>,
     /// Why the table is skipped.
-    pub left_alone: Option<&'static str>,
+    pub left_alone: Option<LeftAlone>,
     /// Rows that stay in the default partition, because no partition is made for their time.
     pub stay_in_default: i64,
     /// The steps; none where nothing is to do.
     pub steps: Vec<Step>,
+}
+
+/// Why a table is not maintained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeftAlone {
+    /// It is plain.
+    Plain,
+    /// None of its partitions says how long they are.
+    NoPeriod,
+    /// Another program makes its partitions.
+    Partman,
+}
+
+impl LeftAlone {
+    /// The reason in words.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Plain => "it is not partitioned",
+            Self::NoPeriod => "no partition of it is a day, a week or a month",
+            Self::Partman => "pg_partman manages it",
+        }
+    }
+}
+
+impl Serialize for LeftAlone {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
 }
 
 /// One step, which can be done again after it was interrupted.

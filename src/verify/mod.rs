@@ -321,6 +321,7 @@ fn observe(conn: &mut PgConnection, options: &Options) -> Result<Observation> {
         _ => {
             checks.extend(data::skipped(state.reason()));
             checks.extend(rules::skipped(state.reason()));
+            checks.extend(partitions::skipped(&found, state.reason()));
         }
     }
     Ok(Observation { database, status, state, checks })

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::row_access::{Answer, RowAccess, Unavailable};
 use super::{Check, Finding};
-use crate::catalog::{Catalog, Constraint, HOT_TABLES, HotTable, Partition, contract};
+use crate::catalog::{Catalog, Constraint, HOT_TABLES, HotTable, contract};
 use crate::error::Result;
 use crate::layer::Layer;
 use crate::raw::{Sql, raw, sql_query};
@@ -19,6 +19,11 @@ use crate::raw::{Sql, raw, sql_query};
 const LEAD: TimeDelta = TimeDelta::days(2);
 /// How many values a check shows.
 const SAMPLES: usize = 5;
+
+/// The checks of each partitioned table.
+const AHEAD: (&str, &str) = ("ahead", "every row of the last years and of the next two days has a partition");
+const DEFAULT: (&str, &str) = ("default", "there is a default partition, and no row is left in it");
+const UNIQUE: (&str, &str) = ("unique", "what is unique in the plain table is unique across the partitions");
 
 /// Makes the checks of those tables that are partitioned.
 ///
@@ -32,28 +37,25 @@ pub(super) fn checks(
     now: DateTime<Utc>,
 ) -> Result<Vec<Check>> {
     let mut checks = Vec::new();
-    for hot in HOT_TABLES.iter().filter(|hot| found.is_partitioned(hot.name)) {
+    for hot in partitioned(found) {
         checks.push(ready(hot, found, now));
-        checks.push(match found.default_partition(hot.name) {
-            Some(default) => {
-                let check = check(hot, "default", "no row is left in the default partition");
-                match access.obstacle([hot.name]) {
-                    Some(reason) => check.skipped(reason),
-                    None => match access.query(conn, |conn| left(conn, hot, default))? {
-                        Ok(left) => left_over(check, default, &left),
-                        Err(unavailable) => check.skipped(reason(unavailable)),
-                    },
-                }
-            }
-            None => check(hot, "default", "there is a partition for rows of other times")
-                .findings(vec![Finding::new(format!("table {}", hot.name), "has no default partition")]),
-        });
+        checks.push(left_over(conn, access, hot, found)?);
         checks.push(unique(conn, access, hot)?);
     }
     Ok(checks)
 }
 
-fn check(hot: &HotTable, word: &str, title: &str) -> Check {
+/// The same checks where they cannot be made.
+pub(super) fn skipped(found: &Catalog, reason: &str) -> impl Iterator<Item = Check> {
+    let checks = move |hot| [AHEAD, DEFAULT, UNIQUE].map(|named| check(hot, named).skipped(reason));
+    partitioned(found).flat_map(checks)
+}
+
+fn partitioned(found: &Catalog) -> impl Iterator<Item = &'static HotTable> {
+    HOT_TABLES.iter().filter(|hot| found.is_partitioned(hot.name))
+}
+
+fn check(hot: &HotTable, (word, title): (&str, &str)) -> Check {
     let id = format!("partitions.{}.{word}", hot.name);
     Check::new(id, Layer::of_table(hot.name), "docs/partitions.md", format!("{}: {title}", hot.name))
 }
@@ -67,28 +69,25 @@ fn reason(unavailable: Unavailable) -> String {
 
 /// Whether the ranges follow each other without a gap, and reach into the future.
 fn ready(hot: &HotTable, found: &Catalog, now: DateTime<Utc>) -> Check {
-    let ranges: Vec<_> = found.ranges(hot.name).iter().filter_map(|partition| partition.bounds.range()).collect();
-    let subject = || format!("table {}", hot.name);
+    let finding = |problem: String, step: &str| Finding::new(format!("table {}", hot.name), problem).next_step(step);
     let mut findings = Vec::new();
-    for pair in ranges.windows(2) {
-        if let [(_, Some(end)), (Some(next), _)] = pair
-            && end < next
-        {
-            let problem = format!("rows from {end} to {next} have no partition");
-            findings
-                .push(Finding::new(subject(), problem).next_step("attach what was detached, or make the partition"));
+    let mut ready_until = None;
+    for gap in found.gaps(hot.name) {
+        match gap {
+            (Some(end), Some(next)) => findings.push(finding(
+                format!("rows from {end} to {next} have no partition"),
+                "attach what was detached, or make the partition",
+            )),
+            (end, None) => ready_until = Some(end),
+            (None, Some(_)) => {}
         }
     }
-    let end = ranges.last().map(|(_, end)| *end);
-    let is_ready = end.is_some_and(|end| end.is_none_or(|end| end >= now + LEAD));
-    if !is_ready {
-        let end = end.flatten().map_or_else(|| "any time".to_owned(), |end| end.to_string());
-        let finding = Finding::new(subject(), format!("rows from {end} on have no partition"));
-        findings.push(finding.next_step("make the partitions ahead (partitions maintain)"));
+    if let Some(end) = ready_until.filter(|end| end.is_none_or(|end| end < now + LEAD)) {
+        let end = end.map_or_else(|| "any time".to_owned(), |end| end.to_string());
+        findings.push(finding(format!("rows from {end} on have no partition"), "make the partitions ahead"));
     }
-    let ready_until = end.flatten().map(|end| end.to_rfc3339());
-    check(hot, "ahead", "every row of the last years and of the next two days has a partition")
-        .figures(json!((now + LEAD).to_rfc3339()), json!(ready_until))
+    check(hot, AHEAD)
+        .figures(json!((now + LEAD).to_rfc3339()), json!(ready_until.flatten().map(|end| end.to_rfc3339())))
         .findings(findings)
 }
 
@@ -103,27 +102,32 @@ struct Left {
     last: Option<String>,
 }
 
-fn left(conn: &mut PgConnection, hot: &HotTable, default: &Partition) -> QueryResult<Left> {
-    // By way of the table: nobody has rights on the partition itself.
+fn left_over(conn: &mut PgConnection, access: &RowAccess, hot: &HotTable, found: &Catalog) -> Result<Check> {
+    let check = check(hot, DEFAULT);
+    let Some(default) = found.default_partition(hot.name) else {
+        return Ok(check.findings(vec![Finding::new(format!("table {}", hot.name), "has no default partition")]));
+    };
+    if let Some(reason) = access.obstacle([hot.name]) {
+        return Ok(check.skipped(reason));
+    }
     let query = raw!(
-        "SELECT count(*) AS rows, min({time})::text AS first, max({time})::text AS last
-         FROM {table} WHERE tableoid = {partition}::regclass",
+        "SELECT count(*) AS rows, min({time})::text AS first, max({time})::text AS last FROM {table} WHERE {left}",
         time = hot.time_in_sql(),
         table = hot.name,
-        partition = Sql::literal(Sql::identifier(&default.name).as_str())
+        left = found.in_default_partition(hot)
     );
-    sql_query(query).get_result(conn)
-}
-
-fn left_over(check: Check, default: &Partition, left: &Left) -> Check {
+    let answer: Answer<Left> = access.query(conn, |conn| sql_query(query).get_result(conn))?;
+    let left = match answer {
+        Ok(left) => left,
+        Err(unavailable) => return Ok(check.skipped(reason(unavailable))),
+    };
     let finding = || {
         let (first, last) = (left.first.as_deref().unwrap_or_default(), left.last.as_deref().unwrap_or_default());
         let problem = format!("{} rows with times from {first} to {last}", left.rows);
-        Finding::new(format!("partition {}.{}", default.table, default.name), problem).next_step(
-            "move them into partitions of their own (partitions maintain); correct or delete those whose time is wrong",
-        )
+        Finding::new(format!("partition {}.{}", default.table, default.name), problem)
+            .next_step("move them into partitions of their own; correct or delete those whose time is wrong")
     };
-    check.figures(json!(0), json!(left.rows)).findings((left.rows > 0).then(finding).into_iter().collect())
+    Ok(check.figures(json!(0), json!(left.rows)).findings((left.rows > 0).then(finding).into_iter().collect()))
 }
 
 #[derive(QueryableByName)]
@@ -136,7 +140,7 @@ struct Twice {
 
 /// The values that the plain table's keys allow once, and that are there more than once with different times.
 fn unique(conn: &mut PgConnection, access: &RowAccess, hot: &HotTable) -> Result<Check> {
-    let check = check(hot, "unique", "what is unique in the plain table is unique across the partitions");
+    let check = check(hot, UNIQUE);
     if let Some(reason) = access.obstacle([hot.name]) {
         return Ok(check.skipped(reason));
     }

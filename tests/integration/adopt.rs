@@ -10,7 +10,7 @@ use optiinfra_db::{Error, layer};
 use crate::support::{Dbctl, TestDb, number};
 
 /// A schema as Alembic leaves it at its n-th revision, with rows in it.
-fn alembic(revision: usize) -> TestDb {
+pub fn alembic(revision: usize) -> TestDb {
     let db = TestDb::empty();
     let mut conn = db.conn();
     for migration in &EMBEDDED[..revision] {

@@ -8,7 +8,7 @@ use crate::support::{TestDb, fingerprint};
 
 #[test]
 fn a_table_that_was_partitioned_and_plain_again_is_what_it_was() {
-    let db = TestDb::seeded_now();
+    let db = TestDb::plain_seeded_now();
     let (before, shape) = (rows(&mut db.conn()), fingerprint(&mut db.conn()));
     run(&db, &all(), WEEKS);
     run(&db, &all(), Goal::Disabled);
@@ -21,13 +21,13 @@ fn a_table_that_was_partitioned_and_plain_again_is_what_it_was() {
 #[test]
 fn a_disable_that_stops_after_any_step_is_finished_by_the_next_one() {
     let hot = &all()[..1];
-    let whole = TestDb::seeded_now();
+    let whole = TestDb::plain_seeded_now();
     let (before, shape) = (rows(&mut whole.conn()), fingerprint(&mut whole.conn()));
     let plan = partitions::plan(&mut partitioned(whole).conn(), hot, Goal::Disabled).unwrap();
     let steps = plan.tables[0].steps.len();
     assert!(steps > 20, "{plan:#?}");
     for stop in (1..steps).step_by(3) {
-        let db = TestDb::seeded_now();
+        let db = TestDb::plain_seeded_now();
         run(&db, hot, WEEKS);
         super::run_steps(&db, hot, Goal::Disabled, stop);
         run(&db, hot, Goal::Disabled);
@@ -38,7 +38,7 @@ fn a_disable_that_stops_after_any_step_is_finished_by_the_next_one() {
 
 #[test]
 fn a_disable_that_was_begun_is_abandoned_by_enable() {
-    let db = partitioned(TestDb::seeded_now());
+    let db = partitioned(TestDb::plain_seeded_now());
     let (before, shape) = (rows(&mut db.conn()), fingerprint(&mut db.conn()));
     super::run_steps(&db, &all()[..1], Goal::Disabled, 3);
     run(&db, &all()[..1], WEEKS);
@@ -49,7 +49,7 @@ fn a_disable_that_was_begun_is_abandoned_by_enable() {
 
 #[test]
 fn what_is_written_while_rows_are_copied_is_in_the_plain_table() {
-    let db = partitioned(TestDb::seeded_now());
+    let db = partitioned(TestDb::plain_seeded_now());
     let mut conn = db.conn();
     super::run_steps(&db, &all()[..1], Goal::Disabled, 2);
     conn.batch_execute(

@@ -9,7 +9,7 @@ use crate::support::{TestDb, fingerprint, number, text};
 
 #[test]
 fn rows_and_objects_stay_and_verify_is_content() {
-    let db = TestDb::seeded_now();
+    let db = TestDb::plain_seeded_now();
     let before = rows(&mut db.conn());
     let plan = run(&db, &all(), WEEKS);
     assert!(!plan.is_empty());
@@ -21,12 +21,12 @@ fn rows_and_objects_stay_and_verify_is_content() {
 #[test]
 fn an_enable_that_stops_after_any_step_is_finished_by_the_next_one() {
     let hot = &all()[3..];
-    let done = TestDb::seeded_now();
+    let done = TestDb::plain_seeded_now();
     let steps = run(&done, hot, WEEKS).tables[0].steps.len();
     let (after, shape) = (rows(&mut done.conn()), fingerprint(&mut done.conn()));
     assert!(steps > 6);
     for stop in 1..steps {
-        let db = TestDb::seeded_now();
+        let db = TestDb::plain_seeded_now();
         run_steps(&db, hot, WEEKS, stop);
         run(&db, hot, WEEKS);
         assert_eq!(rows(&mut db.conn()), after, "stopped after {stop}");
@@ -36,7 +36,7 @@ fn an_enable_that_stops_after_any_step_is_finished_by_the_next_one() {
 
 #[test]
 fn an_index_that_an_interrupted_build_left_is_built_again() {
-    let db = TestDb::seeded_now();
+    let db = TestDb::plain_seeded_now();
     let mut conn = db.conn();
     conn.batch_execute(
         "CREATE UNIQUE INDEX events_pkey_first ON events (id, created_at);
@@ -49,7 +49,7 @@ fn an_index_that_an_interrupted_build_left_is_built_again() {
 
 #[test]
 fn the_limit_of_an_old_interrupted_run_is_replaced() {
-    let db = TestDb::seeded_now();
+    let db = TestDb::plain_seeded_now();
     db.conn()
         .batch_execute(
             "ALTER TABLE events ADD CONSTRAINT events_until_20200106 CHECK (created_at < '2020-01-06') NOT VALID",
@@ -61,7 +61,7 @@ fn the_limit_of_an_old_interrupted_run_is_replaced() {
 
 #[test]
 fn what_belongs_to_a_table_goes_with_its_name() {
-    let db = TestDb::seeded_now();
+    let db = TestDb::plain_seeded_now();
     let (owner, reader) = (db.role(), db.role());
     let mut conn = db.conn();
     let setup = format!(
@@ -119,7 +119,7 @@ fn what_belongs_to_a_table_goes_with_its_name() {
 
 #[test]
 fn what_cannot_be_carried_over_is_named_and_nothing_is_changed() {
-    let db = TestDb::seeded_now();
+    let db = TestDb::plain_seeded_now();
     let mut conn = db.conn();
     let shape = fingerprint(&mut conn);
     for (planted, undone, named) in [
@@ -155,7 +155,7 @@ fn what_cannot_be_carried_over_is_named_and_nothing_is_changed() {
 
 #[test]
 fn rows_from_the_far_future_are_named_and_years_of_the_past_are_taken() {
-    let db = TestDb::seeded_now();
+    let db = TestDb::plain_seeded_now();
     let mut conn = db.conn();
     conn.batch_execute(
         "UPDATE events SET created_at = 'infinity' WHERE id = (SELECT max(id::text)::uuid FROM events);
@@ -182,7 +182,7 @@ fn rows_from_the_far_future_are_named_and_years_of_the_past_are_taken() {
 #[test]
 fn days_and_months_are_ready_in_utc_whatever_the_session_s_zone() {
     for (period, ahead) in [(Period::Day, 3), (Period::Month, 40)] {
-        let db = TestDb::seeded_now();
+        let db = TestDb::plain_seeded_now();
         let mut conn = db.conn();
         conn.batch_execute("SET TimeZone = 'America/New_York'").unwrap();
         let goal = Goal::Enabled { period, ahead: TimeDelta::days(ahead) };

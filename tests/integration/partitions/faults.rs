@@ -15,7 +15,7 @@ fn found(db: &TestDb) -> Vec<Finding> {
 
 #[test]
 fn every_planted_fault_is_found_and_its_fix_mends_it() {
-    let db = partitioned(TestDb::seeded_now());
+    let db = partitioned(TestDb::plain_seeded_now());
     let role = db.role();
     assert_eq!(found(&db), []);
     let grant = format!("GRANT SELECT ON resource_metrics_first TO {}", role.name);
@@ -70,7 +70,7 @@ fn every_planted_fault_is_found_and_its_fix_mends_it() {
 
 #[test]
 fn a_detached_partition_is_a_gap_and_a_table_too_many() {
-    let db = partitioned(TestDb::seeded_now());
+    let db = partitioned(TestDb::plain_seeded_now());
     let mut conn = db.conn();
     let names: Vec<String> = optiinfra_db::catalog::read(&mut conn)
         .unwrap()
@@ -90,7 +90,7 @@ fn a_detached_partition_is_a_gap_and_a_table_too_many() {
 
 #[test]
 fn no_partition_for_the_rows_to_come_and_rows_in_the_default_one_are_found() {
-    let db = partitioned(TestDb::seeded_now());
+    let db = partitioned(TestDb::plain_seeded_now());
     let mut conn = db.conn();
     conn.batch_execute(
         "DO $$ DECLARE partition regclass; BEGIN
@@ -110,7 +110,7 @@ fn no_partition_for_the_rows_to_come_and_rows_in_the_default_one_are_found() {
 
 #[test]
 fn an_id_and_a_request_that_are_there_twice_are_found() {
-    let db = partitioned(TestDb::seeded_now());
+    let db = partitioned(TestDb::plain_seeded_now());
     db.conn()
         .batch_execute(
             "INSERT INTO quality_metrics

@@ -1,14 +1,13 @@
 //! Partitions that are kept ready.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Barrier};
+use std::sync::Barrier;
 use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
-use diesel::connection::{Connection as _, InstrumentationEvent, SimpleConnection};
-use optiinfra_db::partitions::{self, Goal};
+use diesel::connection::SimpleConnection;
+use optiinfra_db::partitions::{self, Goal, LeftAlone};
 
-use super::{WEEKS, all, partitioned, pretend_partman, rows, run, verify};
+use super::{WEEKS, all, partitioned, pretend_partman, queries_of, rows, run, verify};
 use crate::support::{TestDb, number};
 
 const fn ahead(days: i64) -> Goal {
@@ -17,28 +16,23 @@ const fn ahead(days: i64) -> Goal {
 
 #[test]
 fn partitions_are_made_ahead_once_and_nothing_to_do_is_three_queries() {
-    let db = partitioned(TestDb::seeded_now());
+    let db = partitioned(TestDb::plain_seeded_now());
     let plan = run(&db, &all(), ahead(60));
     assert!(plan.tables.iter().all(|table| table.steps.len() > 5), "{plan:#?}");
     let status = partitions::status(&mut db.conn(), &all()).unwrap();
     assert!(status.iter().all(|table| table.ready_until.unwrap() > Utc::now() + TimeDelta::days(60)));
     verify(&db);
     let mut conn = db.conn();
-    let queries = Arc::new(AtomicUsize::new(0));
-    let seen = Arc::clone(&queries);
-    conn.set_instrumentation(move |event: InstrumentationEvent<'_>| {
-        if matches!(event, InstrumentationEvent::StartQuery { .. }) {
-            seen.fetch_add(1, Ordering::Relaxed);
-        }
+    let queries = queries_of(&mut conn, |conn| {
+        let plan = partitions::run(conn, &all(), ahead(60), Duration::from_secs(60), |_| ()).unwrap();
+        assert!(plan.is_empty());
     });
-    let plan = partitions::run(&mut conn, &all(), ahead(60), Duration::from_secs(60), |_| ()).unwrap();
-    assert!(plan.is_empty());
-    assert_eq!(queries.load(Ordering::Relaxed), 3);
+    assert_eq!(queries, 3);
 }
 
 #[test]
 fn rows_are_moved_out_of_the_default_partition_and_those_of_no_period_stay() {
-    let db = partitioned(TestDb::seeded_now());
+    let db = partitioned(TestDb::plain_seeded_now());
     let mut conn = db.conn();
     conn.batch_execute(
         "INSERT INTO events (customer_id, event_type, created_at)
@@ -67,7 +61,7 @@ fn verify_but_future(db: &TestDb) {
 
 #[test]
 fn many_replicas_at_once_make_each_partition_once() {
-    let db = partitioned(TestDb::seeded_now());
+    let db = partitioned(TestDb::plain_seeded_now());
     let barrier = Barrier::new(8);
     std::thread::scope(|scope| {
         let runs: Vec<_> = (0..8)
@@ -87,13 +81,13 @@ fn many_replicas_at_once_make_each_partition_once() {
 
 #[test]
 fn a_plain_table_and_one_of_pg_partman_are_left_alone() {
-    let db = TestDb::seeded_now();
+    let db = TestDb::plain_seeded_now();
     let plan = run(&db, &all(), ahead(14));
     assert!(plan.is_empty() && plan.tables.iter().all(|table| table.left_alone.is_some()));
     run(&db, &all()[..1], WEEKS);
     pretend_partman(&mut db.conn());
     let plan = run(&db, &all()[..1], ahead(90));
-    assert_eq!(plan.tables[0].left_alone, Some("pg_partman manages it"));
+    assert_eq!(plan.tables[0].left_alone, Some(LeftAlone::Partman));
     let refused = partitions::plan(&mut db.conn(), &all()[..1], Goal::Disabled);
     assert!(matches!(refused, Err(optiinfra_db::Error::Partitions(partitions::Error::Partman("resource_metrics")))));
     assert!(partitions::status(&mut db.conn(), &all()[..1]).unwrap()[0].managed_by_partman);

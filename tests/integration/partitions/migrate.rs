@@ -19,7 +19,7 @@ fn shape_of(db: &TestDb) -> Catalog {
 
 #[test]
 fn indexes_come_and_go_partition_by_partition_as_a_run_and_as_a_script() {
-    let db = TestDb::seeded_now();
+    let db = TestDb::plain_seeded_now();
     run(&db, &all()[..3], WEEKS);
     let (before, shape) = (rows(&mut db.conn()), shape_of(&db));
     go(&db, &Goal::Redo(3));
@@ -35,7 +35,7 @@ fn indexes_come_and_go_partition_by_partition_as_a_run_and_as_a_script() {
 
 #[test]
 fn a_build_that_was_interrupted_on_a_partition_is_finished() {
-    let db = TestDb::seeded_now();
+    let db = TestDb::plain_seeded_now();
     run(&db, &all()[..1], WEEKS);
     let shape = shape_of(&db);
     go(&db, &Goal::Back(1));
@@ -58,7 +58,7 @@ fn a_build_that_was_interrupted_on_a_partition_is_finished() {
 
 #[test]
 fn everything_can_be_reverted_and_a_partitioned_database_is_current() {
-    let db = TestDb::seeded_now();
+    let db = TestDb::plain_seeded_now();
     run(&db, &all()[..3], WEEKS);
     assert!(migrate::status(&mut db.conn()).unwrap().is_current());
     go(&db, &Goal::Nothing);

@@ -1,15 +1,21 @@
 //! Tables that become partitioned, are kept so, and become plain again.
 
+mod bad_input;
 mod disable;
 mod enable;
 mod faults;
+mod kills;
 mod maintain;
 mod migrate;
+mod questions;
 mod scripts;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use diesel::connection::InstrumentationEvent;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use optiinfra_db::catalog::{HOT_TABLES, HotTable};
@@ -70,6 +76,19 @@ pub fn pretend_partman(conn: &mut PgConnection) {
          INSERT INTO pg_extension (oid, extname, extowner, extnamespace, extrelocatable, extversion)
          VALUES (99999, 'pg_partman', 10, 'partman'::regnamespace, false, '5')";
     diesel::connection::SimpleConnection::batch_execute(conn, pretend).expect("what looks like pg_partman");
+}
+
+/// How many statements a piece of work sends.
+pub fn queries_of(conn: &mut PgConnection, work: impl FnOnce(&mut PgConnection)) -> usize {
+    let queries = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&queries);
+    conn.set_instrumentation(move |event: InstrumentationEvent<'_>| {
+        if matches!(event, InstrumentationEvent::StartQuery { .. }) {
+            seen.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    work(conn);
+    queries.load(Ordering::Relaxed)
 }
 
 /// Nothing is wrong with the database, whatever is tried.

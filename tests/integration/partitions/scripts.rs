@@ -9,7 +9,7 @@ use crate::support::{Dbctl, TestDb, fingerprint};
 
 #[test]
 fn a_plan_in_psql_makes_what_a_run_makes() {
-    let (planned, ran) = (TestDb::seeded_now(), TestDb::seeded_now());
+    let (planned, ran) = (TestDb::plain_seeded_now(), TestDb::plain_seeded_now());
     for (arguments, goal) in [
         ("resource_metrics agent_metrics events quality_metrics", WEEKS),
         ("--for disable resource_metrics agent_metrics events quality_metrics", Goal::Disabled),
@@ -30,7 +30,7 @@ fn a_plan_in_psql_makes_what_a_run_makes() {
 
 #[test]
 fn the_command_partitions_maintains_shows_and_makes_plain() {
-    let db = TestDb::seeded_now();
+    let db = TestDb::plain_seeded_now();
     let enabled = Dbctl::on(&db).run("partitions enable");
     assert_eq!(enabled.code, Some(0), "{enabled:#?}");
     assert!(enabled.stderr.contains("resource_metrics: the primary key becomes (id, timestamp)"), "{enabled:#?}");
@@ -51,7 +51,7 @@ fn the_command_partitions_maintains_shows_and_makes_plain() {
 
 #[test]
 fn a_second_seed_of_another_time_inserts_nothing() {
-    let db = partitioned(TestDb::migrated());
+    let db = partitioned(TestDb::plain());
     assert_eq!(Dbctl::on(&db).run("seed --all").code, Some(0));
     let before = rows(&mut db.conn());
     let again = Dbctl::on(&db).run("seed --all --at 2026-01-01T00:00:00Z --format json").json();
@@ -64,7 +64,7 @@ fn a_second_seed_of_another_time_inserts_nothing() {
 
 #[test]
 fn an_import_that_is_repeated_writes_each_row_once_also_without_a_time() {
-    let db = partitioned(TestDb::seeded_now());
+    let db = partitioned(TestDb::plain_seeded_now());
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("events.csv");
     let rows_of_file = "id,customer,event_type\n\
@@ -83,8 +83,8 @@ fn an_import_that_is_repeated_writes_each_row_once_also_without_a_time() {
 
 #[test]
 fn sizes_are_summed_over_the_partitions() {
-    let plain = TestDb::seeded_now();
-    let db = partitioned(TestDb::seeded_now());
+    let plain = TestDb::plain_seeded_now();
+    let db = partitioned(TestDb::plain_seeded_now());
     let rows_of = |db: &TestDb| {
         let stats = Dbctl::on(db).run("stats --exact --format json").json();
         let tables = stats["tables"]["tables"].as_array().or_else(|| stats["tables"].as_array()).unwrap().clone();
@@ -97,7 +97,7 @@ fn sizes_are_summed_over_the_partitions() {
 
 #[test]
 fn the_roles_are_applied_to_both_shapes_and_a_grant_on_a_partition_is_taken_back() {
-    let db = TestDb::seeded_now();
+    let db = TestDb::plain_seeded_now();
     let prefix = format!("p{}", &uuid::Uuid::new_v4().simple().to_string()[..12]);
     let roles = |arguments: &str| Dbctl::on(&db).run(&format!("roles {arguments} --prefix {prefix}"));
     assert_eq!(roles("apply").code, Some(0));

@@ -59,15 +59,30 @@ pub fn connect(database: &str) -> PgConnection {
     connection::connect(&target, "test").expect("a connection to the suite's cluster")
 }
 
+/// The shape of the hot tables that a test begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Shape {
+    /// Plain, whatever is asked of the run: what the test is about is how a plain table looks, or becomes another one.
+    Plain,
+    /// Partitioned with `OPTIINFRA_TEST_PARTITIONED`, or else plain: the test must not see the difference.
+    OfTheRun,
+}
+
+impl Shape {
+    fn is_partitioned(self) -> bool {
+        self == Self::OfTheRun && std::env::var_os("OPTIINFRA_TEST_PARTITIONED").is_some()
+    }
+}
+
 /// What a database of a test is a copy of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Template {
     /// An empty schema.
     Empty,
     /// Every migration applied.
-    Migrated,
+    Migrated(Shape),
     /// The rows of every layer's seed as well, at an anchor.
-    Seeded(DateTime<Utc>),
+    Seeded(Shape, DateTime<Utc>),
 }
 
 impl Template {
@@ -89,11 +104,13 @@ impl Template {
         conn.batch_execute(&format!("CREATE SCHEMA {SCHEMA}; SET search_path = {SCHEMA}")).expect("a schema");
         if self != Self::Empty {
             Migrator::default().run(&mut conn, &Goal::Head).expect("every migration applies");
-            if std::env::var_os("OPTIINFRA_TEST_PARTITIONED").is_some() {
-                partition(&mut conn);
-            }
         }
-        if let Self::Seeded(at) = self {
+        if let Self::Migrated(shape) | Self::Seeded(shape, _) = self
+            && shape.is_partitioned()
+        {
+            partition(&mut conn);
+        }
+        if let Self::Seeded(_, at) = self {
             seed::run(&mut conn, &Layer::ALL, at).expect("every layer is seeded");
         }
         drop(conn);

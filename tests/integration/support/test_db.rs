@@ -13,10 +13,12 @@ use optiinfra_db::sqlstate;
 use optiinfra_db::verify::{self, Report};
 use uuid::Uuid;
 
-use super::cluster::{self, Template, cluster};
+use super::cluster::{self, Shape, Template, cluster};
 
 /// The schema that a test works in: not `public`, so that nothing gets by with a name that it should have looked up.
 pub(super) const SCHEMA: &str = "optiinfra_test";
+
+static NOW: LazyLock<DateTime<Utc>> = LazyLock::new(Utc::now);
 
 /// A database that belongs to one test.
 pub struct TestDb {
@@ -27,23 +29,36 @@ pub struct TestDb {
 impl TestDb {
     /// An empty schema.
     pub fn empty() -> Self {
-        Self { database: Template::Empty.copy(), schema: SCHEMA }
+        Self::of(Template::Empty)
     }
 
     /// Every migration applied. What a test of the migrations themselves needs is `empty().migrate()`.
     pub fn migrated() -> Self {
-        Self { database: Template::Migrated.copy(), schema: SCHEMA }
+        Self::of(Template::Migrated(Shape::OfTheRun))
+    }
+
+    /// The same for a test that is about the plain shape.
+    pub fn plain() -> Self {
+        Self::of(Template::Migrated(Shape::Plain))
     }
 
     /// Every migration applied and every layer seeded.
     pub fn seeded(at: DateTime<Utc>) -> Self {
-        Self { database: Template::Seeded(at).copy(), schema: SCHEMA }
+        Self::of(Template::Seeded(Shape::OfTheRun, at))
     }
 
     /// Every migration applied and every layer seeded just now, which is the same time for all tests.
     pub fn seeded_now() -> Self {
-        static NOW: LazyLock<DateTime<Utc>> = LazyLock::new(Utc::now);
         Self::seeded(*NOW)
+    }
+
+    /// The same for a test that is about the plain shape.
+    pub fn plain_seeded_now() -> Self {
+        Self::of(Template::Seeded(Shape::Plain, *NOW))
+    }
+
+    fn of(template: Template) -> Self {
+        Self { database: template.copy(), schema: SCHEMA }
     }
 
     /// A database without the schema, and whose URL does not say where to look: for what cannot be told.
