@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
+use optiinfra_db::transfer::Format;
 
 use crate::parse;
 
@@ -77,6 +78,24 @@ pub enum TableFormat {
     Table,
     /// One JSON document with a schema_version.
     Json,
+}
+
+/// How a file holds rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FileFormat {
+    /// Comma-separated values.
+    Csv,
+    /// One JSON object a line.
+    Ndjson,
+}
+
+impl FileFormat {
+    pub const fn of_file(self) -> Format {
+        match self {
+            Self::Csv => Format::Csv,
+            Self::Ndjson => Format::Ndjson,
+        }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -3,11 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use clap::ValueEnum;
+use optiinfra_db::transfer;
 use optiinfra_db::transfer::export::{self, Options, Report};
-use optiinfra_db::transfer::{self, Format as FileFormat};
 
-use crate::args::Global;
+use crate::args::{FileFormat, Global};
 use crate::exit::Exit;
 use crate::hints::Hinted;
 use crate::output::{Output, WholeFile};
@@ -39,16 +38,8 @@ pub struct Args {
     pub output: Option<PathBuf>,
 
     /// Format of the rows.
-    #[arg(long, value_enum, default_value_t = Format::Csv, help_heading = "Output")]
-    pub format: Format,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// Comma-separated values.
-    Csv,
-    /// One JSON object a line.
-    Ndjson,
+    #[arg(long, value_enum, default_value_t = FileFormat::Csv, help_heading = "Output")]
+    pub format: FileFormat,
 }
 
 const HELP: &str = "\
@@ -67,7 +58,7 @@ pub fn run(args: &Args, global: &Global, out: &mut Output) -> anyhow::Result<Exi
             "a duration goes back from now, as in --since 2h --until 1h"
         ));
     }
-    let format = if args.format == Format::Ndjson { FileFormat::Ndjson } else { FileFormat::Csv };
+    let format = args.format.of_file();
     let mut conn = target::connect_read_only(global, out, "export")?;
     let options = Options { customer: args.customer.clone(), since, until };
     let report = match args.output.as_deref().filter(|path| *path != Path::new("-")) {

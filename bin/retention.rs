@@ -1,14 +1,15 @@
 //! `retention`: plan, apply.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Subcommand;
 use optiinfra_db::catalog::HotTable;
 use optiinfra_db::partitions;
-use optiinfra_db::retention::{self, Event, Options, Report, TablePlan};
+use optiinfra_db::retention::{self, Archive, Event, Options, Report, TablePlan};
 use serde::Serialize;
 
-use crate::args::{Confirm, Global, LockWait};
+use crate::args::{Confirm, FileFormat as Format, Global, LockWait};
 use crate::exit::Exit;
 use crate::output::{Output, Table, bytes, plural, time};
 use crate::{parse, target};
@@ -44,6 +45,17 @@ pub struct Keep {
     #[arg(long, value_name = "TABLE=DURATION", required = true, value_parser = parse::keep)]
     keep: Vec<(&'static HotTable, Duration)>,
 
+    /// Write rows to files in this folder before they go, which import reads back.
+    ///
+    /// The files are flushed to the disk and compared with the table. Rows go by whole weeks then, from Monday, UTC. Runs on one
+    /// database take one folder of their own; files in it may be moved away once a run has ended.
+    #[arg(long, value_name = "DIR")]
+    archive: Option<PathBuf>,
+
+    /// How the files of the archive hold their rows, in gzip.
+    #[arg(long, value_enum, default_value_t = Format::Ndjson, requires = "archive")]
+    archive_format: Format,
+
     /// Believe the server's clock although a table got no rows for days.
     ///
     /// Without this, rows stay that are past their time only by a clock which no row confirms: one of the table that is one
@@ -54,7 +66,9 @@ pub struct Keep {
 
 impl Keep {
     fn options(&self) -> Options {
-        Options { keep: self.keep.clone(), trust_clock: self.trust_clock, ..Options::default() }
+        let format = self.archive_format.of_file();
+        let archive = self.archive.clone().map(|dir| Archive { dir, format });
+        Options { keep: self.keep.clone(), archive, trust_clock: self.trust_clock, ..Options::default() }
     }
 }
 
@@ -85,8 +99,9 @@ fn apply(options: &Options, is_confirmed: bool, global: &Global, out: &mut Outpu
     }
     let progress = out.progress();
     let report = retention::run(&mut conn, options, |event| match event {
-        Event::Partition(partitions::Event::Begin(table, does, ..)) => progress.doing(&format!("{table}: {does}")),
-        Event::Partition(partitions::Event::Blocked(table)) => {
+        Event::Archiving(rows) => progress.doing(&format!("archives {rows}")),
+        Event::Step(partitions::Event::Begin(table, does, ..)) => progress.doing(&format!("{table}: {does}")),
+        Event::Step(partitions::Event::Blocked(table)) => {
             progress.note(&format!("{table} waits for a lock and will be tried again"));
         }
         Event::Deleted(table, rows) => progress.doing(&format!("{table}: {rows} rows deleted")),
@@ -117,18 +132,26 @@ impl<'a, T> Shown<'a, T> {
 fn tables(of: &[TablePlan], verb: &str) -> Vec<Table> {
     let mut tables = Table::new(&["table", "rows before", verb, "size", "oldest row that stays"]);
     let mut parts = Table::new(&[verb, "how", "rows", "size"]);
+    let mut archives = Table::new(&["archive of", "file"]);
     for table in of.iter().filter(|table| table.left_alone.is_none()) {
         let oldest = table.oldest.map(time).unwrap_or_default();
         tables.row([table.table, &time(table.cutoff), &table.rows().to_string(), &bytes(table.bytes()), &oldest]);
         for part in &table.parts {
-            let how = if part.whole { "the whole partition" } else { "row by row" };
+            let how = match (part.whole, part.detached) {
+                (_, true) => "a partition that an interrupted run took out of the table",
+                (true, _) => "the whole partition",
+                (false, _) => "row by row",
+            };
+            for file in &part.archives {
+                archives.row([part.name.as_str(), &file.display().to_string()]);
+            }
             parts.row([part.name.as_str(), how, &part.rows.to_string(), &bytes(part.bytes)]);
         }
     }
     if parts.is_empty() {
         return vec![tables.titled("nothing is past its time")];
     }
-    vec![tables, parts]
+    if archives.is_empty() { vec![tables, parts] } else { vec![tables, parts, archives] }
 }
 
 fn notes(tables: &[TablePlan], out: &mut Output) -> anyhow::Result<()> {
@@ -146,5 +169,8 @@ fn notes(tables: &[TablePlan], out: &mut Output) -> anyhow::Result<()> {
 fn left(report: &Report) -> String {
     #[expect(clippy::cast_sign_loss, reason = "a number of rows")]
     let rows = plural(report.left as u64, "row is", "rows are");
-    format!("{rows} past their time and still there: the time was up, or others have locked them")
+    format!(
+        "{rows} past their time and still there: the time was up, others have locked or changed them, or an archive \
+             cannot hold their time"
+    )
 }

@@ -12,6 +12,17 @@ pub fn hint(error: &Error) -> Option<&'static str> {
             "see that the server's clock is right: `SELECT now()`; where it is, and the table got no rows for days, pass \
              --trust-clock",
         ),
+        Error::Archive { .. } => Some(
+            "see that the folder is there, writable and has space, and run it again; no row went that is in no file",
+        ),
+        Error::ArchiveInUse(_) => Some("wait for the other run, or give each database a folder of its own"),
+        Error::ArchiveUnreadable { .. } => {
+            Some("correct or delete that row in the table, delete the file, and run it again; no row of the file went")
+        }
+        Error::ArchiveDiffers(_) => Some("find out who writes to it, and run it again: it is archived anew"),
+        Error::NotArchived { .. } => {
+            Some("pass --archive as that run did; or attach the partition again, or drop it with its rows")
+        }
         Error::Locked { .. } => Some(
             "end the transaction that holds the table (`optiinfra-dbctl stats --section long_transactions` shows it) and run \
              it again",

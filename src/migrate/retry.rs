@@ -42,11 +42,11 @@ fn random_factor() -> f64 {
 }
 
 /// Tries until the time is up, with growing pauses of random length.
-pub(crate) fn until_unlocked(
+pub(crate) fn until_unlocked<T>(
     wait: Duration,
     mut on_lock: impl FnMut(&DieselError),
-    mut run: impl FnMut(Deadline) -> Result<(), Failure>,
-) -> Result<(), Failure> {
+    mut run: impl FnMut(Deadline) -> Result<T, Failure>,
+) -> Result<T, Failure> {
     let deadline = Deadline::after(wait);
     let mut pause = FIRST_PAUSE;
     loop {

@@ -25,10 +25,13 @@ pub use self::error::Error;
 pub(crate) use self::facts::{Live, managed_by_partman};
 pub use self::period::{Period, UnknownPeriod};
 pub use self::run::Event;
-#[cfg(feature = "retention")]
-pub(crate) use self::run::steps as run_steps;
 pub use self::status::{PartitionStatus, Status};
 pub use self::step::{LeftAlone, Plan, Step, TablePlan};
+#[cfg(feature = "retention")]
+pub(crate) use self::{
+    run::steps as run_steps,
+    step::{ACCESS_EXCLUSIVE, SHARE_ROW_EXCLUSIVE},
+};
 use crate::catalog::{HOT_TABLES, HotTable};
 use crate::error::Result;
 use crate::migrate::Migrator;

@@ -5,8 +5,6 @@ use serde::{Serialize, Serializer};
 use super::Period;
 use crate::migrate::Lock;
 use crate::raw::Sql;
-#[cfg(feature = "retention")]
-use crate::{catalog::HotTable, raw::raw};
 
 /// What would be done to the tables.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -76,21 +74,13 @@ pub struct Step {
 pub(super) const LOCK_TIMEOUT: u32 = 500;
 
 pub(super) const SHARE_UPDATE_EXCLUSIVE: &str = "ShareUpdateExclusiveLock";
-pub(super) const SHARE_ROW_EXCLUSIVE: &str = "ShareRowExclusiveLock";
-pub(super) const ACCESS_EXCLUSIVE: &str = "AccessExclusiveLock";
+pub(crate) const SHARE_ROW_EXCLUSIVE: &str = "ShareRowExclusiveLock";
+pub(crate) const ACCESS_EXCLUSIVE: &str = "AccessExclusiveLock";
 
 impl Step {
     /// A transaction.
-    pub(super) fn transaction(does: impl Into<String>, statements: &[Sql]) -> Self {
+    pub(crate) fn transaction(does: impl Into<String>, statements: &[Sql]) -> Self {
         Self::new(does, true, statements)
-    }
-
-    /// Drops a partition: its table, and its default partition, which takes the rows of that time from then on, are
-    /// locked for a moment. The server removes the files afterwards.
-    #[cfg(feature = "retention")]
-    pub(crate) fn drop_partition(hot: &HotTable, partition: &str) -> Self {
-        let drop = raw!("DROP TABLE {partition}", partition = Sql::identifier(partition));
-        Self::transaction(format!("drop the partition {partition}"), &[drop]).locking(hot.name, ACCESS_EXCLUSIVE)
     }
 
     /// A statement that is a transaction of its own, and does not make other sessions wait while it waits.
@@ -109,14 +99,14 @@ impl Step {
 
     /// Names a lock.
     #[must_use]
-    pub(super) fn locking(mut self, object: &str, mode: &'static str) -> Self {
+    pub(crate) fn locking(mut self, object: &str, mode: &'static str) -> Self {
         self.locks.push(Lock { object: object.to_owned(), mode });
         self
     }
 
     /// Names a lock on each of several tables.
     #[must_use]
-    pub(super) fn locking_each<'a>(self, objects: impl IntoIterator<Item = &'a str>, mode: &'static str) -> Self {
+    pub(crate) fn locking_each<'a>(self, objects: impl IntoIterator<Item = &'a str>, mode: &'static str) -> Self {
         objects.into_iter().fold(self, |step, object| step.locking(object, mode))
     }
 }

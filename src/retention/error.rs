@@ -1,5 +1,7 @@
 //! Why rows that are past their time are not removed.
 
+use std::path::PathBuf;
+
 use chrono::{DateTime, Utc};
 
 /// Why rows that are past their time are not removed.
@@ -33,6 +35,43 @@ pub enum Error {
         newest: DateTime<Utc>,
         /// The rows that would stay, had the clock stood still soon after the newest.
         rows: i64,
+    },
+
+    /// A file or folder of an archive failed.
+    #[error("the archive {} failed", .path.display())]
+    Archive {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+
+    /// Another run writes to the folder.
+    #[error("another run uses the folder {}", .0.display())]
+    ArchiveInUse(PathBuf),
+
+    /// A row of an archive would be refused by an import. No row of it was removed.
+    #[error("an import would refuse line {line} of the archive {}: {reason}", .path.display())]
+    ArchiveUnreadable {
+        /// The file.
+        path: PathBuf,
+        /// The line.
+        line: u64,
+        /// Why.
+        reason: String,
+    },
+
+    /// A partition that was taken out of its table has other rows than its archive. None was removed.
+    #[error("the rows of {0} changed while they were archived")]
+    ArchiveDiffers(String),
+
+    /// A run was to archive a partition and did not finish, and this one is to archive nothing.
+    #[error("{partition} was taken out of {table} to be archived, and is not archived yet")]
+    NotArchived {
+        /// The table.
+        table: &'static str,
+        /// The partition.
+        partition: String,
     },
 
     /// The server refused to remove rows; what is done stays.

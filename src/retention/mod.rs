@@ -5,9 +5,13 @@
 //! machine's clock and by the rows themselves: a clock that is ahead removes nothing. An interrupted run is finished by the
 //! next one.
 
+mod archive;
+mod archived;
 mod clock;
 mod error;
 mod plan;
+mod rows;
+mod run;
 mod trim;
 
 use std::time::{Duration, Instant};
@@ -17,14 +21,16 @@ use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use serde::Serialize;
 
+pub use self::archive::Archive;
+use self::archive::Folder;
 pub use self::error::Error;
 pub use self::plan::{Part, Plan, TablePlan};
-use self::trim::Trim;
+use self::run::Run;
 use crate::catalog::HotTable;
 use crate::deadline::Deadline;
 use crate::error::{Doing, Result};
-use crate::migrate::{DEFAULT_LOCK_WAIT, Inherited, Migrator};
-use crate::partitions::{self, Live, Step, run_steps};
+use crate::migrate::{DEFAULT_LOCK_WAIT, Inherited};
+use crate::partitions;
 use crate::raw::RunSql;
 use crate::tenant;
 
@@ -33,6 +39,8 @@ use crate::tenant;
 pub struct Options {
     /// The tables, and how long each keeps its rows.
     pub keep: Vec<(&'static HotTable, Duration)>,
+    /// Where rows are written before they go. The cutoff is the beginning of a week then, so that a file has whole weeks.
+    pub archive: Option<Archive>,
     /// Whether the server's clock is right although a table has no row of the days before.
     pub trust_clock: bool,
     /// How long a run may take. It ends between two batches or partitions.
@@ -47,6 +55,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             keep: Vec::new(),
+            archive: None,
             trust_clock: false,
             max_duration: Duration::MAX,
             lock_wait: DEFAULT_LOCK_WAIT,
@@ -58,9 +67,11 @@ impl Default for Options {
 /// What happens in a run, as it happens.
 #[derive(Debug, Clone, Copy)]
 pub enum Event<'a> {
-    /// A partition is dropped.
-    Partition(partitions::Event<'a>),
-    /// So many rows of a table have been deleted.
+    /// A step that changes which partitions there are.
+    Step(partitions::Event<'a>),
+    /// Rows of a table or partition are written to an archive.
+    Archiving(&'a str),
+    /// So many rows of a table or partition have been deleted.
     Deleted(&'a str, i64),
 }
 
@@ -95,20 +106,20 @@ pub fn plan(conn: &mut PgConnection, options: &Options) -> Result<Plan> {
 /// # Errors
 ///
 /// As [`plan`]; [`Error::Locked`] and [`partitions::Error::Locked`] when others do not release a table in time,
-/// [`Error::Refused`] and [`partitions::Error::Stopped`] when the server refuses.
+/// [`Error::Refused`] and [`partitions::Error::Stopped`] when the server refuses; the other ones of [`Error`] about archives:
+/// no row goes then that is not in a file.
 pub fn run(conn: &mut PgConnection, options: &Options, mut observer: impl FnMut(Event<'_>)) -> Result<Report> {
     let begun = Instant::now();
-    let mut run = Run { options, deadline: Deadline::after(options.max_duration), observer: &mut observer };
+    let deadline = Deadline::after(options.max_duration);
+    let folder = options.archive.as_ref().map(Folder::open).transpose()?;
     let mut tables = plan(conn, options)?.tables;
     let inherited = Inherited::read(conn)?;
     // Rows that it hides would stay without a word.
     conn.batch("SET row_security = off").doing("turn off row security")?;
     let removed: Result<()> = tables.iter_mut().zip(&options.keep).try_for_each(|(table, (hot, _))| {
-        table.parts.iter_mut().try_for_each(|part| {
-            let rows = run.remove(conn, hot, table.cutoff, part)?;
-            part.scale_to(rows);
-            Ok(())
-        })
+        let (folder, cutoff, observer) = (folder.as_ref(), table.cutoff, &mut observer);
+        let mut run = Run { options, folder, deadline, hot, cutoff, observer };
+        table.parts.iter_mut().try_for_each(|part| run.remove(conn, part))
     });
     let restored = inherited.restore(conn).and_then(|()| conn.batch("SET row_security = on"));
     // The first error first: where the connection is lost, both fail.
@@ -120,53 +131,4 @@ pub fn run(conn: &mut PgConnection, options: &Options, mut observer: impl FnMut(
     }
     let left = left.iter().map(TablePlan::rows).sum();
     Ok(Report { tables, left, seconds: begun.elapsed().as_secs_f64() })
-}
-
-/// A run, and what belongs to all parts of it.
-struct Run<'a> {
-    options: &'a Options,
-    deadline: Deadline,
-    observer: &'a mut dyn FnMut(Event<'_>),
-}
-
-impl Run<'_> {
-    /// Removes what is past its time of a part, as long as there is time. Returns how many rows went.
-    fn remove(
-        &mut self,
-        conn: &mut PgConnection,
-        hot: &'static HotTable,
-        cutoff: DateTime<Utc>,
-        part: &Part,
-    ) -> Result<i64> {
-        if self.deadline.has_passed() {
-            return Ok(0);
-        }
-        if part.whole {
-            return self.drop_partition(conn, hot, cutoff, part);
-        }
-        let (table, deadline, lock_wait) = (part.name.as_str(), self.deadline, self.options.lock_wait);
-        let trim = Trim { hot, table, cutoff, deadline, lock_wait };
-        Ok(trim.run(conn, |rows| (self.observer)(Event::Deleted(table, rows)))?)
-    }
-
-    /// Drops a partition, which needs the table to itself for a moment.
-    fn drop_partition(
-        &mut self,
-        conn: &mut PgConnection,
-        hot: &'static HotTable,
-        cutoff: DateTime<Utc>,
-        part: &Part,
-    ) -> Result<i64> {
-        let lock_wait = self.options.lock_wait;
-        Migrator::default().lock_wait(lock_wait).under_lock(conn, |conn| {
-            // Another run may have changed everything while this one waited.
-            let live = Live::read(conn)?;
-            if !live.catalog.partitions(hot.name).any(|it| it.name == part.name && plan::is_past(it, cutoff)) {
-                return Ok(0);
-            }
-            let steps = [Step::drop_partition(hot, &part.name)];
-            run_steps(conn, hot.name, &steps, lock_wait, &mut |event| (self.observer)(Event::Partition(event)))?;
-            Ok(part.rows)
-        })
-    }
 }

@@ -1,5 +1,7 @@
 //! What is past its time: whole partitions, and rows of tables that hold newer ones too.
 
+use std::path::PathBuf;
+
 use chrono::{DateTime, Utc};
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
@@ -11,7 +13,7 @@ use super::clock;
 use super::error::Error;
 use crate::catalog::{Bounds, HotTable, Partition, Relation};
 use crate::error::{Doing, Result};
-use crate::partitions::{Live, managed_by_partman};
+use crate::partitions::{Live, Period, managed_by_partman};
 use crate::raw::{Sql, raw, sql_query};
 
 /// What would be removed.
@@ -45,6 +47,10 @@ pub struct Part {
     pub name: String,
     /// Whether it goes as a whole, or only its rows before the cutoff.
     pub whole: bool,
+    /// Whether an interrupted run took it out of its table to archive it.
+    pub detached: bool,
+    /// The files that hold its rows, once they went.
+    pub archives: Vec<PathBuf>,
     /// Rows that go.
     pub rows: i64,
     /// What they take on disk: of a whole one exactly, else their share. The disk gets back what goes as a whole; the
@@ -95,12 +101,19 @@ pub(super) fn read(conn: &mut PgConnection, options: &Options) -> Result<Plan> {
         }
         let is_partitioned = live.is_partitioned(hot)?;
         let cutoff = clock::before(live.now, *keep);
+        let cutoff = if options.archive.is_some() { Period::Week.begin(cutoff) } else { cutoff };
         let left_alone = managed.iter().any(|name| name == hot.name).then_some("pg_partman manages it");
         let mut table =
             TablePlan { table: hot.name, cutoff, left_alone, parts: Vec::new(), unknown: Vec::new(), oldest: None };
         if left_alone.is_none() {
             if !options.trust_clock {
                 clock::confirm(conn, hot, live.now, *keep)?;
+            }
+            for detached in detached(&live, hot) {
+                if options.archive.is_none() {
+                    return Err(Error::NotArchived { table: hot.name, partition: detached.to_owned() }.into());
+                }
+                table.parts.extend(part(conn, hot, detached, None)?.map(|part| Part { detached: true, ..part }));
             }
             table.fill(conn, hot, is_partitioned.then_some(&live))?;
         }
@@ -149,6 +162,18 @@ impl TablePlan {
         self.oldest = found.oldest;
         Ok(())
     }
+}
+
+/// The tables that runs took out of a table to archive them, and did not finish.
+fn detached<'a>(live: &'a Live, hot: &HotTable) -> impl Iterator<Item = &'a str> {
+    let comment = detached_comment(hot);
+    let tables = live.catalog.tables().map(|table| table.name.as_str());
+    tables.filter(move |name| live.catalog.comment(name, None) == Some(comment.as_str()))
+}
+
+/// What `COMMENT ON` says of such a table.
+pub(super) fn detached_comment(hot: &HotTable) -> String {
+    format!("Partition of {} that retention archives and then drops.", hot.name)
 }
 
 /// Whether every row of a partition is past its time.
@@ -207,6 +232,7 @@ fn part(conn: &mut PgConnection, hot: &HotTable, name: &str, before: Option<Date
         None => query.get_result(conn),
     };
     let Size { rows, bytes } = size.doing(format!("count the rows of {name}"))?;
-    let part = Part { name: name.to_owned(), whole: before.is_none(), rows, bytes };
+    let whole = before.is_none();
+    let part = Part { name: name.to_owned(), whole, detached: false, archives: Vec::new(), rows, bytes };
     Ok((part.whole || part.rows > 0).then_some(part))
 }

@@ -75,7 +75,8 @@ pub fn run(
     migrate::status(conn)?.require_applied()?;
     let begun = Instant::now();
     let customer = options.customer.as_deref().map(|wanted| find_customer(conn, wanted)).transpose()?;
-    let rows_of = Selection { table, customer, since: options.since, until: options.until };
+    let rows_of =
+        Selection { table, from: table.as_str().into(), customer, since: options.since, until: options.until };
     let mut write = |conn: &mut PgConnection| write(conn, &rows_of, format, out);
     let rows = match customer {
         // Where row security applies, the session has to say for whom it works; the query filters in either case.
@@ -85,9 +86,25 @@ pub fn run(
     Ok(Report { table, format, rows, seconds: begun.elapsed().as_secs_f64() })
 }
 
+/// Writes the rows of a table of another name that has the same columns: all, or those from a time on and before another.
+#[cfg(feature = "retention")]
+pub(crate) fn rows_of(
+    conn: &mut PgConnection,
+    (table, from): (Table, &str),
+    format: Format,
+    span: Option<(DateTime<Utc>, DateTime<Utc>)>,
+    out: &mut dyn Write,
+) -> Result<u64> {
+    let (since, until) = span.unzip();
+    let rows_of = Selection { table, from: Sql::identifier(from), customer: None, since, until };
+    conn.transaction(|conn| write(conn, &rows_of, format, out))
+}
+
 /// Which rows are read.
 struct Selection {
+    /// Whose columns they have.
     table: Table,
+    from: Sql,
     customer: Option<CustomerId>,
     since: Option<DateTime<Utc>>,
     until: Option<DateTime<Utc>>,
@@ -158,10 +175,9 @@ fn declare(conn: &mut PgConnection, rows_of: &Selection) -> QueryResult<()> {
         raw!(" {word} {column} {operator} ${bind}", word, column = Sql::identifier(column), operator, bind)
     });
     let conditions = Sql::join(conditions, "");
-    let table = rows_of.table.as_str();
-    let cursor = "DECLARE export NO SCROLL CURSOR FOR";
+    let (cursor, from) = ("DECLARE export NO SCROLL CURSOR FOR", &rows_of.from);
     let mut query =
-        sql_query(raw!("{cursor} SELECT {columns} FROM {table}{conditions}", cursor, columns, table, conditions))
+        sql_query(raw!("{cursor} SELECT {columns} FROM {from}{conditions}", cursor, columns, from, conditions))
             .into_boxed::<Pg>();
     if let Some(customer) = rows_of.customer {
         query = query.bind::<SqlUuid, _>(customer);

@@ -59,7 +59,7 @@ pub struct Row<'a> {
 
 impl Row<'_> {
     /// The id.
-    pub(super) fn id(&self) -> Uuid {
+    pub(crate) fn id(&self) -> Uuid {
         match self.values.first() {
             Some(Value::Uuid(id)) => *id,
             _ => Uuid::nil(),
@@ -68,7 +68,12 @@ impl Row<'_> {
 
     /// Appends the row to a batch.
     pub(super) fn encode(&self, batch: &mut Batch) -> Result<(), TooLong> {
-        batch.push(self.values.len(), |out| self.values.iter().try_for_each(|value| value.encode(out)))
+        batch.push(self.values.len(), |out| self.put(out))
+    }
+
+    /// Appends its values as COPY has them.
+    pub(crate) fn put(&self, out: &mut Vec<u8>) -> Result<(), TooLong> {
+        self.values.iter().try_for_each(|value| value.encode(out))
     }
 }
 

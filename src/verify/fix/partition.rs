@@ -56,6 +56,6 @@ pub(super) fn detached(table: &Table, live: &Catalog) -> Option<String> {
     let (of, name) = (ident(&of.name), ident(&table.name));
     Some(format!(
         "it has the name of a partition of {of}, and queries of {of} do not see its rows: attach it again (ALTER TABLE \
-         {of} ATTACH PARTITION {name} FOR VALUES FROM (...) TO (...)), or drop it with its rows"
+         {of} ATTACH PARTITION {name} FOR VALUES FROM (...) TO (...)), or drop it with its rows; where retention was archiving it, `retention apply` goes on"
     ))
 }

@@ -1,5 +1,6 @@
 //! Rows that are past their time go, and nothing else does.
 
+mod archive;
 mod clocks;
 mod command;
 mod others;
