@@ -102,6 +102,19 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true, value_parser = parse::whole::<u32>(1, 64))]
     pub connections: u32,
 
+    /// How rows get into a table that is partitioned.
+    #[arg(long, value_enum, value_name = "HOW", default_value_t = Load::Auto)]
+    pub load: Load,
+
+    /// Memory in MiB with which the server builds an index of a whole partition [default: its maintenance_work_mem].
+    #[arg(long, value_name = "MIB", value_parser = parse::whole::<u32>(1, 2_097_151))]
+    pub index_memory: Option<u32>,
+
+    /// Processes that help the server to build an index of a whole partition [default: its
+    /// max_parallel_maintenance_workers].
+    #[arg(long, value_name = "N", value_parser = parse::whole::<u32>(0, 1024))]
+    pub index_workers: Option<u32>,
+
     #[command(flatten)]
     pub output: TableOutput,
 }
@@ -137,6 +150,26 @@ pub enum OnConflict {
     Refuse,
     /// Skip them.
     Skip,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Load {
+    /// As partitions, where the file has at least 5,000 rows and the table takes whole partitions.
+    Auto,
+    /// Into the table.
+    Rows,
+    /// Rows of partitions that are empty or not there go into tables of their own, which are indexed at once and attached.
+    Partitions,
+}
+
+impl From<Load> for ingest::Load {
+    fn from(load: Load) -> Self {
+        match load {
+            Load::Auto => Self::Auto,
+            Load::Rows => Self::Rows,
+            Load::Partitions => Self::Partitions,
+        }
+    }
 }
 
 /// Lines that a table of bad rows has; JSON has more, and --rejects all.
@@ -206,7 +239,13 @@ fn options(args: &Args, derive_ids: bool) -> Options {
         None => format_of(&args.file),
     };
     let read = read::Options { format, mapping, derive_ids };
-    Options { read, max_rejects: args.max_rejects, dry_run: args.dry_run }
+    let loading = ingest::Loading {
+        load: args.load.into(),
+        index_memory: args.index_memory,
+        index_workers: args.index_workers,
+        ..ingest::Loading::default()
+    };
+    Options { read, max_rejects: args.max_rejects, dry_run: args.dry_run, loading }
 }
 
 /// Names the input in the message of an error that is about it.
@@ -354,6 +393,12 @@ fn tables(report: &Report, args: &Args) -> Vec<Table> {
         format!("{:.2}", report.seconds),
         format!("{:.0}", report.rows_per_second),
     ]);
+    let mut partitions = Table::new(&["partition", "rows", "copy s", "index s", "keys s"]);
+    for loaded in &report.partitions {
+        let [copy, index, keys] =
+            [loaded.copy_seconds, loaded.index_seconds, loaded.keys_seconds].map(|seconds| format!("{seconds:.2}"));
+        partitions.row([loaded.partition.clone(), loaded.rows.to_string(), copy, index, keys]);
+    }
     let mut rejects = Table::new(&["line", "column", "reason"]);
     let groups = groups(&report.rejects);
     for group in groups.iter().take(SHOWN) {
@@ -367,7 +412,8 @@ fn tables(report: &Report, args: &Args) -> Vec<Table> {
         (more, None) if report.complete => format!("rejected rows, and {more} more: --rejects FILE takes all of them"),
         (more, None) => format!("rejected rows, and {more} more: --rejects FILE takes those that were found"),
     };
-    let mut tables = vec![counts.titled(&verdict(report)), rejects.titled(&title)];
+    let mut tables =
+        vec![counts.titled(&verdict(report)), partitions.titled("partitions loaded whole"), rejects.titled(&title)];
     tables.retain(|table| !table.is_empty());
     tables
 }

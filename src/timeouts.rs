@@ -6,7 +6,6 @@ use diesel::prelude::*;
 use crate::raw::sql_query;
 
 /// For the rest of the transaction: nothing ends it because it waits, or because a statement does.
-#[cfg(feature = "transfer")]
 pub(crate) fn lift_in_transaction(conn: &mut PgConnection) -> QueryResult<()> {
     // Of `pg_settings`, because versions before 14 and before 17 do not know all of them.
     sql_query(

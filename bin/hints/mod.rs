@@ -78,7 +78,13 @@ fn of_library(error: &Error) -> Option<String> {
 fn of_ingest(error: &ingest::Error) -> Option<String> {
     match error {
         ingest::Error::RowRefused { source, .. } => Some(server::row(source).to_owned()),
-        ingest::Error::ChunkFailed { source, .. } => of_library(source).or_else(|| Some(RETRY.to_owned())),
+        ingest::Error::ChunkFailed { source, .. } | ingest::Error::PartitionFailed { source, .. } => {
+            of_library(source).or_else(|| Some(RETRY.to_owned()))
+        }
+        ingest::Error::NoWholePartitions { .. } => Some("pass --load rows".to_owned()),
+        ingest::Error::Spill { .. } => {
+            Some("name a directory with as much space as the rows take in TMPDIR, or pass --load rows".to_owned())
+        }
         ingest::Error::Cancelled { .. } => Some(RETRY.to_owned()),
         _ => None,
     }

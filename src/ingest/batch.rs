@@ -3,7 +3,7 @@
 //! The buffer remembers where each row begins, so that any run of rows can be sent by itself: that is how the one
 //! that the server refuses is found. Nothing here uses a connection.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::ops::Range;
 
 use chrono::{DateTime, Utc};
@@ -129,6 +129,18 @@ impl Batch {
         done
     }
 
+    /// Appends a row that is encoded already.
+    pub(super) fn push_encoded(&mut self, row: &[u8]) {
+        self.bytes.extend_from_slice(row);
+        self.ends.push(self.bytes.len());
+    }
+
+    /// The time in a column of a row.
+    pub(super) fn time(&self, row: usize, column: usize) -> Option<DateTime<Utc>> {
+        let micros = i64::from_be_bytes(value(self.rows(row..row + 1), column).try_into().ok()?);
+        DateTime::from_timestamp_micros(micros.checked_add(POSTGRES_EPOCH_MICROS)?)
+    }
+
     /// How many rows there are.
     pub(crate) fn len(&self) -> usize {
         self.ends.len()
@@ -200,10 +212,12 @@ fn split_value(values: &[u8]) -> (&[u8], &[u8]) {
 }
 
 /// Sends rows, header and trailer included, in pieces that the server takes in one read.
-pub(super) fn write(sink: &mut dyn Write, rows: &[u8]) -> QueryResult<()> {
-    let pieces = std::iter::once(HEADER).chain(rows.chunks(PIECE)).chain([&TRAILER[..]]);
-    for piece in pieces {
-        sink.write_all(piece).map_err(|error| Error::SerializationError(Box::new(error)))?;
-    }
-    Ok(())
+pub(super) fn write_rows(sink: &mut dyn Write, rows: &[u8]) -> QueryResult<()> {
+    write(sink, |sink| rows.chunks(PIECE).try_for_each(|piece| sink.write_all(piece)))
+}
+
+/// Sends what `rows` writes between header and trailer.
+pub(super) fn write(sink: &mut dyn Write, rows: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> QueryResult<()> {
+    let sent = sink.write_all(HEADER).and_then(|()| rows(sink)).and_then(|()| sink.write_all(&TRAILER));
+    sent.map_err(|error| Error::SerializationError(Box::new(error)))
 }

@@ -1,3 +1,5 @@
+use std::path::PathBuf;
+
 use uuid::Uuid;
 
 /// Why a bulk write stopped early.
@@ -37,6 +39,43 @@ pub enum Error {
         in_doubt: u64,
         /// What went wrong.
         source: Box<crate::Error>,
+    },
+
+    /// Partitions were to be loaded whole, and the table does not take them.
+    #[error("{table} takes no whole partitions: {reason}")]
+    NoWholePartitions {
+        /// Name of the table.
+        table: &'static str,
+        /// Why.
+        reason: &'static str,
+    },
+
+    /// A partition could not be loaded, and that is no row's fault.
+    #[error("{table}: the partition {partition} could not be loaded; {}", committed(*.written, *.in_doubt))]
+    PartitionFailed {
+        /// Name of the table.
+        table: &'static str,
+        /// Name of the partition.
+        partition: String,
+        /// How many rows of others were committed.
+        written: u64,
+        /// How many rows more may be written, because the connection was lost before the server confirmed them.
+        in_doubt: u64,
+        /// What went wrong.
+        source: Box<crate::Error>,
+    },
+
+    /// Rows could not be kept in a temporary file, or read from it.
+    #[error("rows for {table} could not be kept in a temporary file in {}; {}", .directory.display(), committed(*.written, 0))]
+    Spill {
+        /// Name of the table.
+        table: &'static str,
+        /// Where the file is.
+        directory: PathBuf,
+        /// How many rows were committed.
+        written: u64,
+        /// What the system said.
+        source: std::io::Error,
     },
 
     /// The write was cancelled.

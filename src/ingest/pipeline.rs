@@ -19,6 +19,7 @@ use uuid::Uuid;
 
 use super::attempt::Failure;
 use super::batch::{Batch, TooLong};
+use super::loading::{Loaded, Loading};
 use super::path::{OnConflict, Through};
 use super::search::Refused;
 use super::table::Table;
@@ -29,10 +30,10 @@ use crate::error::Result;
 use crate::id::CustomerId;
 
 /// A chunk ends here too, so that large rows do not make large chunks. Rows of samples are 100 to 250 bytes.
-const BYTES_PER_CHUNK: usize = 6 << 20;
+pub(super) const BYTES_PER_CHUNK: usize = 6 << 20;
 
 /// How long a cancellation goes unnoticed at most while the input waits for the server.
-const PATIENCE: Duration = Duration::from_millis(50);
+pub(super) const PATIENCE: Duration = Duration::from_millis(50);
 
 /// How far a write has come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -48,10 +49,30 @@ pub struct Progress {
     pub chunks: u64,
 }
 
+impl Progress {
+    /// With what a part of the same rows has come to.
+    pub(super) fn with(self, part: Self) -> Self {
+        Self {
+            received: self.received,
+            written: self.written + part.written,
+            skipped: self.skipped + part.skipped,
+            chunks: self.chunks + part.chunks,
+        }
+    }
+}
+
+/// What an input remembers of the rows of a chunk, in their order.
+pub(crate) trait Origins: Default + Send {
+    /// Appends what is remembered of a row.
+    fn put(&self, row: usize, out: &mut Vec<u8>);
+
+    /// Remembers one row more, by what [`Origins::put`] appended.
+    fn take(&mut self, row: &[u8]);
+}
+
 /// An input.
 pub(crate) trait Feed {
-    /// What the input remembers of the rows of a chunk.
-    type Origins: Default + Send;
+    type Origins: Origins;
 
     /// How the input fails.
     type Error: From<crate::Error>;
@@ -69,6 +90,8 @@ pub(crate) trait Feed {
 /// What an input had.
 pub(crate) enum Next {
     Row,
+    /// No row now, and perhaps one the next time.
+    None,
     End,
     /// A row that cannot be sent.
     TooLong(Uuid, TooLong),
@@ -82,6 +105,16 @@ pub(crate) enum Connections<'a> {
     Transaction(&'a mut PgConnection),
 }
 
+impl Connections<'_> {
+    /// The same for a shorter time.
+    pub(super) fn again(&mut self) -> Connections<'_> {
+        match self {
+            Self::Pool(pool, most) => Connections::Pool(pool, *most),
+            Self::Transaction(conn) => Connections::Transaction(conn),
+        }
+    }
+}
+
 /// How an input is written.
 pub(crate) struct Pipeline<'a> {
     pub(crate) table: &'static Table,
@@ -92,21 +125,25 @@ pub(crate) struct Pipeline<'a> {
     /// How many rows may be refused and left out.
     pub(crate) allowance: &'a AtomicU64,
     pub(crate) cancel: Option<&'a AtomicBool>,
+    pub(crate) loading: &'a Loading,
 }
 
 /// What became of an input.
+#[derive(Default)]
 pub(crate) struct Done {
     pub(crate) progress: Progress,
     pub(crate) through: Option<Through>,
+    /// The partitions that were loaded whole.
+    pub(crate) loaded: Vec<Loaded>,
 }
 
 impl Pipeline<'_> {
-    /// Writes an input to its end, or until something fails.
-    pub(crate) fn run<F: Feed>(self, feed: &mut F) -> Result<Done, F::Error> {
+    /// Writes an input by rows to its end, or until something fails; a first chunk of it may be there already.
+    pub(super) fn by_rows<F: Feed>(self, feed: &mut F, first: Option<Chunk<F::Origins>>) -> Result<Done, F::Error> {
         let stop = AtomicBool::new(false);
         let (to_server, chunks) = mpsc::channel();
         let chunks = Mutex::new(chunks);
-        let Self { table, connections, on_conflict, customer, rows_per_chunk, allowance, cancel } = self;
+        let Self { table, connections, on_conflict, customer, rows_per_chunk, allowance, cancel, loading: _ } = self;
         let (most, commits) = match connections {
             Connections::Pool(_, most) => (most, true),
             Connections::Transaction(_) => (1, false),
@@ -149,13 +186,13 @@ impl Pipeline<'_> {
                 in_doubt: 0,
                 feed,
             };
-            run.all()
+            run.all(first)
         })
     }
 }
 
 /// What ends a run before its time.
-enum End {
+pub(super) enum End {
     Refused { row: u64, id: Uuid, source: Diesel },
     Failed { first: u64, last: u64, source: crate::Error },
     Cancelled,
@@ -198,7 +235,12 @@ struct Run<'s, 'f, F: Feed> {
 }
 
 impl<F: Feed> Run<'_, '_, F> {
-    fn all(mut self) -> Result<Done, F::Error> {
+    fn all(mut self, first: Option<Chunk<F::Origins>>) -> Result<Done, F::Error> {
+        if let Some(first) = first {
+            self.made += 1;
+            self.progress.received = first.batch.len() as u64;
+            self.send(first);
+        }
         let of_input = self.read_input();
         if of_input.is_err() {
             self.stop.0.store(true, Ordering::Relaxed);
@@ -213,7 +255,7 @@ impl<F: Feed> Run<'_, '_, F> {
         if self.abandoned {
             return Err(self.error(End::Cancelled).into());
         }
-        Ok(Done { progress: self.progress, through: self.through })
+        Ok(Done { progress: self.progress, through: self.through, loaded: Vec::new() })
     }
 
     /// Packs the input into chunks and hands these on, until it ends or something fails.
@@ -226,6 +268,7 @@ impl<F: Feed> Run<'_, '_, F> {
                 }
                 match self.feed.next(&mut chunk.batch, &mut chunk.origins)? {
                     Next::Row => self.progress.received += 1,
+                    Next::None => {}
                     Next::End => break true,
                     Next::TooLong(id, error) => {
                         let source = Diesel::SerializationError(Box::new(error));
@@ -264,7 +307,7 @@ impl<F: Feed> Run<'_, '_, F> {
         // One for each connection, one that waits for the first to be free, and the one that is being filled.
         if self.made < self.connections + 2 {
             self.made += 1;
-            return Some(Chunk { batch: Batch::default(), origins: F::Origins::default(), first: 0 });
+            return Some(Chunk::default());
         }
         loop {
             if self.is_over() {
@@ -354,14 +397,19 @@ impl<F: Feed> Run<'_, '_, F> {
     }
 
     fn error(&self, failure: End) -> crate::Error {
-        let table = self.table.name;
         let (written, in_doubt) = if self.commits { (self.progress.written, self.in_doubt) } else { (0, 0) };
-        match failure {
-            End::Refused { row, id, source } => Error::RowRefused { table, row, id, written, in_doubt, source },
-            End::Failed { first, last, source } => {
+        failure.error(self.table.name, written, in_doubt)
+    }
+}
+
+impl End {
+    pub(super) fn error(self, table: &'static str, written: u64, in_doubt: u64) -> crate::Error {
+        match self {
+            Self::Refused { row, id, source } => Error::RowRefused { table, row, id, written, in_doubt, source },
+            Self::Failed { first, last, source } => {
                 Error::ChunkFailed { table, first, last, written, in_doubt, source: Box::new(source) }
             }
-            End::Cancelled => Error::Cancelled { table, written, in_doubt },
+            Self::Cancelled => Error::Cancelled { table, written, in_doubt },
         }
         .into()
     }

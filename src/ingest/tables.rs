@@ -49,11 +49,11 @@ macro_rules! ingested {
             pub(super) fn copy(conn: &mut PgConnection, into: Destination, rows: &[u8]) -> QueryResult<usize> {
                 match into {
                     Destination::Table => diesel::copy_from($table::table)
-                        .from_raw_data(($table::id, $($table::$column),+), |sink| batch::write(sink, rows))
+                        .from_raw_data(($table::id, $($table::$column),+), |sink| batch::write_rows(sink, rows))
                         .with_format(CopyFormat::Binary)
                         .execute(conn),
                     Destination::Staging => diesel::copy_from($staging::table)
-                        .from_raw_data(($staging::id, $($staging::$column),+), |sink| batch::write(sink, rows))
+                        .from_raw_data(($staging::id, $($staging::$column),+), |sink| batch::write_rows(sink, rows))
                         .with_format(CopyFormat::Binary)
                         .execute(conn),
                 }

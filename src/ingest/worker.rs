@@ -17,6 +17,7 @@ use crate::id::CustomerId;
 use crate::timeouts;
 
 /// Rows on their way to the server.
+#[derive(Default)]
 pub(super) struct Chunk<O> {
     pub batch: Batch,
     pub origins: O,

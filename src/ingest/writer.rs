@@ -7,8 +7,9 @@ use chrono::Utc;
 use serde::Serialize;
 
 use super::batch::Batch;
+use super::loading::Loading;
 use super::path::{OnConflict, Through};
-use super::pipeline::{Connections, Done, Feed, Next, Pipeline, Progress};
+use super::pipeline::{Connections, Done, Feed, Next, Origins, Pipeline, Progress};
 use super::search::Refused;
 use super::{Ingest, sealed};
 use crate::connection::Pool;
@@ -176,10 +177,11 @@ impl<'a, R: Ingest> BulkWriter<'a, R> {
             rows_per_chunk: self.rows_per_chunk,
             allowance: &AtomicU64::new(0),
             cancel: self.cancel,
+            loading: &Loading::rows(),
         };
         let mut feed =
             Rows { rows: rows.into_iter(), received: 0, retry_key: self.retry_key, progress: self.progress, chunks: 0 };
-        let Done { progress, through } = pipeline.run(&mut feed)?;
+        let Done { progress, through, loaded: _ } = pipeline.run(&mut feed)?;
         let Progress { received, written, skipped, chunks } = progress;
         Ok(Report { table: R::TABLE, received, written, skipped, chunks, on_conflict: self.on_conflict, through })
     }
@@ -193,6 +195,12 @@ struct Rows<'a, I> {
     progress: Option<Box<dyn FnMut(Progress) + 'a>>,
     /// Chunks that were written when progress was last reported.
     chunks: u64,
+}
+
+impl Origins for () {
+    fn put(&self, _: usize, _: &mut Vec<u8>) {}
+
+    fn take(&mut self, _: &[u8]) {}
 }
 
 impl<R: Ingest, E: From<Error>, I: Iterator<Item = Result<R, E>>> Feed for Rows<'_, I> {

@@ -42,14 +42,29 @@ pub(super) fn acquire<'a>(
     wait: Duration,
     observer: &mut dyn FnMut(Event<'_>),
 ) -> Result<Locked<'a>> {
+    take(conn, "pg_try_advisory_lock", wait, observer)?;
+    Ok(Locked { conn })
+}
+
+/// Keeps those who take the lock away until the transaction ends, beside others that do so.
+pub(crate) fn share(conn: &mut PgConnection, wait: Duration) -> Result<()> {
+    take(conn, "pg_try_advisory_xact_lock_shared", wait, &mut |_| ())
+}
+
+fn take(
+    conn: &mut PgConnection,
+    function: &'static str,
+    wait: Duration,
+    observer: &mut dyn FnMut(Event<'_>),
+) -> Result<()> {
     let deadline = Deadline::after(wait);
     let mut has_reported = false;
     loop {
-        let taken: bool = diesel::select(sql::<Bool>(raw!("pg_try_advisory_lock({KEY})", KEY)))
+        let taken: bool = diesel::select(sql::<Bool>(raw!("{function}({KEY})", function, KEY)))
             .get_result(conn)
             .doing("take the migration lock")?;
         if taken {
-            return Ok(Locked { conn });
+            return Ok(());
         }
         if deadline.has_passed() {
             return Err(MigrateError::Locked { waited: wait, holder: holder(conn)? }.into());
@@ -75,7 +90,7 @@ fn holder(conn: &mut PgConnection) -> Result<Option<String>> {
         "SELECT format('%s, process %s%s', coalesce(nullif(application_name, ''), 'a session'), pid,
                        ' from ' || host(client_addr)) AS holder
          FROM pg_locks JOIN pg_stat_activity USING (pid)
-         WHERE granted AND {IS_OURS}",
+         WHERE granted AND {IS_OURS} LIMIT 1",
         IS_OURS
     );
     #[derive(QueryableByName)]

@@ -51,6 +51,8 @@ pub use self::event::{Event, Step};
 pub use self::harness::Set;
 #[cfg(feature = "partitions")]
 pub(crate) use self::limits::{Inherited, bounded, set as limit};
+#[cfg(feature = "ingest")]
+pub(crate) use self::lock::share;
 pub use self::locks::Lock;
 pub use self::loss::Loss;
 pub use self::migrator::{DEFAULT_LOCK_WAIT, Migrator, OnAhead, Report};

@@ -13,7 +13,7 @@ use crate::raw::{Sql, raw};
 
 /// What a partition takes over from its table when it is made, but for indexes and foreign keys, which it gets when it is
 /// attached.
-const LIKE: &str =
+pub(super) const LIKE: &str =
     "INCLUDING DEFAULTS INCLUDING GENERATED INCLUDING STORAGE INCLUDING COMPRESSION INCLUDING CONSTRAINTS";
 
 /// The partition of these rows: its name ends in the day on which they begin.
@@ -55,8 +55,9 @@ pub(super) fn ahead(period: Period, gaps: &[(Bound, Bound)], now: DateTime<Utc>,
 
 /// Makes a partition beside those who use the table: made as a table of its own, then attached.
 pub(super) fn step(hot: &HotTable, live: &Live, facts: &Facts, bounds: &Bounds) -> Step {
-    let mut statements = create(hot, facts, settings(live, hot), bounds);
-    statements.push(attach(hot, &name(hot, bounds), bounds));
+    let name = name(hot, bounds);
+    let mut statements = create(hot.name, facts, settings(live, hot), &name);
+    statements.push(attach(hot, &name, bounds));
     let step = Step::transaction(format!("make the partition {}", describe(bounds)), &statements);
     let step = step
         .locking_each(referenced(&live.catalog, hot), SHARE_ROW_EXCLUSIVE)
@@ -68,12 +69,12 @@ pub(super) fn step(hot: &HotTable, live: &Live, facts: &Facts, bounds: &Bounds) 
 }
 
 /// Makes a table that can become a partition.
-pub(super) fn create(hot: &HotTable, facts: &Facts, settings: Sql, bounds: &Bounds) -> Vec<Sql> {
-    let name = Sql::identifier(&name(hot, bounds));
+pub(super) fn create(like: impl Into<Sql>, facts: &Facts, settings: Sql, name: &str) -> Vec<Sql> {
+    let name = Sql::identifier(name);
     let create = raw!(
-        "CREATE TABLE {name} (LIKE {table} {LIKE}){settings}{tablespace}",
+        "CREATE TABLE {name} (LIKE {like} {LIKE}){settings}{tablespace}",
         name = &name,
-        table = hot.name,
+        like = like.into(),
         LIKE,
         settings,
         tablespace = facts.tablespace()

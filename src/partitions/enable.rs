@@ -198,8 +198,8 @@ impl Plain<'_> {
         statements.push(raw!("ALTER TABLE {old} DROP CONSTRAINT {check}", old = &old, check));
         statements.extend(close(&old, self.facts));
         let settings = create::settings(self.live, self.hot);
-        statements.extend(create::create(self.hot, self.facts, settings, &Bounds::Default));
         let default = create::name(self.hot, &Bounds::Default);
+        statements.extend(create::create(self.hot.name, self.facts, settings, &default));
         statements.push(create::attach(self.hot, &default, &Bounds::Default));
         let does = format!("exchange: the table becomes the first partition, of the rows before {}", end.date_naive());
         Step::transaction(does, &statements)

@@ -98,7 +98,12 @@ pub(super) fn steps(
 }
 
 /// The period of these rows, as far as no other partition has a part of it.
-fn around(hot: &HotTable, live: &Live, period: Period, begin: DateTime<Utc>) -> (DateTime<Utc>, DateTime<Utc>) {
+pub(super) fn around(
+    hot: &HotTable,
+    live: &Live,
+    period: Period,
+    begin: DateTime<Utc>,
+) -> (DateTime<Utc>, DateTime<Utc>) {
     let (mut from, mut to) = (begin, period.next(begin));
     for (other_from, other_to) in live.catalog.ranges(hot.name).iter().filter_map(|it| it.bounds.range()) {
         if let Some(other_to) = other_to.filter(|other| *other <= to && *other > from) {
@@ -125,7 +130,7 @@ fn fill(
     let (partition, from_default) = (Sql::identifier(&name), Sql::identifier(&default.name));
     let time = hot.time_in_sql();
     let mut statements = vec![raw!("LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE", table = &from_default)];
-    statements.extend(create::create(hot, facts, create::settings(live, hot), &bounds));
+    statements.extend(create::create(hot.name, facts, create::settings(live, hot), &name));
     statements.push(raw!(
         "WITH moved AS (DELETE FROM {from_default} WHERE {time} >= {from} AND {time} < {to} RETURNING *)
          INSERT INTO {partition} SELECT * FROM moved",

@@ -15,6 +15,8 @@ mod period;
 mod run;
 mod status;
 mod step;
+#[cfg(feature = "ingest")]
+mod whole;
 
 use std::time::Duration;
 
@@ -27,6 +29,8 @@ pub use self::period::{Period, UnknownPeriod};
 pub use self::run::Event;
 pub use self::status::{PartitionStatus, Status};
 pub use self::step::{LeftAlone, Plan, Step, TablePlan};
+#[cfg(feature = "ingest")]
+pub(crate) use self::whole::{Occupied, Partitioned, Place, exists};
 #[cfg(feature = "retention")]
 pub(crate) use self::{
     run::steps as run_steps,

@@ -19,7 +19,7 @@ use super::refusal::refusal;
 use super::table::Table;
 use crate::connection::{self, Pool};
 use crate::error::{Doing as _, Result};
-use crate::ingest::{self, Batch, Connections, Feed, Next, OnConflict, Pipeline, Progress, Refused};
+use crate::ingest::{self, Batch, Connections, Feed, Loaded, Loading, Next, OnConflict, Pipeline, Progress, Refused};
 use crate::{migrate, tenant, timeouts};
 
 /// Reasons that a report holds.
@@ -40,6 +40,8 @@ pub struct Options {
     pub max_rejects: u64,
     /// Everything is tried and nothing stays: the rows are written and rolled back.
     pub dry_run: bool,
+    /// How rows get into a table that is partitioned. A dry run writes by rows.
+    pub loading: Loading,
 }
 
 /// What came of an import.
@@ -67,6 +69,8 @@ pub struct Report {
     pub skipped: u64,
     /// Bad rows.
     pub rejected: u64,
+    /// The partitions that were loaded whole.
+    pub partitions: Vec<Loaded>,
     /// How many bad rows there may be.
     pub max_rejects: u64,
     /// How long it took.
@@ -133,6 +137,9 @@ pub fn all_or_nothing(
     let tolerated = REJECTS_IN_REPORT as u64;
     let allowance = AtomicU64::new(options.max_rejects.max(tolerated));
     let mut import = Import::new(reader, options, tolerated, &allowance, watch);
+    let by_rows = Loading::rows();
+    let loading = if options.dry_run { &by_rows } else { &options.loading };
+    ingest::prepare(conn, table.ingested(), loading)?;
     let ended = conn.transaction(|conn| {
         timeouts::lift_in_transaction(conn)?;
         let pipeline = Pipeline {
@@ -143,8 +150,10 @@ pub fn all_or_nothing(
             rows_per_chunk: ROWS_OF_ONE_TRANSACTION,
             allowance: &allowance,
             cancel: None,
+            loading,
         };
-        pipeline.run(&mut import)?;
+        let loaded = pipeline.run(&mut import)?.loaded;
+        import.loaded = loaded;
         if import.is_over() {
             return Err(Stop::TooManyRejects);
         }
@@ -193,8 +202,9 @@ pub fn retryable(
         rows_per_chunk: ROWS_PER_TRANSACTION,
         allowance: &allowance,
         cancel: Some(cancelled),
+        loading: &options.loading,
     };
-    let ended = pipeline.run(&mut import).map(drop);
+    let ended = pipeline.run(&mut import).map(|done| import.loaded = done.loaded);
     let ended = import.end(ended).map_err(|error| after(import.progress.written, error))?;
     if matches!(ended, Ended::TooManyRejects) {
         import.read_on().map_err(|error| error.after(import.progress.written))?;
@@ -254,6 +264,7 @@ struct Import<'a> {
     progress: Progress,
     rejected: u64,
     rejects: Vec<Reject>,
+    loaded: Vec<Loaded>,
     /// Why a refused row could not be reported.
     failure: Option<Error>,
 }
@@ -277,6 +288,7 @@ impl<'a> Import<'a> {
             progress: Progress::default(),
             rejected: 0,
             rejects: Vec::new(),
+            loaded: Vec::new(),
             failure: None,
         }
     }
@@ -362,6 +374,7 @@ impl<'a> Import<'a> {
             written,
             skipped,
             rejected: self.rejected,
+            partitions: if stays { self.loaded } else { Vec::new() },
             max_rejects: self.max_rejects,
             seconds,
             rows_per_second,
@@ -430,6 +443,21 @@ impl Origins {
     fn clear(&mut self) {
         self.bytes.clear();
         self.rows.clear();
+    }
+}
+
+impl ingest::Origins for Origins {
+    fn put(&self, row: usize, out: &mut Vec<u8>) {
+        if let Some((line, raw)) = self.get(row) {
+            out.extend_from_slice(&line.to_le_bytes());
+            out.extend_from_slice(raw);
+        }
+    }
+
+    fn take(&mut self, row: &[u8]) {
+        if let Some((line, raw)) = row.split_first_chunk() {
+            self.push(u64::from_le_bytes(*line), raw);
+        }
     }
 }
 

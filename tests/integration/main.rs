@@ -32,6 +32,7 @@ mod ingest_faults;
 mod interruption;
 mod json_schema;
 mod leaks;
+mod load;
 mod local;
 mod locks;
 mod migrate;

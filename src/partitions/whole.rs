@@ -1,0 +1,343 @@
+//! Partitions that are filled before they are attached: as tables of their own, with nothing but their columns while rows
+//! come in, and indexes and keys at once afterwards. A CHECK of the bounds proves that attaching reads no row.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use diesel::pg::PgConnection;
+use diesel::prelude::*;
+use diesel::sql_types::{Bool, Nullable, Text, Timestamptz};
+
+use super::create;
+use super::facts::{Facts, Live, managed_by_partman};
+use super::maintain::around;
+use super::objects;
+use super::period::Period;
+use super::run;
+use crate::catalog::{Bounds, HotTable, Index, Partition, moment, with_suffix};
+use crate::error::{Doing, Result};
+use crate::raw::{Sql, raw, sql_query};
+
+/// A table that takes whole partitions.
+pub(crate) struct Partitioned {
+    hot: &'static HotTable,
+    live: Live,
+    facts: Facts,
+    period: Period,
+}
+
+/// What is where the rows of a range belong.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Nothing.
+    Free,
+    /// A partition without rows.
+    Empty,
+    /// Rows, or something else under the name.
+    Taken,
+}
+
+/// Where rows are already.
+#[derive(Debug, Default)]
+pub(crate) struct Occupied {
+    /// The partitions that have rows, by name.
+    partitions: BTreeSet<String>,
+    /// The times of the rows in the default partition that are before the end of the last one.
+    in_default: Option<(DateTime<Utc>, DateTime<Utc>)>,
+}
+
+/// The constraint that proves the bounds.
+const BOUNDS: &str = "within_bounds";
+
+impl Partitioned {
+    /// Reads the table; where it takes no whole partitions, why.
+    pub(crate) fn read(conn: &mut PgConnection, table: &str) -> Result<Result<Self, &'static str>> {
+        let Some(hot) = HotTable::named(table) else { return Ok(Err("it is never partitioned")) };
+        if let Some(obstacle) = obstacle(conn, hot).doing(format!("see whether {table} takes whole partitions"))? {
+            return Ok(Err(obstacle));
+        }
+        let live = Live::read(conn)?;
+        let (true, Some(period)) = (live.is_partitioned(hot).unwrap_or(false), live.period(hot)) else {
+            return Ok(Err("it is not partitioned by days, weeks or months"));
+        };
+        if objects::triggers(&live.catalog, hot.name).next().is_some() {
+            return Ok(Err("it has triggers"));
+        }
+        if managed_by_partman(conn, &live)?.iter().any(|name| name == hot.name) {
+            return Ok(Err("pg_partman manages it"));
+        }
+        let facts = Facts::read(conn, hot)?;
+        Ok(Ok(Self { hot, live, facts, period }))
+    }
+
+    /// The column of the time.
+    pub(crate) fn time(&self) -> &'static str {
+        self.hot.time
+    }
+
+    /// Which partition rows of a time belong to, whether it is there or not. `None` is the default one: after the last
+    /// partition none is made, for a time that is far ahead would leave a gap behind it.
+    pub(crate) fn bounds_of(&self, time: DateTime<Utc>) -> Option<Bounds> {
+        let ranges = self.live.catalog.ranges(self.hot.name);
+        if let Some(found) = ranges.iter().find(|it| it.bounds.take(time)) {
+            return Some(found.bounds.clone());
+        }
+        if ranges.last().and_then(|last| last.bounds.end()).is_none_or(|end| end <= time) {
+            return None;
+        }
+        let (from, to) = around(self.hot, &self.live, self.period, self.period.begin(time));
+        let bounds = Bounds::Range(Some(from), Some(to));
+        bounds.take(time).then_some(bounds)
+    }
+
+    /// Looks where rows are. Locks nothing for longer than it looks.
+    pub(crate) fn occupied(&self, conn: &mut PgConnection) -> Result<Occupied> {
+        undone(conn, |conn| {
+            let catalog = &self.live.catalog;
+            let has_rows = |partition: &&Partition| {
+                let (text, name) = (Sql::literal(&partition.name), Sql::identifier(&partition.name));
+                raw!("SELECT {text} AS name WHERE EXISTS (SELECT FROM {name})", text, name)
+            };
+            let ranges = catalog.ranges(self.hot.name);
+            let queries = Sql::join(ranges.iter().map(has_rows), " UNION ALL ");
+            let names: Vec<Name> = sql_query(queries).load(conn)?;
+            let partitions = names.into_iter().map(|found| found.name).collect();
+            let end = ranges.last().and_then(|last| last.bounds.end());
+            let in_default = match catalog.default_partition(self.hot.name).zip(end) {
+                Some((default, end)) => {
+                    let (time, default) = (self.hot.time_in_sql(), Sql::identifier(&default.name));
+                    let query = raw!(
+                        "SELECT min({time}) AS first, max({time}) AS last FROM {default}
+                         WHERE {time} > '-infinity' AND {time} < {end}",
+                        time,
+                        default,
+                        end = Sql::literal(&moment(end))
+                    );
+                    let Times { first, last } = sql_query(query).get_result(conn)?;
+                    first.zip(last)
+                }
+                None => None,
+            };
+            Ok(Occupied { partitions, in_default })
+        })
+    }
+
+    /// Whether there were no rows within bounds.
+    pub(crate) fn is_free(&self, bounds: &Bounds, occupied: &Occupied) -> bool {
+        let Some((from, to)) = bounds.range() else { return false };
+        match self.live.catalog.partitions(self.hot.name).find(|it| it.bounds == *bounds) {
+            Some(found) => !occupied.partitions.contains(&found.name),
+            None => occupied
+                .in_default
+                .is_none_or(|(first, last)| from.is_some_and(|from| last < from) || to.is_some_and(|to| to <= first)),
+        }
+    }
+
+    /// What is in the place of a partition. Locks nothing for longer than it looks.
+    pub(crate) fn place(&self, conn: &mut PgConnection, bounds: &Bounds) -> Result<Place> {
+        undone(conn, |conn| self.look(conn, bounds))
+    }
+
+    fn look(&self, conn: &mut PgConnection, bounds: &Bounds) -> QueryResult<Place> {
+        let Some((from, to)) = bounds.range() else { return Ok(Place::Taken) };
+        if let Some(found) = self.live.catalog.partitions(self.hot.name).find(|it| it.bounds == *bounds) {
+            let is_empty = !exists(conn, raw!("SELECT FROM {name}", name = Sql::identifier(&found.name)))?;
+            return Ok(if is_empty { Place::Empty } else { Place::Taken });
+        }
+        let ranges = self.live.catalog.ranges(self.hot.name);
+        let overlaps = |(other_from, other_to): (Option<DateTime<Utc>>, Option<DateTime<Utc>>)| {
+            to.is_none_or(|to| other_from.is_none_or(|from| from < to))
+                && from.is_none_or(|from| other_to.is_none_or(|to| from < to))
+        };
+        let is_named = raw!(
+            "SELECT WHERE to_regclass({name}) IS NOT NULL",
+            name = Sql::literal(Sql::identifier(&create::name(self.hot, bounds)).as_str())
+        );
+        if ranges.iter().filter_map(|it| it.bounds.range()).any(overlaps) || exists(conn, is_named)? {
+            return Ok(Place::Taken);
+        }
+        let Some(default) = self.live.catalog.default_partition(self.hot.name) else { return Ok(Place::Free) };
+        let (default, within) = (Sql::identifier(&default.name), self.within(bounds));
+        let is_taken = exists(conn, raw!("SELECT FROM {default} WHERE {within}", default, within))?;
+        Ok(if is_taken { Place::Taken } else { Place::Free })
+    }
+
+    /// Whether a table may be one, seen at once.
+    pub(crate) fn may_be(conn: &mut PgConnection, table: &str) -> Result<bool> {
+        let Some(hot) = HotTable::named(table) else { return Ok(false) };
+        let obstacle = obstacle(conn, hot).doing(format!("see whether {table} takes whole partitions"))?;
+        Ok(obstacle.is_none())
+    }
+
+    /// The name of a partition.
+    pub(crate) fn name(table: &str, bounds: &Bounds) -> String {
+        HotTable::named(table).map_or_else(String::new, |hot| create::name(hot, bounds))
+    }
+
+    /// Makes, for the session, a table without rows that is like the table: who makes partitions like this one does not lock
+    /// the table, so that others can attach theirs meanwhile.
+    pub(crate) fn make_template(table: &'static str) -> Sql {
+        let (template, like) = (template(table), create::LIKE);
+        raw!(
+            "DROP TABLE IF EXISTS {template};\nCREATE TEMPORARY TABLE {template} (LIKE {table} {like})",
+            template,
+            table,
+            like
+        )
+    }
+
+    /// Makes the table that becomes a partition.
+    pub(crate) fn create(&self, bounds: &Bounds, name: &str) -> Sql {
+        let settings = create::settings(&self.live, self.hot);
+        let check = raw!(
+            "ALTER TABLE {name} ADD CONSTRAINT {BOUNDS} CHECK ({within})",
+            name = Sql::identifier(name),
+            BOUNDS,
+            within = self.within(bounds)
+        );
+        let create = create::create(template(self.hot.name), &self.facts, settings, name);
+        Sql::join(create.into_iter().chain([check]), ";\n")
+    }
+
+    /// Builds the indexes of the table that becomes a partition, each a statement.
+    pub(crate) fn indexes(&self, name: &str) -> Vec<Sql> {
+        let name = &Sql::identifier(name);
+        let index = |it: &Index| {
+            let (unique, definition) = (if it.unique { "UNIQUE " } else { "" }, Sql::of_server(&it.definition));
+            raw!("CREATE {unique}INDEX ON {name} USING {definition}", unique, name, definition)
+        };
+        objects::indexes(&self.live.catalog, self.hot.name).map(index).collect()
+    }
+
+    /// Adds the primary key and the unique keys, each a statement.
+    pub(crate) fn keys(&self, name: &str) -> Vec<Sql> {
+        let (name, of_table) = (&Sql::identifier(name), objects::constraints(&self.live.catalog, self.hot.name));
+        let keys = of_table.filter(|it| objects::key_word(it).is_some());
+        let add = |definition| raw!("ALTER TABLE {name} ADD {definition}", name, definition);
+        keys.map(|it| add(Sql::of_server(&it.definition))).collect()
+    }
+
+    /// Adds the foreign keys, which checks every row, while nobody changes what they refer to.
+    pub(crate) fn foreign_keys(&self, name: &str) -> Sql {
+        let catalog = &self.live.catalog;
+        let tables = Sql::identifiers(objects::referenced(catalog, self.hot));
+        let lock = raw!("LOCK TABLE {tables} IN SHARE ROW EXCLUSIVE MODE", tables);
+        let keys = catalog.foreign_keys().filter(|(constraint, _)| constraint.table == self.hot.name);
+        let add = keys.map(|(it, _)| {
+            let (key, definition) = (Sql::identifier(&it.name), Sql::of_server(&it.definition));
+            raw!("ADD CONSTRAINT {key} {definition}", key, definition)
+        });
+        let add = Sql::join(add, ", ");
+        raw!("{lock};\nALTER TABLE {name} {add}", lock, name = Sql::identifier(name), add)
+    }
+
+    /// Puts the filled table into its place. One that takes the place of an empty partition has another name so far.
+    pub(crate) fn attach(&self, bounds: &Bounds, filled: &str) -> Sql {
+        let name = self.found_name(bounds);
+        let mut statements = Vec::new();
+        if filled != name {
+            let (empty, filled) = (Sql::identifier(&name), Sql::identifier(filled));
+            statements.push(raw!("DROP TABLE {empty}", empty = &empty));
+            statements.push(raw!("ALTER TABLE {filled} RENAME TO {empty}", filled, empty));
+        }
+        statements.push(create::attach(self.hot, &name, bounds));
+        statements.push(raw!("ALTER TABLE {name} DROP CONSTRAINT {BOUNDS}", name = Sql::identifier(&name), BOUNDS));
+        Sql::join(statements, ";\n")
+    }
+
+    /// Makes a partition without rows.
+    pub(crate) fn make(&self, conn: &mut PgConnection, bounds: &Bounds, lock_wait: Duration) -> Result<()> {
+        let step = create::step(self.hot, &self.live, &self.facts, bounds);
+        run::steps(conn, self.hot.name, &[step], lock_wait, &mut |_| ())
+    }
+
+    /// Keeps everybody from the table until the transaction ends.
+    pub(crate) fn lock(&self) -> Sql {
+        raw!("LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE", table = self.hot.name)
+    }
+
+    /// The name of the table in which rows are gathered.
+    pub(crate) fn name_while_filled(&self, bounds: &Bounds, place: &Place) -> String {
+        let name = self.found_name(bounds);
+        if *place == Place::Empty { with_suffix(&name, "_load") } else { name }
+    }
+
+    fn found_name(&self, bounds: &Bounds) -> String {
+        let found = self.live.catalog.partitions(self.hot.name).find(|it| it.bounds == *bounds);
+        found.map_or_else(|| create::name(self.hot, bounds), |found| found.name.clone())
+    }
+
+    fn within(&self, bounds: &Bounds) -> Sql {
+        let (from, to) = bounds.range().unwrap_or_default();
+        let time = self.hot.time_in_sql();
+        let bound = |sign, at| raw!("{time} {sign} {at}", time, sign, at = Sql::literal(&moment(at)));
+        let bounds = [from.map(|from| bound(">=", from)), to.map(|to| bound("<", to))];
+        Sql::join(bounds.into_iter().flatten(), " AND ")
+    }
+}
+
+fn template(table: &str) -> Sql {
+    Sql::identifier(&format!("{table}_template"))
+}
+
+#[derive(QueryableByName)]
+struct Name {
+    #[diesel(sql_type = Text)]
+    name: String,
+}
+
+#[derive(QueryableByName)]
+struct Times {
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    first: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    last: Option<DateTime<Utc>>,
+}
+
+/// Whether a query finds a row.
+pub(crate) fn exists(conn: &mut PgConnection, query: Sql) -> QueryResult<bool> {
+    #[derive(QueryableByName)]
+    struct Found {
+        #[diesel(sql_type = Bool)]
+        is_there: bool,
+    }
+    let found: Found = sql_query(raw!("SELECT EXISTS ({query}) AS is_there", query)).get_result(conn)?;
+    Ok(found.is_there)
+}
+
+/// Looks for something without keeping the locks that this takes.
+fn undone<T>(conn: &mut PgConnection, look: impl FnOnce(&mut PgConnection) -> QueryResult<T>) -> Result<T> {
+    let mut found = Err(diesel::result::Error::NotFound);
+    let undone = conn.transaction(|conn| {
+        found = look(conn);
+        QueryResult::<()>::Err(diesel::result::Error::RollbackTransaction)
+    });
+    match undone {
+        Ok(()) | Err(diesel::result::Error::RollbackTransaction) => found.doing("look for rows in partitions"),
+        Err(source) => Err(source).doing("look for rows in partitions"),
+    }
+}
+
+/// Why rows may only come by way of the table, as far as the server knows at once.
+fn obstacle(conn: &mut PgConnection, hot: &HotTable) -> QueryResult<Option<&'static str>> {
+    #[derive(QueryableByName)]
+    struct Access {
+        #[diesel(sql_type = Bool)]
+        partitioned: bool,
+        #[diesel(sql_type = Bool)]
+        owned: bool,
+        #[diesel(sql_type = Bool)]
+        secured: bool,
+        #[diesel(sql_type = Bool)]
+        published: bool,
+    }
+    let access: Access = sql_query(include_str!("whole.sql")).bind::<Text, _>(hot.name).get_result(conn)?;
+    Ok(match access {
+        Access { partitioned: false, .. } => Some("it is not partitioned"),
+        Access { owned: false, .. } => Some("the role does not own it, or may make no tables beside it"),
+        Access { secured: true, .. } => Some("row security applies to the role"),
+        Access { published: true, .. } => Some("it is published, and subscribers would not get the rows"),
+        _ => None,
+    })
+}
