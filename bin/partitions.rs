@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::{Subcommand, ValueEnum};
-use optiinfra_db::catalog::HotTable;
-use optiinfra_db::partitions::{self, Event, Goal, LeftAlone, PartitionStatus, Period, Plan, Status};
+use optiinfra_db::catalog::{HotTable, PartitionSize};
+use optiinfra_db::partitions::{self, Event, Goal, LeftAlone, Period, Plan, Status};
 use serde::Serialize;
 
 use crate::args::{Global, LockWait};
@@ -241,7 +241,7 @@ fn status(found: &[Status], out: &mut Output) -> anyhow::Result<()> {
     out.result(&Shown { tables: found }, &tables)
 }
 
-fn row(partition: &PartitionStatus) -> [String; 5] {
+fn row(partition: &PartitionSize) -> [String; 5] {
     let bound = |time: Option<DateTime<Utc>>| match time {
         Some(time) => day(time),
         None if partition.default => "all other rows".to_owned(),

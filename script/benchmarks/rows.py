@@ -44,10 +44,10 @@ def array(place):
     return "ARRAY[" + ", ".join(f"'{kind[place]}'" for kind in KINDS) + "]"
 
 
-def samples(count, owners, instances):
+def samples(count, owners, instances, seconds=10):
     kinds = len(KINDS)
     ticks = count // (instances * kinds)
-    time = f"date_trunc('second', now()) - interval '10 s' * ({ticks} - n / {instances * kinds}) + interval '1 us' * (n % {instances * kinds})"
+    time = f"date_trunc('second', now()) - interval '{seconds} s' * ({ticks} - n / {instances * kinds}) + interval '1 us' * (n % {instances * kinds})"
     return (
         f"SELECT {id_of('t')} AS id, 'a0000000-0000-0000-0000-000000000001'::uuid AS agent_id, "
         f"{customer(f'n / {kinds} % {instances} % {owners}')} AS customer_id, "

@@ -17,6 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import partitions
 import report
 import rows
 
@@ -325,7 +326,10 @@ class Bench:
         return {"rows": count, "growth": growth, "customers": customers, "instances": instances, "bytes": size,
                 "questions": json.loads(output), "commands": commands}
 
-    def fill(self, database, count, customers, instances):
+    def partitions(self):
+        return partitions.measure(self, sys.modules[__name__], out)
+
+    def fill(self, database, count, customers, instances, seconds=10, answers=None):
         """Rows first and indexes then, which takes a third of the time."""
         tables = ("resource_metrics", "quality_metrics")
         listed = ", ".join(f"'{table}'" for table in tables)
@@ -336,8 +340,8 @@ class Bench:
         self.sql(
             f"DROP INDEX {names}",
             "SET session_replication_role = replica; SET synchronous_commit = off; "
-            f"INSERT INTO resource_metrics {rows.samples(count, customers, instances)}; "
-            f"INSERT INTO quality_metrics {rows.answers(count // 5, customers)}; "
+            f"INSERT INTO resource_metrics {rows.samples(count, customers, instances, seconds)}; "
+            f"INSERT INTO quality_metrics {rows.answers(answers or count // 5, customers)}; "
             + "; ".join(rows.regressions(count // 1000, customers)),
             *definitions, "VACUUM (ANALYZE)", "CHECKPOINT", database=database,
         )
@@ -450,7 +454,7 @@ def machine(bench):
     }
 
 
-SECTIONS = ("ingest", "memory", "indexes", "tenancy", "migrate", "seed", "questions")
+SECTIONS = ("ingest", "memory", "indexes", "tenancy", "migrate", "seed", "questions", "partitions")
 
 
 def main():

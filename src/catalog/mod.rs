@@ -10,6 +10,8 @@ mod difference;
 mod index;
 mod object;
 mod partition;
+#[cfg(any(feature = "partitions", feature = "stats"))]
+mod partition_sizes;
 mod policy;
 mod routine;
 mod table;
@@ -30,6 +32,8 @@ pub(crate) use self::partition::index_on;
 pub use self::partition::{Bound, Bounds, HOT_TABLES, HotTable, Partition};
 #[cfg(feature = "partitions")]
 pub(crate) use self::partition::{moment, with_suffix};
+#[cfg(any(feature = "partitions", feature = "stats"))]
+pub use self::partition_sizes::{PartitionSize, partition_sizes};
 pub use self::policy::{CROSS_CUSTOMER_POLICIES, CROSS_CUSTOMER_READ, Policy};
 pub use self::routine::{Enabled, Function, Trigger};
 pub use self::table::{ColumnOrder, Relation, Table};

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::batch::Batch;
 use super::table::{Destination, Table};
+use crate::catalog::{HotTable, contract};
 use crate::error::{Doing, Result};
 use crate::id::CustomerId;
 use crate::raw::{RunSql as _, Sql, raw, sql_query};
@@ -100,10 +101,26 @@ impl WritePath {
             Through::Copy => self.table.copy(conn, Destination::Table, rows)?,
             Through::Staging => {
                 self.stage(conn, rows)?;
+                self.wait_for_others(conn)?;
                 sql_query(self.insert("")).execute(conn)?
             }
         };
         Ok(written as u64)
+    }
+
+    /// Where a row may get its time anew each time that it is written, no key of a partitioned table holds between two who
+    /// write the same rows at once. So until the end of the transaction one of them looks for rows that are there, and
+    /// writes.
+    pub(super) fn wait_for_others(self, conn: &mut PgConnection) -> QueryResult<()> {
+        let may_lack_its_time =
+            HotTable::named(self.table.name).and_then(|hot| contract().column(hot.name, hot.time)?.expression.as_ref());
+        if !self.is_partitioned || self.on_conflict == OnConflict::Refuse || may_lack_its_time.is_none() {
+            return Ok(());
+        }
+        sql_query("SELECT pg_advisory_xact_lock(hashtextextended('optiinfra-dbctl ingest', $1::regclass::oid::bigint))")
+            .bind::<Text, _>(self.table.name)
+            .execute(conn)
+            .map(drop)
     }
 
     /// Fills the temporary table with rows of a batch.

@@ -134,6 +134,7 @@ fn staged(path: WritePath, conn: &mut PgConnection, batch: &Batch) -> Option<Vec
 /// Moves the rows in these places of the temporary table.
 fn add(path: WritePath, conn: &mut PgConnection, places: &[String]) -> QueryResult<()> {
     let (Some(first), Some(last)) = (places.first(), places.last()) else { return Ok(()) };
+    path.wait_for_others(conn)?;
     sql_query(path.insert(" WHERE ctid BETWEEN $1::tid AND $2::tid"))
         .bind::<Text, _>(first)
         .bind::<Text, _>(last)

@@ -45,7 +45,7 @@ pub(super) fn abandon(hot: &'static HotTable, live: &Live) -> Option<Step> {
         raw!("DROP FUNCTION IF EXISTS {mirror}()", mirror),
     ];
     let step = Step::transaction("remove the second table of an interrupted run", &statements);
-    Some(step.locking(hot.name, ACCESS_EXCLUSIVE))
+    Some(step.locking(&whole(hot), ACCESS_EXCLUSIVE).locking(hot.name, ACCESS_EXCLUSIVE))
 }
 
 fn whole(hot: &HotTable) -> String {
@@ -330,6 +330,7 @@ END",
         statements.extend(self.facts.join_publications(&table.into()));
         Step::transaction("exchange: the second table takes the place of the first, which goes", &statements)
             .locking_each(referenced(&self.live.catalog, self.hot), SHARE_ROW_EXCLUSIVE)
+            .locking(&self.whole, ACCESS_EXCLUSIVE)
             .locking(table, ACCESS_EXCLUSIVE)
     }
 }

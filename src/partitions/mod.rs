@@ -27,7 +27,7 @@ pub use self::error::Error;
 pub(crate) use self::facts::{Live, managed_by_partman};
 pub use self::period::{Period, UnknownPeriod};
 pub use self::run::Event;
-pub use self::status::{PartitionStatus, Status};
+pub use self::status::Status;
 pub use self::step::{LeftAlone, Plan, Step, TablePlan};
 #[cfg(feature = "ingest")]
 pub(crate) use self::whole::{Occupied, Partitioned, Place, exists};

@@ -6,7 +6,7 @@ use diesel::pg::PgConnection;
 use diesel::prelude::*;
 
 use super::error::Error;
-use super::step::{LOCK_TIMEOUT, Step};
+use super::step::{LOCK_TIMEOUT, QUIET_LOCK_TIMEOUT, Step};
 use crate::error::{Doing, Result};
 use crate::migrate::{Failure, Inherited, bounded, limit, until_unlocked};
 use crate::raw::{RunSql, Sql};
@@ -56,10 +56,14 @@ fn run(
     let ran = until_unlocked(lock_wait, on_lock, |deadline| {
         let left = bounded(Duration::ZERO, deadline.left());
         if step.in_transaction {
-            // Others queue behind a session that waits for a lock.
-            let short = left.min(Duration::from_millis(LOCK_TIMEOUT.into()));
+            let no_longer_than = |most: u32| left.min(Duration::from_millis(most.into()));
             return conn.transaction(|conn| {
-                conn.batch(limit("LOCAL", short, Duration::ZERO))?;
+                if let Some(lock) = step.quiet_lock() {
+                    conn.batch(limit("LOCAL", no_longer_than(QUIET_LOCK_TIMEOUT), Duration::ZERO))?;
+                    conn.batch(reporting(&lock))?;
+                }
+                // Others queue behind a session that waits for these.
+                conn.batch(limit("LOCAL", no_longer_than(LOCK_TIMEOUT), Duration::ZERO))?;
                 Ok(conn.batch(reporting(&Sql::join(step.statements.iter().cloned(), ";\n")))?)
             });
         }

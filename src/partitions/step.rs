@@ -4,7 +4,7 @@ use serde::{Serialize, Serializer};
 
 use super::Period;
 use crate::migrate::Lock;
-use crate::raw::Sql;
+use crate::raw::{Sql, raw};
 
 /// What would be done to the tables.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -73,6 +73,10 @@ pub struct Step {
 /// than the `deadlock_timeout` of a server, so that a deadlock never ends a statement of somebody else.
 pub(super) const LOCK_TIMEOUT: u32 = 500;
 
+/// How long it waits before that for locks that no reader and no writer waits for, in milliseconds: longer than the
+/// `deadlock_timeout`, after which the server ends an automatic vacuum that is in the way.
+pub(super) const QUIET_LOCK_TIMEOUT: u32 = 5_000;
+
 pub(super) const SHARE_UPDATE_EXCLUSIVE: &str = "ShareUpdateExclusiveLock";
 pub(crate) const SHARE_ROW_EXCLUSIVE: &str = "ShareRowExclusiveLock";
 pub(crate) const ACCESS_EXCLUSIVE: &str = "AccessExclusiveLock";
@@ -111,6 +115,20 @@ impl Step {
     }
 }
 
+impl Step {
+    /// Takes a lock on the same tables that only vacuum, analyze and changes of the schema wait for.
+    pub(super) fn quiet_lock(&self) -> Option<Sql> {
+        let tables = self.locks.iter().map(|Lock { object, mode }| {
+            // What attaches a partition leaves the others alone.
+            let only = if *mode == SHARE_UPDATE_EXCLUSIVE { "ONLY " } else { "" };
+            raw!("{only}{table}", only, table = Sql::identifier(object))
+        });
+        let tables = Sql::join(tables, ", ");
+        let is_needed = self.in_transaction && !self.locks.is_empty();
+        is_needed.then(|| raw!("LOCK TABLE {tables} IN SHARE UPDATE EXCLUSIVE MODE", tables))
+    }
+}
+
 impl Plan {
     /// Whether nothing is to do.
     pub fn is_empty(&self) -> bool {
@@ -146,6 +164,10 @@ impl Step {
         if !self.in_transaction {
             return statements;
         }
-        format!("BEGIN;\nSET LOCAL lock_timeout = {LOCK_TIMEOUT};\n{statements}COMMIT;\n")
+        let quietly = self
+            .quiet_lock()
+            .map(|lock| format!("SET LOCAL lock_timeout = {QUIET_LOCK_TIMEOUT};\n{lock};\n"))
+            .unwrap_or_default();
+        format!("BEGIN;\n{quietly}SET LOCAL lock_timeout = {LOCK_TIMEOUT};\n{statements}COMMIT;\n")
     }
 }

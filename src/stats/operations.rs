@@ -11,7 +11,7 @@ use super::observation::{Observation, observe};
 use super::sessions::{self, BlockedSession, LongTransaction};
 use super::statistics::{self, Statistics};
 use super::tables::Table;
-use crate::catalog::HotTable;
+use crate::catalog::{HotTable, PartitionSize, partition_sizes};
 use crate::error::{Doing, Result};
 use crate::raw::{raw, sql};
 
@@ -27,6 +27,8 @@ pub struct Operations {
     pub statistics: Observation<Statistics>,
     /// The cache, over all tables of ours.
     pub cache: Cache,
+    /// The partitions of the tables that have some.
+    pub partitions: Observation<Vec<PartitionSize>>,
     /// Every index.
     pub indexes: Observation<Vec<Index>>,
     /// Indexes that another one makes superfluous.
@@ -98,6 +100,7 @@ pub(super) fn read(
     Ok(Operations {
         migrations,
         cache: Cache::of(tables),
+        partitions: observe(conn, partition_sizes)?,
         indexes: indexes.map(|indexes| indexes.iter().map(IndexRow::to_index).collect()),
         redundant_indexes: indexes.map(|indexes| indexes::redundant(indexes)),
         unused_indexes: indexes::unused(&indexes, &statistics),

@@ -33,7 +33,8 @@ CROSS JOIN LATERAL (
       )
 ) policy
 WHERE c.relnamespace = quote_ident(current_schema())::regnamespace
-  AND c.relkind IN ('r', 'p')
+  -- Rows of a partition are shown by the policies of its table.
+  AND c.relkind IN ('r', 'p') AND NOT c.relispartition
   AND row_security_active(c.oid)
   AND (policy.shows_all IS NOT TRUE OR policy.takes_away)
 ORDER BY c.relname

@@ -20,8 +20,9 @@ pub(super) fn refusal(source: &Diesel) -> (Option<String>, String) {
     (column, reason)
 }
 
-/// The column in `Key (column)=(value) already exists.`, in whatever language that is.
+/// The column in `Key (column)=(value) already exists.`, in whatever language that is. A key of a partitioned table has the
+/// time behind it.
 fn column_of(detail: &str) -> Option<String> {
-    let (column, _) = detail.split_once('(')?.1.split_once(")=")?;
-    Some(column.to_owned())
+    let (columns, _) = detail.split_once('(')?.1.split_once(")=")?;
+    columns.split(", ").next().map(str::to_owned)
 }

@@ -21,7 +21,8 @@ use uuid::Uuid;
 
 use crate::support::{
     self, Change as _, Family, Insert as _, Stored as _, TestDb, assert_changes, assert_refused, assert_stored_whole,
-    assert_walkable, at, insert_at_now, new_baseline, new_quality_metric, new_regression, new_workflow, thorny_json,
+    assert_walkable, at, ground_of, insert_at_now, new_baseline, new_quality_metric, new_regression, new_workflow,
+    thorny_json,
 };
 
 /// A database with the application agent and a customer.
@@ -151,7 +152,7 @@ fn a_quality_metric_takes_defaults_for_what_is_left_out() {
 
 #[test]
 fn a_request_is_judged_once() {
-    let (_db, mut conn, agent, customer) = ground();
+    let (_db, mut conn, agent, customer) = ground_of(TestDb::plain(), AgentType::Application);
     let new = new_quality_metric(&agent, &customer, 0.9, 0);
     new.insert(&mut conn);
     // The deployed schema says so twice, by a constraint and by an index; the constraint is the older one.

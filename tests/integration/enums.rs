@@ -204,7 +204,7 @@ fn types(conn: &mut PgConnection) -> Vec<Type> {
                 ARRAY(SELECT enumlabel::text FROM pg_enum WHERE enumtypid = pg_type.oid ORDER BY enumsortorder)
                     AS labels,
                 ARRAY(SELECT attrelid::regclass || '.' || attname FROM pg_attribute JOIN pg_class ON oid = attrelid
-                      WHERE atttypid = pg_type.oid AND relkind = 'r') AS columns
+                      WHERE atttypid = pg_type.oid AND relkind IN ('r', 'p') AND NOT relispartition) AS columns
          FROM pg_type WHERE typtype = 'e' AND typnamespace = current_schema()::regnamespace",
     )
     .load(conn)

@@ -24,7 +24,7 @@ use serde_json::json;
 use uuid::{Uuid, Version};
 
 use crate::support::{
-    Insert, Stored, TestDb, agent, at, customer, ground, new_agent_metric, new_event, new_quality_metric,
+    Insert, Stored, TestDb, agent, at, customer, ground, ground_of, new_agent_metric, new_event, new_quality_metric,
     new_resource_metric, number, server_says, thorny_json, to_json,
 };
 
@@ -474,7 +474,7 @@ fn spoil(conn: &mut PgConnection, row: &mut NewResourceMetric, first_id: Uuid, w
 
 #[test]
 fn the_row_that_the_server_refuses_is_named_wherever_it_stands() {
-    let (db, mut conn, agent, customer) = ground(AgentType::Resource);
+    let (db, mut conn, agent, customer) = ground_of(TestDb::plain(), AgentType::Resource);
     let pool = pool(&db, 2);
     // Both ends of chunks, their middle, the end of the input; the first row of all cannot repeat itself.
     for (at, way) in [1, 99, 100, 150, 199, 200, 449].into_iter().zip((0..6).cycle()) {
@@ -515,7 +515,7 @@ fn the_first_row_of_all_is_named_too() {
 
 #[test]
 fn of_two_rows_with_one_id_the_second_is_refused() {
-    let (_db, mut conn, agent, customer) = ground(AgentType::Resource);
+    let (_db, mut conn, agent, customer) = ground_of(TestDb::plain(), AgentType::Resource);
     let mut rows = samples(&agent, &customer, 1_000);
     rows[777].id = rows[333].id;
     let error = ingest::copy(&mut conn, &rows).unwrap_err();

@@ -388,7 +388,7 @@ fn with_keys(conn: &mut PgConnection, count: usize) -> Vec<String> {
 #[test]
 fn no_command_shows_a_key() {
     let count = rounds(1_000, 10_000);
-    let db = TestDb::seeded_now();
+    let db = TestDb::plain_seeded_now();
     let conn = &mut db.conn();
     let keys = with_keys(conn, count);
     let pieces = Pieces::of(&keys);

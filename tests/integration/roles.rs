@@ -616,12 +616,14 @@ fn who_may_make_roles_and_owns_the_tables_needs_no_superuser() {
 
     for object in catalog::read(&mut conn).unwrap().objects() {
         let kind = match object.kind() {
-            Kind::Table => "TABLE",
+            Kind::Table | Kind::Partition => "TABLE",
             Kind::Enum => "TYPE",
             Kind::Function => "FUNCTION",
             _ => continue,
         };
-        conn.batch_execute(&format!("ALTER {kind} {} OWNER TO {}", object.name(), dba.name)).unwrap();
+        // A partition's name has its table's before it.
+        let name = object.name().rsplit('.').next().unwrap().to_owned();
+        conn.batch_execute(&format!("ALTER {kind} {name} OWNER TO {}", dba.name)).unwrap();
     }
     for ledger in ["__diesel_schema_migrations", "__optiinfra_migrations"] {
         conn.batch_execute(&format!("ALTER TABLE {ledger} OWNER TO {}", dba.name)).unwrap();
@@ -659,7 +661,9 @@ fn without_taking_ownership_the_tables_stay_whose_they_are_and_their_owner_is_to
     assert_eq!(report.left_alone.len(), 1);
     assert!(report.left_alone[0].problem.contains("--take-ownership"), "{:?}", report.left_alone);
     assert_eq!(report.former_owners, [""; 0]);
-    let owned = "SELECT count(*) FROM pg_tables WHERE schemaname = current_schema() AND tableowner = 'optiinfra'";
+    let owned =
+        "SELECT count(*) FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p')
+        AND NOT relispartition AND relowner = 'optiinfra'::regrole";
     assert_eq!(number(&mut world.db.conn(), owned), 20);
     assert!(world.found().iter().all(|finding| finding.contains("belongs to optiinfra")), "{:?}", world.found());
     // A migration by that owner opens its tables to the roles all the same.

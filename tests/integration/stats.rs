@@ -82,6 +82,14 @@ fn no_api_key_is_in_the_report() {
     }
 }
 
+/// What a function says of a table, and of its partitions where it has some.
+fn sum_over_partitions(function: &str, table: &str) -> String {
+    format!(
+        "SELECT sum({function}(oid))::bigint FROM pg_class WHERE oid = '{table}'::regclass
+             OR relispartition AND oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = '{table}'::regclass)"
+    )
+}
+
 #[test]
 fn every_table_is_measured() {
     let db = seeded();
@@ -91,11 +99,11 @@ fn every_table_is_measured() {
     assert_eq!(reported, counted);
     for table in &report.tables {
         assert_eq!(Layer::of_table(table.table), Some(table.layer));
-        let bytes = number(&mut db.conn(), &format!("SELECT pg_total_relation_size('{}')", table.table));
+        let bytes = number(&mut db.conn(), &sum_over_partitions("pg_total_relation_size", table.table));
         assert_eq!((table.total_bytes, table.rows_are), (Some(bytes), RowsAre::Exact), "{}", table.table);
         let parts = [table.heap_bytes, table.index_bytes, table.toast_bytes].map(Option::unwrap);
         assert_eq!(parts.iter().sum::<i64>(), bytes);
-        let indexes = number(&mut db.conn(), &format!("SELECT pg_indexes_size('{}')", table.table));
+        let indexes = number(&mut db.conn(), &sum_over_partitions("pg_indexes_size", table.table));
         assert_eq!(parts[1], indexes);
     }
 }
@@ -504,7 +512,7 @@ fn rows_are_the_planners_estimate_unless_counting_is_cheap_or_asked_for() {
 
 #[test]
 fn the_rows_of_a_table_never_contradict_what_the_report_has_read_of_it() {
-    let db = seeded();
+    let db = TestDb::plain_seeded(at());
     // All of these are read for other parts of the report, and all of their estimates are out of date.
     db.conn()
         .batch_execute(
@@ -556,7 +564,7 @@ fn planned(db: &TestDb, table: &str) -> i64 {
 
 #[test]
 fn an_estimate_is_the_planners_also_where_the_table_grew_since_the_last_analyze() {
-    let db = seeded();
+    let db = TestDb::plain_seeded_now();
     let fill = "ALTER TABLE agent_metrics SET (autovacuum_enabled = false);
         ANALYZE agent_metrics;
         INSERT INTO agent_metrics (agent_id, metric_name, metric_type, metric_value)
@@ -920,11 +928,15 @@ fn what_stats_reads_does_not_grow_with_the_tables() {
     };
     // Rows that the server's statistics say were fetched from the table, by index or not, in one report.
     let read = |conn: &mut PgConnection| {
-        conn.batch_execute("SELECT pg_stat_force_next_flush(); SELECT pg_stat_reset_single_table_counters('resource_metrics'::regclass)").unwrap();
+        conn.batch_execute(
+            "SELECT pg_stat_force_next_flush(); SELECT count(pg_stat_reset_single_table_counters(oid)) FROM pg_class
+            WHERE relnamespace = current_schema()::regnamespace AND relname LIKE 'resource_metrics%'",
+        )
+        .unwrap();
         stats::run(conn, &Options { newest: 500, ..Options::default() }).unwrap();
         conn.batch_execute("SELECT pg_stat_force_next_flush()").unwrap();
-        let fetched = "SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_all_tables
-            WHERE relid = 'resource_metrics'::regclass";
+        let fetched = "SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0))::bigint FROM pg_stat_all_tables
+            WHERE schemaname = current_schema() AND relname LIKE 'resource_metrics%'";
         number(conn, fetched)
     };
     fill(&mut conn, 1, 4_000);

@@ -21,9 +21,9 @@ struct Fault {
 }
 
 #[track_caller]
-fn assert_found(faults: &[Fault]) {
+fn assert_found(faults: &[Fault], start: fn() -> TestDb) {
     for fault in faults {
-        let db = TestDb::migrated();
+        let db = start();
         db.conn().batch_execute(fault.sql).unwrap();
         let report = verified(&db);
         let contract = report.check("schema.contract").unwrap();
@@ -72,7 +72,7 @@ fn statements(fix: &str) -> Vec<&str> {
 
 #[test]
 fn faults_of_columns() {
-    assert_found(COLUMNS);
+    assert_found(COLUMNS, TestDb::migrated);
 }
 
 const COLUMNS: &[Fault] = &[
@@ -196,7 +196,7 @@ const COLUMNS: &[Fault] = &[
 
 #[test]
 fn faults_of_tables_and_row_security() {
-    assert_found(TABLES);
+    assert_found(TABLES, TestDb::plain);
 }
 
 const TABLES: &[Fault] = &[
@@ -379,7 +379,7 @@ const TABLES: &[Fault] = &[
 
 #[test]
 fn faults_of_types() {
-    assert_found(TYPES);
+    assert_found(TYPES, TestDb::migrated);
 }
 
 const TYPES: &[Fault] = &[
@@ -446,7 +446,7 @@ const TYPES: &[Fault] = &[
 
 #[test]
 fn faults_of_indexes() {
-    assert_found(INDEXES);
+    assert_found(INDEXES, TestDb::plain);
 }
 
 const INDEXES: &[Fault] = &[
@@ -493,7 +493,7 @@ const INDEXES: &[Fault] = &[
 
 #[test]
 fn faults_of_foreign_keys() {
-    assert_found(REFERENCES);
+    assert_found(REFERENCES, TestDb::plain);
 }
 
 const REFERENCES: &[Fault] = &[
@@ -565,7 +565,7 @@ const REFERENCES: &[Fault] = &[
 
 #[test]
 fn faults_of_keys_and_checks() {
-    assert_found(KEYS_AND_CHECKS);
+    assert_found(KEYS_AND_CHECKS, TestDb::migrated);
 }
 
 const KEYS_AND_CHECKS: &[Fault] = &[
@@ -607,7 +607,7 @@ const KEYS_AND_CHECKS: &[Fault] = &[
 
 #[test]
 fn faults_of_triggers_and_functions() {
-    assert_found(TRIGGERS);
+    assert_found(TRIGGERS, TestDb::migrated);
 }
 
 const TRIGGERS: &[Fault] = &[
@@ -653,7 +653,7 @@ const TRIGGERS: &[Fault] = &[
 
 #[test]
 fn faults_of_comments() {
-    assert_found(COMMENTS);
+    assert_found(COMMENTS, TestDb::migrated);
 }
 
 const COMMENTS: &[Fault] = &[
@@ -678,7 +678,7 @@ fn a_table_that_vacuum_leaves_alone_is_found_in_any_spelling() {
     for setting in
         ["autovacuum_enabled = off", "autovacuum_enabled = 0", "autovacuum_enabled = no", "vacuum_index_cleanup = off"]
     {
-        let db = TestDb::migrated();
+        let db = TestDb::plain();
         db.conn().batch_execute(&format!("ALTER TABLE events SET ({setting})")).unwrap();
         let report = verified(&db);
         let check = report.check("schema.storage").unwrap();
@@ -690,7 +690,7 @@ fn a_table_that_vacuum_leaves_alone_is_found_in_any_spelling() {
         db.conn().batch_execute(check.findings[0].fix.as_deref().unwrap()).unwrap();
         assert!(verified(&db).is_clean());
     }
-    let db = TestDb::migrated();
+    let db = TestDb::plain();
     db.conn().batch_execute("ALTER TABLE events SET (toast.autovacuum_enabled = false)").unwrap();
     let fix = verified(&db).check("schema.storage").unwrap().findings[0].fix.clone();
     assert_eq!(fix.as_deref(), Some("ALTER TABLE events RESET (toast.autovacuum_enabled)"));
@@ -704,7 +704,7 @@ fn a_table_that_vacuum_leaves_alone_is_found_in_any_spelling() {
 
 #[test]
 fn the_sql_for_an_index_never_leaves_the_table_without_one() {
-    let db = TestDb::migrated();
+    let db = TestDb::plain();
     db.conn().batch_execute("DROP INDEX idx_event_type; CREATE INDEX idx_event_type ON events (severity)").unwrap();
     let report = verified(&db);
     let fix = report.check("schema.contract").unwrap().findings[0].fix.clone().unwrap();

@@ -190,7 +190,7 @@ fn pending_migrations_are_said_once_with_what_to_do() {
 
 #[test]
 fn a_fault_that_three_checks_find_is_told_once_with_the_statement_to_copy() {
-    let db = TestDb::migrated();
+    let db = TestDb::plain();
     db.conn().batch_execute("DROP INDEX idx_event_type").unwrap();
     let run = Dbctl::on(&db).run("verify");
     assert_eq!(run.code, Some(1));

@@ -44,6 +44,7 @@ const SECTIONS: &[(&str, Make)] = &[
     ("operations", operations::operations),
     ("cache", operations::cache),
     ("newest_samples", operations::newest_samples),
+    ("partitions", operations::partitions),
     ("indexes", operations::indexes),
     ("redundant_indexes", operations::redundant_indexes),
     ("unused_indexes", operations::unused_indexes),

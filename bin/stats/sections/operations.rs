@@ -211,6 +211,20 @@ pub fn long_transactions(report: &Report) -> Section {
         .done()
 }
 
+pub fn partitions(report: &Report) -> Section {
+    Section::observed("partitions", &report.operations.partitions)
+        .shown(Shown::InData)
+        .key("table", "table", |partition| &partition.table)
+        .key("name", "partition", |partition| &partition.name)
+        .column("from", "from", Unit::None, |partition| partition.from)
+        .column("to", "to", Unit::None, |partition| partition.to)
+        .hidden("default", |partition| partition.default)
+        .column("rows", "rows, estimated", Unit::None, |partition| partition.rows)
+        .null("unknown")
+        .column("bytes", "size", Unit::Bytes, |partition| partition.bytes)
+        .done()
+}
+
 pub fn blocked_sessions(report: &Report) -> Section {
     let blockers = |pids: &[i32]| pids.iter().map(ToString::to_string).collect::<Vec<_>>();
     Section::observed("blocked sessions", &report.operations.blocked_sessions)

@@ -77,7 +77,7 @@ fn what_the_server_says_of_a_refused_customer_shows_no_key() {
 /// fourth, a test fixture that is not found, is an unknown name here.)
 #[test]
 fn the_five_documented_troubles_name_their_cause_and_their_cure() {
-    let db = TestDb::migrated();
+    let db = TestDb::plain();
     // 1: the agents and customers that the seed needs are missing.
     assert_fails(&Dbctl::on(&db).run("seed resource"), 2, "seed resource needs Acme Corp (customers)", "seed core");
     // 4: a name that does not exist.

@@ -63,7 +63,7 @@ fn a_plan_prints_a_script_with_its_locks_and_changes_nothing() {
 
 #[test]
 fn going_to_a_version_and_redoing_ask_before_data_goes() {
-    let db = TestDb::migrated();
+    let db = TestDb::plain();
     let redo = format!("migrate redo --steps {}", EMBEDDED.len() - 4);
     for command in ["migrate --to 20251019120000", &redo] {
         let asked = Dbctl::on(&db).run(command);

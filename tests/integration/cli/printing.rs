@@ -114,7 +114,7 @@ fn sparklines_are_ascii_where_the_locale_is_not_utf_8() {
 
 #[test]
 fn what_would_happen_and_where_is_named_where_nobody_confirms_it() {
-    let db = TestDb::migrated();
+    let db = TestDb::plain();
     let refused = |arguments: &str, what: &str| {
         let run = Dbctl::on(&db).run(arguments);
         assert_eq!(run.code, Some(2), "{run:#?}");
@@ -141,7 +141,7 @@ fn what_would_happen_and_where_is_named_where_nobody_confirms_it() {
 
 #[test]
 fn a_question_on_a_terminal_names_the_place_and_takes_yes_only() {
-    let db = TestDb::migrated();
+    let db = TestDb::plain();
     let said = |answer: &str| Dbctl::on(&db).run_on_terminal("migrate revert --all", answer);
     let run = said("no");
     assert_eq!(run.code, Some(2), "{run:#?}");

@@ -9,12 +9,13 @@ use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
 use optiinfra_db::adopt;
 use optiinfra_db::catalog::{self, HotTable};
+use optiinfra_db::connection;
 use optiinfra_db::migrate::{self, StartupPolicy};
 use optiinfra_db::partitions::{self, Error, Event, Goal, LeftAlone, Period};
 
 use super::{WEEKS, all, partitioned, rows, run, run_steps, verify};
 use crate::adopt::alembic;
-use crate::support::{Dbctl, TestDb, figures, fingerprint, number, text, verified};
+use crate::support::{Dbctl, Scratch, TestDb, figures, fingerprint, number, text, until, verified};
 
 const fn maintained(days: i64) -> Goal {
     Goal::Maintained { ahead: TimeDelta::days(days) }
@@ -320,4 +321,35 @@ fn a_second_table_of_an_interrupted_disable_is_reported() {
     assert!(found.contains(&"table events_whole"), "{found:?}");
     run(&db, &all()[2..3], WEEKS);
     verify(&db);
+}
+
+#[test]
+fn an_automatic_vacuum_gives_way() {
+    let scratch = Scratch::new();
+    scratch.cluster.start().unwrap();
+    let mut conn = connection::connect(&scratch.cluster.target(), "test").unwrap();
+    migrate::ensure_current(&mut conn, &StartupPolicy::default()).unwrap();
+    // It begins at once, and would take hours.
+    for setting in
+        ["autovacuum_naptime = '1s'", "autovacuum_vacuum_cost_delay = '100ms'", "autovacuum_vacuum_cost_limit = 1"]
+    {
+        conn.batch_execute(&format!("ALTER SYSTEM SET {setting}")).unwrap();
+    }
+    conn.batch_execute("SELECT pg_reload_conf()").unwrap();
+    conn.batch_execute(
+        "INSERT INTO customers (name, email, api_key) VALUES ('c', 'c@example.com', 'key');
+         INSERT INTO events (customer_id, event_type)
+         SELECT id, 'e' || n FROM customers, generate_series(1, 50000) n;
+         DELETE FROM events WHERE event_type LIKE '%1'",
+    )
+    .unwrap();
+    let vacuumed = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'autovacuum: VACUUM%.events'";
+    until("an automatic vacuum of events", Duration::from_secs(10), || number(&mut conn, vacuumed) > 0);
+    try_to(&mut conn, &all()[2..3], WEEKS, 60_000).unwrap();
+    assert!(partitions::status(&mut conn, &all()[2..3]).unwrap()[0].partitioned);
+    until("an automatic vacuum of a partition", Duration::from_secs(10), || {
+        let vacuumed = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'autovacuum: VACUUM%.events_first'";
+        number(&mut conn, vacuumed) > 0
+    });
+    try_to(&mut conn, &all()[2..3], Goal::Disabled, 60_000).unwrap();
 }

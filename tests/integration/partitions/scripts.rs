@@ -1,11 +1,13 @@
 //! What `partitions plan` prints is what a run does, and the other commands work on both shapes.
 
+use std::time::Duration;
+
 use diesel::connection::SimpleConnection;
 use optiinfra_db::partitions::Goal;
 
 use super::{WEEKS, all, partitioned, rows, run, verify};
 use crate::plan_scripts::psql;
-use crate::support::{Dbctl, TestDb, fingerprint};
+use crate::support::{Dbctl, Run, TestDb, fingerprint, number, until};
 
 #[test]
 fn a_plan_in_psql_makes_what_a_run_makes() {
@@ -82,6 +84,30 @@ fn an_import_that_is_repeated_writes_each_row_once_also_without_a_time() {
 }
 
 #[test]
+fn imports_of_the_same_rows_without_a_time_at_once_write_each_row_once() {
+    let db = partitioned(TestDb::plain_seeded_now());
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("events.csv");
+    let ids: Vec<_> = (0..2_000).map(|_| uuid::Uuid::new_v4()).collect();
+    let lines: String = ids.iter().map(|id| format!("{id},TechStart Inc,one\n")).collect();
+    std::fs::write(&file, format!("id,customer,event_type\n{lines}")).unwrap();
+    let arguments = format!("import events {} --on-conflict skip --format json", file.display());
+    let before = number(&mut db.conn(), "SELECT count(*) FROM events");
+    // All of them are past looking for what is there when the first of them may write.
+    let mut holder = db.conn();
+    holder.batch_execute("BEGIN; LOCK TABLE events_default IN ACCESS EXCLUSIVE MODE").unwrap();
+    let runs: Vec<_> = (0..4).map(|_| Dbctl::on(&db).spawn(&arguments)).collect();
+    let waiting =
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    until("four imports wait", Duration::from_secs(10), || number(&mut db.conn(), waiting) == 4);
+    holder.batch_execute("COMMIT").unwrap();
+    let written: u64 = runs.into_iter().map(|run| Run::of(run).json()["written"].as_u64().unwrap()).sum();
+    assert_eq!(written, 2_000);
+    assert_eq!(number(&mut db.conn(), "SELECT count(*) FROM events"), before + 2_000);
+    verify(&db);
+}
+
+#[test]
 fn sizes_are_summed_over_the_partitions() {
     let plain = TestDb::plain_seeded_now();
     let db = partitioned(TestDb::plain_seeded_now());
@@ -93,6 +119,26 @@ fn sizes_are_summed_over_the_partitions() {
         tables.iter().map(of).collect::<Vec<_>>()
     };
     assert_eq!(rows_of(&plain), rows_of(&db));
+}
+
+#[test]
+fn partitions_are_a_section_of_the_statistics_in_every_format() {
+    let db = partitioned(TestDb::plain_seeded_now());
+    let stats = |arguments: &str| {
+        let run = Dbctl::on(&db).run(&format!("stats {arguments}"));
+        assert_eq!(run.code, Some(0), "{run:#?}");
+        run
+    };
+    let listed = optiinfra_db::catalog::partition_sizes(&mut db.conn()).unwrap();
+    assert_eq!(listed.len(), 4 * 4);
+    let json = stats("--format json").json();
+    assert_eq!(json["operations"]["partitions"]["found"], serde_json::to_value(&listed).unwrap());
+    let (table, csv) = (stats("--section partitions").stdout, stats("--format csv --section partitions").stdout);
+    for partition in listed {
+        assert!(table.contains(&partition.name) && csv.contains(&partition.name), "{table}\n{csv}");
+    }
+    let plain = TestDb::plain_seeded_now();
+    assert_eq!(Dbctl::on(&plain).run("stats --section partitions").stdout.trim(), "partitions: nothing to show");
 }
 
 #[test]

@@ -52,7 +52,7 @@ impl Samples {
 
 /// A plain table with the samples of 100 days.
 pub fn plain() -> TestDb {
-    let db = TestDb::seeded_now();
+    let db = TestDb::plain_seeded_now();
     samples(100).insert(&mut db.conn());
     db
 }

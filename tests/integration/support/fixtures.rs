@@ -50,7 +50,11 @@ pub fn agent(conn: &mut PgConnection, kind: AgentType) -> Agent {
 
 /// A migrated database, a connection to it, and what nearly every row hangs on.
 pub fn ground(kind: AgentType) -> (TestDb, PgConnection, Agent, Customer) {
-    let db = TestDb::migrated();
+    ground_of(TestDb::migrated(), kind)
+}
+
+/// The same in a database of the test's own choice.
+pub fn ground_of(db: TestDb, kind: AgentType) -> (TestDb, PgConnection, Agent, Customer) {
     let mut conn = db.conn();
     let agent = agent(&mut conn, kind);
     let customer = customer(&mut conn);

@@ -47,6 +47,11 @@ impl TestDb {
         Self::of(Template::Seeded(Shape::OfTheRun, at))
     }
 
+    /// The same for a test that is about the plain shape.
+    pub fn plain_seeded(at: DateTime<Utc>) -> Self {
+        Self::of(Template::Seeded(Shape::Plain, at))
+    }
+
     /// Every migration applied and every layer seeded just now, which is the same time for all tests.
     pub fn seeded_now() -> Self {
         Self::seeded(*NOW)
@@ -54,7 +59,7 @@ impl TestDb {
 
     /// The same for a test that is about the plain shape.
     pub fn plain_seeded_now() -> Self {
-        Self::of(Template::Seeded(Shape::Plain, *NOW))
+        Self::plain_seeded(*NOW)
     }
 
     fn of(template: Template) -> Self {
@@ -122,7 +127,12 @@ impl TestDb {
     pub fn reader(&self) -> Role {
         let role = self.role();
         let grants = format!(
-            "GRANT USAGE ON SCHEMA {schema} TO {role}; GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role}",
+            "GRANT USAGE ON SCHEMA {schema} TO {role};
+             DO $$ DECLARE readable regclass; BEGIN
+                 FOR readable IN SELECT oid FROM pg_class
+                     WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition
+                 LOOP EXECUTE format('GRANT SELECT ON %s TO {role}', readable); END LOOP;
+             END $$",
             schema = self.schema,
             role = role.name,
         );
@@ -130,7 +140,7 @@ impl TestDb {
         let policies = format!(
             "DO $$ DECLARE secured regclass; BEGIN
                 FOR secured IN SELECT oid FROM pg_class
-                    WHERE relnamespace = current_schema()::regnamespace AND relrowsecurity
+                    WHERE relnamespace = current_schema()::regnamespace AND relrowsecurity AND NOT relispartition
                 LOOP
                     EXECUTE format('CREATE POLICY cross_customer_read ON %s FOR SELECT TO {role} USING (true)', secured);
                 END LOOP;

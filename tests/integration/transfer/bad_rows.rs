@@ -31,7 +31,7 @@ fn seven_bad(agent: &Agent, customer: &Customer) -> (String, [(u64, &'static str
         (401, "customer_id", "no customer has the name or id '00000000-0000-0000-0000-000000000000'"),
         (501, "metadata", "is not JSON: EOF while parsing"),
         (601, "model_name", "has 101 characters, and 100 fit"),
-        (701, "request_id", "(request_id)=(request-650)"),
+        (701, "request_id", "=(request-650"),
     ];
     (text, expected)
 }

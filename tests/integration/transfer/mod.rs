@@ -38,7 +38,7 @@ use optiinfra_db::verify::{self, Outcome};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::{Dbctl, Run, TestDb, customer, figures, ground, limit, number, rounds, signal, until};
+use crate::support::{Dbctl, Run, TestDb, customer, figures, ground, ground_of, limit, number, rounds, signal, until};
 
 /// A folder of the test's own, for the files of a run.
 struct Folder(tempfile::TempDir);

@@ -250,7 +250,7 @@ fn csv_tells_a_null_of_json_from_no_json_and_ndjson_cannot() {
 
 #[test]
 fn an_export_is_what_copy_writes_but_for_the_times() {
-    let (_db, mut conn, agent, customer) = ground(AgentType::Resource);
+    let (_db, mut conn, agent, customer) = ground_of(TestDb::plain(), AgentType::Resource);
     plant(&mut conn, &agent, &customer, 300);
     conn.batch_execute("SET TimeZone = 'UTC'").unwrap();
     let mut ours = Vec::new();
