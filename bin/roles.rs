@@ -108,7 +108,10 @@ fn advice(report: &Report) -> Vec<String> {
         let quoted = Sql::identifier(role);
         format!("{role} can no longer see the tables: GRANT {owner} TO {quoted} lets it work as before")
     };
-    report.without_password.iter().map(password).chain(report.former_owners.iter().map(member)).collect()
+    let is_owned_by_others = report.left_alone.iter().any(|finding| finding.difference == Direction::Missing);
+    let ownership = is_owned_by_others.then(|| format!("--take-ownership makes {owner} the owner"));
+    let passwords = report.without_password.iter().map(password);
+    passwords.chain(report.former_owners.iter().map(member)).chain(ownership).collect()
 }
 
 fn check(report: &Report, out: &mut Output) -> anyhow::Result<Exit> {

@@ -110,7 +110,7 @@ pub(super) fn owned_by_others(wanted: &BTreeSet<Fact>, found: &BTreeSet<Fact>) -
         *counts.entry((owner_of(fact, found).unwrap_or_default(), &fact.subject)).or_default() += 1;
     }
     let finding = |((owner, wanted), count): ((String, &str), usize)| {
-        let problem = format!("belong to {owner}, not to {wanted}: --take-ownership changes that");
+        let problem = format!("belong to {owner}, not to {wanted}");
         Finding::new(Direction::Missing, &format!("{count} tables, types and functions"), &problem)
     };
     counts.into_iter().map(finding).collect()

@@ -141,7 +141,8 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// The statements that fix it, in order; of `apply`, those that it ran.
     pub statements: Vec<String>,
-    /// What no statement fixes: it is about somebody else's role, or was not asked for.
+    /// What no statement fixes: extra where it is about somebody else's role, missing where the owner was not to become
+    /// the owner.
     pub left_alone: Vec<Finding>,
     /// Roles that log in and that these statements make. They have no password yet.
     pub without_password: Vec<String>,

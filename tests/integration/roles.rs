@@ -659,7 +659,13 @@ fn without_taking_ownership_the_tables_stay_whose_they_are_and_their_owner_is_to
     let options = Options { take_ownership: false, ..world.options.clone() };
     let report = roles::apply(&mut world.db.conn(), &options).unwrap();
     assert_eq!(report.left_alone.len(), 1);
-    assert!(report.left_alone[0].problem.contains("--take-ownership"), "{:?}", report.left_alone);
+    let left_alone = &report.left_alone[0];
+    assert_eq!(
+        (left_alone.difference, left_alone.object.as_str()),
+        (Direction::Missing, "43 tables, types and functions")
+    );
+    let plan = Dbctl::on(&world.db).run(&format!("roles plan --prefix {}", options.prefix));
+    assert!(plan.stdout.ends_with("_owner the owner\n"), "{}", plan.stdout);
     assert_eq!(report.former_owners, [""; 0]);
     let owned =
         "SELECT count(*) FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p')
