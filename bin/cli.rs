@@ -7,7 +7,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::args::{Global, Tables};
 use crate::exit::Exit;
 use crate::output::Output;
-use crate::{completions, export, import, local, migrate, partitions, retention, roles, seed, stats, verify};
+use crate::{completions, export, import, local, migrate, partitions, retention, roles, seed, stats, verify, wait};
 
 const AFTER_HELP: &str = "\
 Where the database comes from, the first that is set:
@@ -53,6 +53,7 @@ pub enum Command {
     Export(export::Args),
     /// Control the private PostgreSQL that --local uses.
     Local(Tables<local::Action>),
+    Wait(wait::Args),
     Completions(completions::Args),
     #[command(hide = true)]
     Man(completions::ManArgs),
@@ -92,6 +93,7 @@ impl Command {
             Self::Import(args) => import::run(args, global, out),
             Self::Export(args) => export::run(args, global, out),
             Self::Local(args) => local::run(&args.action, out),
+            Self::Wait(wait::Args {}) => wait::run(global, out),
             Self::Completions(args) => completions::run(args, Cli::command(), out),
             Self::Man(args) => completions::man(args, Cli::command()),
         }
@@ -108,7 +110,7 @@ impl Command {
             Self::Partitions(args) => args.output.is_json(),
             Self::Retention(args) => args.output.is_json(),
             Self::Import(args) => args.output.is_json(),
-            Self::Export(_) | Self::Completions(_) | Self::Man(_) => false,
+            Self::Export(_) | Self::Completions(_) | Self::Man(_) | Self::Wait(_) => false,
             Self::Local(args) => args.output.is_json(),
         }
     }

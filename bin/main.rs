@@ -22,6 +22,7 @@ mod stats;
 mod target;
 mod unfinished;
 mod verify;
+mod wait;
 
 use std::process::ExitCode;
 

@@ -2,11 +2,12 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use diesel::pg::PgConnection;
 use optiinfra_db::Error;
-use optiinfra_db::connection::{self, Pool, Session, Target};
+use optiinfra_db::connection::{self, Pool, Refusal, Session, Target};
 use optiinfra_db::local::{Cluster, Started};
 use optiinfra_db::migrate::refuse_pooler;
 
@@ -16,6 +17,9 @@ use crate::output::Output;
 use crate::{dotenv, interrupt};
 
 const URL_VARIABLE: &str = "DATABASE_URL";
+/// How long `wait` waits where nothing else is said; `--wait` too.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const WAIT_POLL: Duration = Duration::from_millis(250);
 /// The variables with which libpq alone would know where to go.
 const LIBPQ_VARIABLES: [&str; 6] = ["PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGUSER", "PGSERVICE"];
 
@@ -83,8 +87,47 @@ fn place(target: &Target, session: &Session) -> String {
     format!("{database} on {server} as {user}{schema}")
 }
 
-/// The database, with the policy for the way there: refused or warned of where it is not protected.
+/// The database; waits for its server where that is asked for.
 fn find(global: &Global, out: &mut Output) -> anyhow::Result<Target> {
+    let target = protected(global, out)?;
+    if let Some(longest) = global.wait {
+        wait_for(&target, longest, out)?;
+    }
+    Ok(target)
+}
+
+/// Waits until the server of the database takes connections.
+pub fn wait(global: &Global, out: &mut Output) -> anyhow::Result<()> {
+    let target = protected(global, out)?;
+    wait_for(&target, global.wait.unwrap_or(LONGEST_WAIT), out)
+}
+
+/// Tries to connect until the server takes connections. Another refusal does not pass by itself.
+fn wait_for(target: &Target, longest: Duration, out: &mut Output) -> anyhow::Result<()> {
+    let begin = Instant::now();
+    let mut is_told = false;
+    loop {
+        let refused = match connection::connect(target, &application("wait")) {
+            Ok(_) => return Ok(()),
+            Err(error) => error,
+        };
+        let passes =
+            matches!(&refused, connection::Error::Connect { refusal: Refusal::Unreachable | Refusal::Server, .. });
+        let left = longest.saturating_sub(begin.elapsed());
+        if !passes || left.is_zero() {
+            return Err(refused.into());
+        }
+        if !std::mem::replace(&mut is_told, true) {
+            out.note(&format!("waiting for {target}"))?;
+        }
+        if interrupt::pause(left.min(WAIT_POLL)).is_some() {
+            return Err(refused.into());
+        }
+    }
+}
+
+/// The database, with the policy for the way there: refused or warned of where it is not protected.
+fn protected(global: &Global, out: &mut Output) -> anyhow::Result<Target> {
     let target = named(global, out)?;
     target.require_database_name()?;
     if global.require_tls || is_on("OPTIINFRA_REQUIRE_TLS")? {

@@ -7,6 +7,7 @@ mod failures;
 mod migrating;
 mod printing;
 mod stats;
+mod waiting;
 
 use crate::support::{Dbctl, Run};
 
