@@ -2,9 +2,10 @@
 //! come in, and indexes and keys at once afterwards. A CHECK of the bounds proves that attaching reads no row.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Nullable, Text, Timestamptz};
@@ -17,7 +18,8 @@ use super::period::Period;
 use super::run;
 use crate::catalog::{Bounds, HotTable, Index, Partition, moment, with_suffix};
 use crate::error::{Doing, Result};
-use crate::raw::{Sql, raw, sql_query};
+use crate::raw::{RunSql as _, Sql, raw, sql_query};
+use crate::sqlstate::reporting;
 
 /// A table that takes whole partitions.
 pub(crate) struct Partitioned {
@@ -34,6 +36,8 @@ pub(crate) enum Place {
     Free,
     /// A partition without rows.
     Empty,
+    /// A part of the first partition, which has no rows and takes every time before its end.
+    InFirst,
     /// Rows, or something else under the name.
     Taken,
 }
@@ -47,6 +51,10 @@ pub(crate) struct Occupied {
     in_default: Option<(DateTime<Utc>, DateTime<Utc>)>,
 }
 
+/// How far back an empty first partition is divided, in periods.
+const MOST_PERIODS: i32 = 520;
+/// How often a catalog is read at most that changes meanwhile.
+const READS: usize = 20;
 /// The constraint that proves the bounds.
 const BOUNDS: &str = "within_bounds";
 
@@ -57,7 +65,7 @@ impl Partitioned {
         if let Some(obstacle) = obstacle(conn, hot).doing(format!("see whether {table} takes whole partitions"))? {
             return Ok(Err(obstacle));
         }
-        let live = Live::read(conn)?;
+        let live = read_live(conn)?;
         let (true, Some(period)) = (live.is_partitioned(hot).unwrap_or(false), live.period(hot)) else {
             return Ok(Err("it is not partitioned by days, weeks or months"));
         };
@@ -78,10 +86,16 @@ impl Partitioned {
 
     /// Which partition rows of a time belong to, whether it is there or not. `None` is the default one: after the last
     /// partition none is made, for a time that is far ahead would leave a gap behind it.
-    pub(crate) fn bounds_of(&self, time: DateTime<Utc>) -> Option<Bounds> {
+    pub(crate) fn bounds_of(&self, time: DateTime<Utc>, occupied: &Occupied) -> Option<Bounds> {
         let ranges = self.live.catalog.ranges(self.hot.name);
-        if let Some(found) = ranges.iter().find(|it| it.bounds.take(time)) {
-            return Some(found.bounds.clone());
+        let is_divided = |first: &Partition| is_first(first) && !occupied.partitions.contains(&first.name);
+        match ranges.iter().find(|it| it.bounds.take(time)) {
+            Some(first) if is_divided(first) => {
+                let to = self.period.next(time).min(first.bounds.end()?);
+                return Some(Bounds::Range(Some(self.period.begin(time)), Some(to)));
+            }
+            Some(found) => return Some(found.bounds.clone()),
+            None => {}
         }
         if ranges.last().and_then(|last| last.bounds.end()).is_none_or(|end| end <= time) {
             return None;
@@ -134,6 +148,31 @@ impl Partitioned {
         }
     }
 
+    /// The earliest and the last time at which the first partition is divided, if it is one without a beginning.
+    pub(crate) fn first(&self) -> Option<Range<DateTime<Utc>>> {
+        let end = self.live.catalog.ranges(self.hot.name).first().filter(|first| is_first(first))?.bounds.end()?;
+        let days = match self.period {
+            Period::Day => 1,
+            Period::Week => 7,
+            Period::Month => 31,
+        };
+        Some(end.checked_sub_signed(TimeDelta::days((MOST_PERIODS * days).into()))?..end)
+    }
+
+    /// The periods that no partition takes, from a time on.
+    pub(crate) fn gaps(&self, from: DateTime<Utc>) -> Vec<Bounds> {
+        let mut missing = Vec::new();
+        for (begin, end) in self.live.catalog.gaps(self.hot.name) {
+            let Some((mut begin, end)) = begin.zip(end).filter(|(begin, _)| *begin >= from) else { continue };
+            while begin < end {
+                let next = self.period.next(begin).min(end);
+                missing.push(Bounds::Range(Some(begin), Some(next)));
+                begin = next;
+            }
+        }
+        missing
+    }
+
     /// What is in the place of a partition. Locks nothing for longer than it looks.
     pub(crate) fn place(&self, conn: &mut PgConnection, bounds: &Bounds) -> Result<Place> {
         undone(conn, |conn| self.look(conn, bounds))
@@ -146,16 +185,27 @@ impl Partitioned {
             return Ok(if is_empty { Place::Empty } else { Place::Taken });
         }
         let ranges = self.live.catalog.ranges(self.hot.name);
-        let overlaps = |(other_from, other_to): (Option<DateTime<Utc>>, Option<DateTime<Utc>>)| {
-            to.is_none_or(|to| other_from.is_none_or(|from| from < to))
-                && from.is_none_or(|from| other_to.is_none_or(|to| from < to))
+        let overlaps = |other: &Partition| {
+            other.bounds.range().is_some_and(|(other_from, other_to)| {
+                to.is_none_or(|to| other_from.is_none_or(|from| from < to))
+                    && from.is_none_or(|from| other_to.is_none_or(|to| from < to))
+            })
         };
         let is_named = raw!(
             "SELECT WHERE to_regclass({name}) IS NOT NULL",
             name = Sql::literal(Sql::identifier(&create::name(self.hot, bounds)).as_str())
         );
-        if ranges.iter().filter_map(|it| it.bounds.range()).any(overlaps) || exists(conn, is_named)? {
+        if exists(conn, is_named)? {
             return Ok(Place::Taken);
+        }
+        let others: Vec<_> = ranges.into_iter().filter(|other| overlaps(other)).collect();
+        match others[..] {
+            [] => {}
+            [first] if is_first(first) && from.is_some() && to <= first.bounds.end() => {
+                let is_taken = exists(conn, raw!("SELECT FROM {name}", name = Sql::identifier(&first.name)))?;
+                return Ok(if is_taken { Place::Taken } else { Place::InFirst });
+            }
+            _ => return Ok(Place::Taken),
         }
         let Some(default) = self.live.catalog.default_partition(self.hot.name) else { return Ok(Place::Free) };
         let (default, within) = (Sql::identifier(&default.name), self.within(bounds));
@@ -232,29 +282,68 @@ impl Partitioned {
         raw!("{lock};\nALTER TABLE {name} {add}", lock, name = Sql::identifier(name), add)
     }
 
-    /// Puts the filled table into its place. One that takes the place of an empty partition has another name so far.
-    pub(crate) fn attach(&self, bounds: &Bounds, filled: &str) -> Sql {
+    /// Puts the filled table into its place, if that is still free.
+    pub(crate) fn attach(
+        &self,
+        conn: &mut PgConnection,
+        bounds: &Bounds,
+        place: &Place,
+        filled: &str,
+    ) -> QueryResult<bool> {
         let name = self.found_name(bounds);
         let mut statements = Vec::new();
-        if filled != name {
-            let (empty, filled) = (Sql::identifier(&name), Sql::identifier(filled));
-            statements.push(raw!("DROP TABLE {empty}", empty = &empty));
-            statements.push(raw!("ALTER TABLE {filled} RENAME TO {empty}", filled, empty));
+        if *place != Place::Free {
+            conn.batch(reporting(&raw!("LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE", table = self.hot.name)))?;
+            match self.make_way(conn, bounds, place, filled)? {
+                Some(make_way) => statements.extend(make_way),
+                None => return Ok(false),
+            }
         }
         statements.push(create::attach(self.hot, &name, bounds));
         statements.push(raw!("ALTER TABLE {name} DROP CONSTRAINT {BOUNDS}", name = Sql::identifier(&name), BOUNDS));
-        Sql::join(statements, ";\n")
+        conn.batch(reporting(&Sql::join(statements, ";\n")))?;
+        Ok(true)
+    }
+
+    /// Takes what is empty out of the way of a filled table; `None` where rows have come.
+    fn make_way(
+        &self,
+        conn: &mut PgConnection,
+        bounds: &Bounds,
+        place: &Place,
+        filled: &str,
+    ) -> QueryResult<Option<Vec<Sql>>> {
+        let in_the_way = match place {
+            Place::InFirst => create::first(self.hot),
+            _ => self.found_name(bounds),
+        };
+        let name = &Sql::identifier(&in_the_way);
+        if exists(conn, raw!("SELECT FROM {name}", name))? {
+            return Ok(None);
+        }
+        if *place == Place::Empty {
+            let filled = Sql::identifier(filled);
+            let rename = raw!("ALTER TABLE {filled} RENAME TO {name}", filled, name);
+            return Ok(Some(vec![raw!("DROP TABLE {name}", name), rename]));
+        }
+        // Another partition may have been taken out of it by now.
+        let now = raw!(
+            "SELECT pg_get_expr(relpartbound, oid) AS name FROM pg_class WHERE oid = {of}::regclass",
+            of = Sql::literal(name.as_str())
+        );
+        let now: Name = sql_query(now).get_result(conn)?;
+        let from = bounds.range().and_then(|(from, _)| from);
+        if Bounds::from(now.name).end() <= from {
+            return Ok(Some(Vec::new()));
+        }
+        let detach = raw!("ALTER TABLE {table} DETACH PARTITION {name}", table = self.hot.name, name);
+        Ok(Some(vec![detach, create::attach(self.hot, &in_the_way, &Bounds::Range(None, from))]))
     }
 
     /// Makes a partition without rows.
     pub(crate) fn make(&self, conn: &mut PgConnection, bounds: &Bounds, lock_wait: Duration) -> Result<()> {
         let step = create::step(self.hot, &self.live, &self.facts, bounds);
         run::steps(conn, self.hot.name, &[step], lock_wait, &mut |_| ())
-    }
-
-    /// Keeps everybody from the table until the transaction ends.
-    pub(crate) fn lock(&self) -> Sql {
-        raw!("LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE", table = self.hot.name)
     }
 
     /// The name of the table in which rows are gathered.
@@ -275,6 +364,22 @@ impl Partitioned {
         let bounds = [from.map(|from| bound(">=", from)), to.map(|to| bound("<", to))];
         Sql::join(bounds.into_iter().flatten(), " AND ")
     }
+}
+
+/// The server answers with nulls where somebody else attaches a partition at the moment of reading.
+fn read_live(conn: &mut PgConnection) -> Result<Live> {
+    for _ in 0..READS {
+        match Live::read(conn) {
+            Err(crate::Error::Query { source: diesel::result::Error::DeserializationError(_), .. }) => {}
+            read => return read,
+        }
+    }
+    Live::read(conn)
+}
+
+/// Whether a partition takes every time before its end.
+fn is_first(partition: &Partition) -> bool {
+    matches!(partition.bounds, Bounds::Range(None, Some(_)))
 }
 
 fn template(table: &str) -> Sql {

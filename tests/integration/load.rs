@@ -7,7 +7,7 @@ use std::process::Stdio;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
 use optiinfra_db::connection;
@@ -38,25 +38,27 @@ struct Ground {
 
 impl Ground {
     fn new() -> Self {
-        let (db, mut conn, agent, customer) = ground(AgentType::Resource);
-        run(&db, &all(), WEEKS);
-        let this_week = Period::Week.begin(Utc::now());
+        let mut ground = Self::enabled();
         // The first partition takes all that is old, until some days from now.
-        conn.batch_execute("DROP TABLE resource_metrics_first").unwrap();
-        let who = format!("{},{}", agent.id, customer.id);
-        let mut ground =
-            Self { db, conn, begin: this_week - TimeDelta::days(28), folder: tempfile::tempdir().unwrap(), who };
-        let first = number(
-            &mut ground.conn,
-            "SELECT min(substring(relname FROM '[0-9]{8}$'))::bigint FROM pg_class
-             WHERE relname LIKE 'resource\\_metrics\\_2%' AND relnamespace = current_schema()::regnamespace",
-        );
-        let mut week = this_week;
-        while week.format("%Y%m%d").to_string().parse::<i64>().unwrap() < first {
+        let end = "SELECT (regexp_match(pg_get_expr(relpartbound, oid), '[0-9]{4}-[0-9]{2}-[0-9]{2}'))[1] FROM pg_class
+                   WHERE oid = 'resource_metrics_first'::regclass";
+        let end: NaiveDate = text(&mut ground.conn, end).parse().unwrap();
+        ground.conn.batch_execute("DROP TABLE resource_metrics_first").unwrap();
+        let mut week = ground.begin + TimeDelta::days(28);
+        while week.date_naive() < end {
             ground.partition(week);
             week += TimeDelta::days(7);
         }
         ground
+    }
+
+    /// As `partitions enable` leaves a table without rows: the first partition takes all that is old.
+    fn enabled() -> Self {
+        let (db, conn, agent, customer) = ground(AgentType::Resource);
+        run(&db, &all(), WEEKS);
+        let begin = Period::Week.begin(Utc::now()) - TimeDelta::days(28);
+        let who = format!("{},{}", agent.id, customer.id);
+        Self { db, conn, begin, folder: tempfile::tempdir().unwrap(), who }
     }
 
     fn week(&self, number: i32) -> DateTime<Utc> {
@@ -202,6 +204,24 @@ fn shape(conn: &mut PgConnection, partition: &str) -> String {
              FROM pg_class WHERE oid = '{partition}'::regclass) lines"
     );
     text(conn, &query)
+}
+
+#[test]
+fn an_empty_first_partition_is_divided_by_periods_and_keeps_what_is_very_old() {
+    for how in ["", "--on-conflict skip --connections 2"] {
+        let mut ground = Ground::enabled();
+        let old = ground.row(0).replace(&ground.begin.to_rfc3339(), "2001-01-01T00:00:00+00:00");
+        // The second week has no rows.
+        let rows = (1..ROWS).filter(|number| !(6_000..12_000).contains(number)).map(|number| ground.row(number));
+        let file = ground.file("f.csv", rows.chain([old]));
+        let imported = ground.import(&file, how);
+        assert_eq!((imported.code, &imported.json()["written"]), (Some(0), &json!(ROWS - 6_000)), "{imported:#?}");
+        assert_eq!((loaded(&imported).len(), ground.by_week()), (3, vec![WEEK - 1, 0, WEEK, WEEK]), "{imported:#?}");
+        assert_eq!(number(&mut ground.conn, "SELECT count(*) FROM resource_metrics_first"), 1);
+        assert_eq!(number(&mut ground.conn, "SELECT count(*) FROM resource_metrics_default"), 0);
+        verify(&ground.db);
+        assert!(run(&ground.db, &all(), WEEKS).is_empty());
+    }
 }
 
 #[test]

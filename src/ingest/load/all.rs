@@ -3,12 +3,15 @@
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::fs::File;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError, mpsc};
 
+use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::result::Error as Diesel;
 
+use super::FEW;
 use super::partition::{Filled, Loader, Trouble};
 use super::replay::Replay;
 use super::spill::Part;
@@ -23,12 +26,20 @@ use crate::ingest::table::Table;
 use crate::partitions::Partitioned;
 use crate::raw::RunSql as _;
 
+static NEVER: AtomicBool = AtomicBool::new(false);
+
 /// A partition that is to be loaded.
 pub(super) struct Job {
     pub(super) bounds: Bounds,
     pub(super) part: Part,
     /// Rows that the server refuses, once they were looked for.
     pub(super) without: Option<BTreeSet<u64>>,
+}
+
+impl Job {
+    fn begin(&self) -> DateTime<Utc> {
+        self.bounds.range().and_then(|(from, _)| from).unwrap_or(DateTime::<Utc>::MIN_UTC)
+    }
 }
 
 /// How an input is written, whatever the connections are.
@@ -59,26 +70,49 @@ pub(super) struct Loads<'a, F> {
     pub(super) done: Done,
     /// What is to be written by rows.
     pub(super) rows: Vec<Part>,
+    /// What is to be written by rows once the partitions are there.
+    pub(super) late: Vec<Part>,
 }
 
 impl<'a, F: Feed> Loads<'a, F> {
     /// Loads them, in the order of their times.
-    pub(super) fn all(mut self, connections: Connections<'_>, mut jobs: Vec<Job>) -> Result<Done, F::Error> {
-        jobs.sort_by_key(|job| Reverse(job.bounds.range()));
-        match connections {
-            Connections::Transaction(conn) => self.in_one_transaction(conn, jobs)?,
+    pub(super) fn all(
+        mut self,
+        mut connections: Connections<'_>,
+        first: Option<Range<DateTime<Utc>>>,
+        mut jobs: Vec<Job>,
+    ) -> Result<Done, F::Error> {
+        // The first partition is divided from the oldest period on that is worth it; what is older stays in it.
+        if let Some(first) = first {
+            let is_worth_it = |job: &&Job| job.part.count >= FEW as u64 && first.start <= job.begin();
+            let begin = jobs.iter().filter(is_worth_it).map(Job::begin).min().unwrap_or(first.end).min(first.end);
+            self.late.extend(jobs.extract_if(.., |job| job.begin() < begin).map(|job| job.part));
+        }
+        jobs.sort_by_key(|job| Reverse(job.begin()));
+        let Some(begin) = jobs.last().map(Job::begin) else {
+            self.rows = std::mem::take(&mut self.late);
+            self.write_rows(connections)?;
+            return Ok(self.done);
+        };
+        match connections.again() {
+            Connections::Transaction(conn) => {
+                self.in_one_transaction(conn, jobs)?;
+                self.loader(&NEVER).fill_gaps(conn, begin)?;
+            }
             Connections::Pool(pool, connections) => {
                 self.commits = true;
                 self.one_by_one(pool, connections, jobs)?;
+                self.loader(&NEVER).fill_gaps(&mut *connection::take(pool).map_err(crate::Error::from)?, begin)?;
             }
         }
+        self.rows = std::mem::take(&mut self.late);
+        self.write_rows(connections)?;
         Ok(self.done)
     }
 
     /// All in the caller's transaction: filled one after the other, attached at its end.
     fn in_one_transaction(&mut self, conn: &mut PgConnection, mut jobs: Vec<Job>) -> Result<(), F::Error> {
-        let never = AtomicBool::new(false);
-        let loader = self.loader(self.writing.cancel.unwrap_or(&never));
+        let loader = self.loader(self.writing.cancel.unwrap_or(&NEVER));
         let Some(partitioned) = loader.begin(conn)? else {
             self.rows.extend(jobs.into_iter().map(|job| job.part));
             return self.write_rows(Connections::Transaction(conn));

@@ -76,7 +76,8 @@ fn run<F: Feed>(mut pipeline: Pipeline<'_>, feed: &mut F) -> Result<Done, F::Err
     let bounds = diverted.slots.bounds();
     let (file, parts) = spill.finish().map_err(|source| spill_failed(table, progress.written, source))?;
     let jobs = bounds.zip(parts).map(|(bounds, part)| Job { bounds, part, without: None }).collect();
-    Loads { writing, file: &file, feed, done, commits: false, rows: Vec::new() }.all(connections, jobs)
+    let loads = Loads { writing, file: &file, feed, done, commits: false, rows: Vec::new(), late: Vec::new() };
+    loads.all(connections, partitioned.first(), jobs)
 }
 
 /// The table, if it takes whole partitions, and where it has rows.

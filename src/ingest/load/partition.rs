@@ -5,6 +5,7 @@ use std::fs::File;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as Diesel};
 
@@ -133,6 +134,15 @@ impl Loader<'_> {
         })
     }
 
+    /// Makes the partitions that are missing behind the oldest one that was loaded: an empty first partition was divided.
+    pub(super) fn fill_gaps(&self, conn: &mut PgConnection, from: DateTime<Utc>) -> Result<()> {
+        let missing = match Partitioned::read(conn, self.table.name)? {
+            Ok(partitioned) => partitioned.gaps(from),
+            Err(_) => Vec::new(),
+        };
+        missing.iter().try_for_each(|bounds| self.make(conn, bounds))
+    }
+
     /// Makes the table, fills it, builds its indexes and keys. In a transaction or savepoint of its own.
     pub(super) fn fill(
         &self,
@@ -210,14 +220,8 @@ impl Loader<'_> {
                 conn.transaction(|conn| {
                     conn.batch(limit("LOCAL", bounded(SHORT, deadline.left()), Duration::ZERO))?;
                     conn.batch(reporting(&partitioned.foreign_keys(name)))?;
-                    if *place == Place::Empty {
-                        conn.batch(reporting(&partitioned.lock()))?;
-                        is_taken = !matches!(partitioned.place(conn, bounds), Ok(Place::Empty));
-                        if is_taken {
-                            return Err(Diesel::RollbackTransaction.into());
-                        }
-                    }
-                    Ok(conn.batch(reporting(&partitioned.attach(bounds, name)))?)
+                    is_taken = !partitioned.attach(conn, bounds, place, name)?;
+                    if is_taken { Err(Diesel::RollbackTransaction.into()) } else { Ok(()) }
                 })
             },
         );

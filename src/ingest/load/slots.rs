@@ -48,7 +48,7 @@ impl<'a> Slots<'a> {
             let before = self.by_begin.range(..=Some(time)).next_back().map(|(_, slot)| *slot);
             self.last = match before.filter(|slot| takes(*slot)) {
                 Some(slot) => slot,
-                None => self.add(self.partitioned.bounds_of(time)?),
+                None => self.add(self.partitioned.bounds_of(time, &self.occupied)?),
             };
         }
         self.slots[self.last].part
