@@ -112,15 +112,10 @@ impl WritePath {
     /// write the same rows at once. So until the end of the transaction one of them looks for rows that are there, and
     /// writes.
     pub(super) fn wait_for_others(self, conn: &mut PgConnection) -> QueryResult<()> {
-        let may_lack_its_time =
-            HotTable::named(self.table.name).and_then(|hot| contract().column(hot.name, hot.time)?.expression.as_ref());
-        if !self.is_partitioned || self.on_conflict == OnConflict::Refuse || may_lack_its_time.is_none() {
-            return Ok(());
+        match self.on_conflict {
+            OnConflict::Skip if self.is_partitioned => take_turns(conn, self.table),
+            _ => Ok(()),
         }
-        sql_query("SELECT pg_advisory_xact_lock(hashtextextended('optiinfra-dbctl ingest', $1::regclass::oid::bigint))")
-            .bind::<Text, _>(self.table.name)
-            .execute(conn)
-            .map(drop)
     }
 
     /// Fills the temporary table with rows of a batch.
@@ -171,6 +166,19 @@ impl WritePath {
             skip
         )
     }
+}
+
+/// Waits for others who skip rows of a partitioned table, as [`WritePath::wait_for_others`] says.
+pub(super) fn take_turns(conn: &mut PgConnection, table: &Table) -> QueryResult<()> {
+    let may_lack_its_time =
+        HotTable::named(table.name).and_then(|hot| contract().column(hot.name, hot.time)?.expression.as_ref());
+    if may_lack_its_time.is_none() {
+        return Ok(());
+    }
+    sql_query("SELECT pg_advisory_xact_lock(hashtextextended('optiinfra-dbctl ingest', $1::regclass::oid::bigint))")
+        .bind::<Text, _>(table.name)
+        .execute(conn)
+        .map(drop)
 }
 
 fn probe(conn: &mut PgConnection, table: &Table) -> QueryResult<Probe> {

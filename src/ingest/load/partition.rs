@@ -14,6 +14,7 @@ use super::{FEW, prepare};
 use crate::catalog::Bounds;
 use crate::error::{Doing as _, Result};
 use crate::ingest::loading::{Load, Loaded, Loading};
+use crate::ingest::path::take_turns;
 use crate::ingest::table::Table;
 use crate::migrate::{self, Failure, bounded, limit, share, until_unlocked};
 use crate::partitions::{Partitioned, Place, exists};
@@ -209,8 +210,11 @@ impl Loader<'_> {
         let Filled { bounds, place, name, loaded } = filled;
         let queue = raw!("LOCK TABLE {table} IN SHARE UPDATE EXCLUSIVE MODE", table = self.table.name);
         conn.batch(queue).doing(format!("wait for other changes of the partitions of {}", self.table.name))?;
-        if self.skips && self.any(conn, |key| self.is_elsewhere(name, key))? {
-            return Err(Trouble::Rows);
+        if self.skips {
+            take_turns(conn, self.table)?;
+            if self.any(conn, |key| self.is_elsewhere(name, key))? {
+                return Err(Trouble::Rows);
+            }
         }
         let mut is_taken = false;
         let attached = until_unlocked(
