@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
 use super::{Catalog, Constraint, Index, Object, Relation, Rule};
+#[cfg(any(feature = "partitions", feature = "verify"))]
 use crate::raw::{Sql, raw};
 
 /// A table that grows with every sample and may be partitioned by a time of its rows.
@@ -242,6 +243,7 @@ impl Catalog {
 
     /// A condition on the rows in the default partition of a table. Who asks the table with it may lack rights on the
     /// partition, and the server reads no other one.
+    #[cfg(any(feature = "partitions", feature = "verify"))]
     pub(crate) fn in_default_partition(&self, hot: &HotTable) -> Sql {
         let time = hot.time_in_sql();
         let gap = |(from, to): (Bound, Bound)| {

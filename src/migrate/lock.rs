@@ -47,6 +47,7 @@ pub(super) fn acquire<'a>(
 }
 
 /// Keeps those who take the lock away until the transaction ends, beside others that do so.
+#[cfg(feature = "ingest")]
 pub(crate) fn share(conn: &mut PgConnection, wait: Duration) -> Result<()> {
     take(conn, "pg_try_advisory_xact_lock_shared", wait, &mut |_| ())
 }

@@ -52,6 +52,7 @@ pub use self::harness::Set;
 #[cfg(feature = "partitions")]
 pub(crate) use self::limits::{Inherited, bounded, set as limit};
 #[cfg(feature = "ingest")]
+#[cfg(feature = "ingest")]
 pub(crate) use self::lock::share;
 pub use self::locks::Lock;
 pub use self::loss::Loss;
