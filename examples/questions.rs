@@ -22,6 +22,7 @@ use optiinfra_db::id::CustomerId;
 use optiinfra_db::models::{QualityMetric, QualityRegression, ResourceMetric};
 use optiinfra_db::schema::{customers, quality_metrics, resource_metrics};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -70,6 +71,9 @@ const QUESTIONS: &[(&str, Ask)] = &[
         let customer = Some(subjects.stopped);
         Ok(ResourceMetric::latest(conn, customer, ResourceType::Gpu, "utilization")?.into_iter().count())
     }),
+    ("a sample by its id", |conn, subjects, turn| {
+        Ok(ResourceMetric::by_id(conn, subjects.ids[turn % subjects.ids.len()])?.into_iter().count())
+    }),
     ("ten minutes of an instance", |conn, subjects, turn| {
         let (customer, instance) = subjects.pair(turn);
         let until = subjects.newest;
@@ -98,6 +102,7 @@ const QUESTIONS: &[(&str, Ask)] = &[
 struct Subjects {
     /// Customers with an instance each.
     pairs: Vec<(CustomerId, String)>,
+    ids: Vec<Uuid>,
     stopped: CustomerId,
     models: Vec<String>,
     newest: DateTime<Utc>,
@@ -116,6 +121,11 @@ impl Subjects {
         pairs.dedup();
         // Neighbours in this order have most in common; a fixed shuffle mixes them.
         fastrand::Rng::with_seed(7).shuffle(&mut pairs);
+        let ids = resource_metrics::table
+            .select(resource_metrics::id)
+            .order(resource_metrics::timestamp.desc())
+            .limit(100)
+            .load(conn)?;
         let models = quality_metrics::table
             .select(quality_metrics::model_name)
             .order(quality_metrics::timestamp.desc())
@@ -124,7 +134,7 @@ impl Subjects {
         if models.is_empty() {
             return Err("there are no answers".into());
         }
-        Ok(Self { pairs, stopped: stopped(conn)?, models, newest: last })
+        Ok(Self { pairs, ids, stopped: stopped(conn)?, models, newest: last })
     }
 
     fn pair(&self, turn: usize) -> &(CustomerId, String) {

@@ -10,8 +10,10 @@ import time
 import rows
 
 SHAPES = ("plain", "weeks")
-# Rows of a live write, of the newest ten minutes.
-LIVE = 60_000
+# Rows of a live write, of the newest minutes.
+LIVE = 40_000
+# Rows of the table that changes its shape, at most.
+CHANGED = 2_000_000
 INSTANCES, CUSTOMERS = 1000, 20
 # Rows a day, so that more rows are more history.
 A_DAY = 66_667
@@ -34,7 +36,7 @@ WORK = {
                          f"SELECT a.id, {rows.customer('n % 20')}, 'i-' || n, 'gpu', 'utilization', random() * 100, 'percent', clock_timestamp() "
                          "FROM (SELECT id FROM agents LIMIT 1) a, generate_series(1, 20) n;",
     "newest ten of a customer": f"SELECT * FROM resource_metrics WHERE customer_id = {rows.ONE} {rows.NEWEST} 10;",
-    "heartbeat": "UPDATE agents SET last_seen = now();",
+    "heartbeat": "UPDATE agents SET last_heartbeat = now();",
 }
 
 
@@ -48,11 +50,28 @@ def measure(bench, run, out):
             fill(bench, f"{shape}_{count}", count, shape, weeks)
             out(f"partitions: {count} rows, {shape}: made")
         found.append({"rows": count, "weeks": weeks, "shapes": {shape: of_shape(bench, run, f"{shape}_{count}") for shape in SHAPES}})
+    changed = min(bench.rows, CHANGED)
+    fill(bench, "changed", changed, "plain", 0)
+    with bench.undisturbed():
+        written = write(bench, levels, out)
+        changes = [change(bench, "changed", verb, out) for verb in ("enable", "disable")]
+    for level in found:
+        for shape, figures in level["shapes"].items():
+            figures["rows_per_second"] = {ids: [round(rate) for rate in written[level["rows"], shape, ids]] for ids in ("v4", "v7")}
+    bench.drop("changed")
+    for count in levels:
+        for shape in SHAPES:
+            bench.drop(f"{shape}_{count}")
+    return {"levels": found, "changes": changes, "change_rows": changed, "live": LIVE}
+
+
+def write(bench, levels, out):
+    """Rows a second of each turn, by rows that are there, shape and ids."""
     written = {(count, shape, ids): [] for count in levels for shape in SHAPES for ids in ("v4", "v7")}
     for turn in range(bench.rounds):
         for ids in ("v4", "v7"):
             file = bench.scratch / f"live-{ids}.csv"
-            bench.sql(f"\\copy ({live(ids)}) TO '{file}' CSV", database=f"plain_{levels[0]}")
+            bench.sql(f"\\copy ({live(ids)}) TO '{file}' CSV", database="changed")
             for count in levels:
                 for shape in SHAPES:
                     bench.sql("CHECKPOINT")
@@ -60,14 +79,7 @@ def measure(bench, run, out):
                     bench.sql(f"\\copy resource_metrics FROM '{file}' CSV", database=f"{shape}_{count}")
                     written[count, shape, ids].append(LIVE / (time.perf_counter() - begin))
                     out(f"partitions, round {turn + 1}: {ids} into {shape} of {count}: {written[count, shape, ids][-1]:,.0f} rows/s")
-    for level in found:
-        for shape, figures in level["shapes"].items():
-            figures["rows_per_second"] = {ids: [round(rate) for rate in written[level["rows"], shape, ids]] for ids in ("v4", "v7")}
-    changes = [change(bench, f"plain_{levels[0]}", verb, out) for verb in ("enable", "disable")]
-    for count in levels:
-        for shape in SHAPES:
-            bench.drop(f"{shape}_{count}")
-    return {"levels": found, "changes": changes, "change_rows": levels[0], "live": LIVE}
+    return written
 
 
 def fill(bench, database, count, shape, weeks):

@@ -229,7 +229,46 @@ and answers; `--exact` reads them all. `verify` looks for impossible values in e
 {table(['command', *columns], whole)}"""
 
 
-PARTS = {"ingest": ingest, "memory": memory, "indexes": indexes, "tenancy": tenancy, "migrate": commands, "seed": seed, "questions": questions}
+def partitions(section):
+    levels = section["levels"]
+    first, last = levels[0], levels[-1]
+    at = lambda level, shape, ids: median(level["shapes"][shape]["rows_per_second"][ids])
+    writing, sizes = [], []
+    for level in levels:
+        for ids in ("v4", "v7"):
+            plain, weeks = at(level, "plain", ids), at(level, "weeks", ids)
+            writing.append([thousands(level["rows"]), ids, thousands(plain), thousands(weeks), f"{weeks / plain:.2f}",
+                            f"{plain / at(first, 'plain', ids):.2f}", f"{weeks / at(first, 'weeks', ids):.2f}"])
+        bytes_of = lambda shape, kind: f"{level['shapes'][shape][kind] / 1e9:.2f} GB"
+        sizes.append([thousands(level["rows"]), level["weeks"] + 3, *(bytes_of(shape, kind) for shape in ("plain", "weeks") for kind in ("bytes", "index_bytes"))])
+    questions = []
+    for name in first["shapes"]["plain"]["questions"]:
+        row = [name]
+        for level in levels:
+            plain, weeks = (level["shapes"][shape]["questions"][name]["median_us"] / 1000 for shape in ("plain", "weeks"))
+            row += [f"{plain:.2f} ms", f"{weeks:.2f} ms"]
+        questions.append(row)
+    changes = [[f"`partitions {change['verb']}`", f"{change['seconds']:.1f} s", thousands(sum(work["count"] for work in change["work"].values())), change["failed"],
+                *(f"{work['longest_ms']:.0f} ms" for work in change["work"].values())] for change in section["changes"]]
+    columns = [f"{thousands(level['rows'])}, {shape}" for level in levels for shape in ("plain", "weeks")]
+    return f"""## Partitions
+
+`resource_metrics` plain, and in weekly partitions as it is where the table is old; more rows are more history of the same fleet. Live
+writing is `\\copy` of {thousands(section['live'])} samples of the last minute, {rounds(section['rounds'])} in turn; "of the first" is the rate against that at
+{thousands(first['rows'])} rows. The aims are 1.0 and 0.9.
+
+{table(['rows', 'ids', 'plain, rows/s', 'weeks, rows/s', 'weeks / plain', 'plain, of the first', 'weeks, of the first'], writing)}
+{table(['rows', 'partitions', 'plain', 'of that indexes', 'weeks', 'of that indexes'], sizes)}
+The questions as above, the median of 200 calls:
+
+{table(['question', *columns], questions)}
+Changing the shape of {thousands(section['change_rows'])} rows beside pgbench with three connections, and the longest of each statement meanwhile.
+{'Count and hash of the rows that were there before are the same.' if all(change['same_rows'] for change in section['changes']) else 'THE ROWS DIFFER.'}
+
+{table(['command', 'took', 'transactions', 'failed', *section['changes'][0]['work']], changes)}"""
+
+
+PARTS = {"ingest": ingest, "memory": memory, "indexes": indexes, "tenancy": tenancy, "migrate": commands, "seed": seed, "questions": questions, "partitions": partitions}
 
 
 def chart(section):
