@@ -127,6 +127,9 @@ def change(bench, database, verb, out):
     for log in bench.scratch.glob(f"log-{verb}*"):
         for line in log.read_text().splitlines():
             fields = line.split()
+            # The last line is cut where pgbench is ended.
+            if len(fields) != 6:
+                continue
             taken[list(WORK)[int(fields[3])]].append(int(fields[2]) / 1000)
     failed = sum("ERROR" in line or "aborted" in line for line in errors.splitlines())
     out(f"partitions: {verb} took {seconds:.1f} s beside {sum(map(len, taken.values()))} transactions, {failed} failed")

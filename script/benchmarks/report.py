@@ -240,7 +240,7 @@ def partitions(section):
             writing.append([thousands(level["rows"]), ids, thousands(plain), thousands(weeks), f"{weeks / plain:.2f}",
                             f"{plain / at(first, 'plain', ids):.2f}", f"{weeks / at(first, 'weeks', ids):.2f}"])
         bytes_of = lambda shape, kind: f"{level['shapes'][shape][kind] / 1e9:.2f} GB"
-        sizes.append([thousands(level["rows"]), level["weeks"] + 3, *(bytes_of(shape, kind) for shape in ("plain", "weeks") for kind in ("bytes", "index_bytes"))])
+        sizes.append([thousands(level["rows"]), *(bytes_of(shape, kind) for shape in ("plain", "weeks") for kind in ("bytes", "index_bytes"))])
     questions = []
     for name in first["shapes"]["plain"]["questions"]:
         row = [name]
@@ -258,11 +258,12 @@ writing is `\\copy` of {thousands(section['live'])} samples of the last minute, 
 {thousands(first['rows'])} rows. The aims are 1.0 and 0.9.
 
 {table(['rows', 'ids', 'plain, rows/s', 'weeks, rows/s', 'weeks / plain', 'plain, of the first', 'weeks, of the first'], writing)}
-{table(['rows', 'partitions', 'plain', 'of that indexes', 'weeks', 'of that indexes'], sizes)}
+{table(['rows', 'plain', 'of that indexes', 'weeks', 'of that indexes'], sizes)}
 The questions as above, the median of 200 calls:
 
 {table(['question', *columns], questions)}
-Changing the shape of {thousands(section['change_rows'])} rows beside pgbench with three connections, and the longest of each statement meanwhile.
+Changing the shape of {thousands(section['change_rows'])} rows beside pgbench with three connections, and the longest of each statement meanwhile,
+waiting for the disk included. {section.get('note', '')}
 {'Count and hash of the rows that were there before are the same.' if all(change['same_rows'] for change in section['changes']) else 'THE ROWS DIFFER.'}
 
 {table(['command', 'took', 'transactions', 'failed', *section['changes'][0]['work']], changes)}"""

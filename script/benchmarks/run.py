@@ -348,7 +348,7 @@ class Bench:
         tables = ("resource_metrics", "quality_metrics")
         listed = ", ".join(f"'{table}'" for table in tables)
         loose = f"SELECT indexrelid FROM pg_index WHERE indrelid::regclass::text IN ({listed}) AND NOT indisunique"
-        definitions = self.sql(f"SELECT pg_get_indexdef(indexrelid) FROM ({loose}) AS i", database=database).split("\n")
+        definitions = self.sql(f"SELECT pg_get_indexdef(indexrelid) FROM ({loose}) AS i", database=database).replace(" ON ONLY ", " ON ").split("\n")
         names = self.sql(f"SELECT string_agg(indexrelid::regclass::text, ', ') FROM ({loose}) AS i", database=database)
         # Rows that the generator made refer to what is there: the check of each is left out.
         self.sql(
