@@ -3,6 +3,8 @@
 from statistics import median
 from xml.sax.saxutils import escape
 
+import load
+
 SCHEMAS = {"bare": "none, no keys", "deployed": "as deployed", "lean": "lean"}
 
 
@@ -270,6 +272,9 @@ waiting for the disk included. {section.get('note', '')}
 
 
 PARTS = {"ingest": ingest, "memory": memory, "indexes": indexes, "tenancy": tenancy, "migrate": commands, "seed": seed, "questions": questions, "partitions": partitions}
+
+
+PARTS["load"] = lambda section: load.report(section, table, thousands)
 
 
 def chart(section):

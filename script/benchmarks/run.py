@@ -18,6 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import load
 import partitions
 import report
 import rows
@@ -343,6 +344,9 @@ class Bench:
     def partitions(self):
         return partitions.measure(self, sys.modules[__name__], out)
 
+    def load(self):
+        return load.measure(self, sys.modules[__name__], out)
+
     def fill(self, database, count, customers, instances, seconds=10, answers=None):
         """Rows first and indexes then, which takes a third of the time."""
         tables = ("resource_metrics", "quality_metrics")
@@ -468,7 +472,7 @@ def machine(bench):
     }
 
 
-SECTIONS = ("ingest", "memory", "indexes", "tenancy", "migrate", "seed", "questions", "partitions")
+SECTIONS = ("ingest", "memory", "indexes", "tenancy", "migrate", "seed", "questions", "partitions", "load")
 
 
 def main():

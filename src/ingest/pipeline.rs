@@ -80,6 +80,11 @@ pub(crate) trait Feed {
     /// Appends the next row to a chunk.
     fn next(&mut self, batch: &mut Batch, origins: &mut Self::Origins) -> Result<Next, Self::Error>;
 
+    /// The position of a row in the whole input, counted from 1; `None` where the chunks have all of its rows in their order.
+    fn position(&self, _: &Self::Origins, _row: usize) -> Option<u64> {
+        None
+    }
+
     /// The server does not take a row. It is called before the input is asked for more.
     fn refused(&mut self, origins: &Self::Origins, refused: &Refused);
 
@@ -383,7 +388,8 @@ impl<F: Feed> Run<'_, '_, F> {
             Outcome::Failed(Failure::OneTooMany(refused)) => {
                 self.feed.refused(&chunk.origins, &refused);
                 let Refused { row, id, source } = refused;
-                self.fail(End::Refused { row: first + row as u64, id, source });
+                let row = self.feed.position(&chunk.origins, row).unwrap_or(first + row as u64);
+                self.fail(End::Refused { row, id, source });
             }
             Outcome::Failed(Failure::Failed { source, in_doubt }) => {
                 self.in_doubt += if in_doubt { rows } else { 0 };

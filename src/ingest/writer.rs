@@ -7,7 +7,7 @@ use chrono::Utc;
 use serde::Serialize;
 
 use super::batch::Batch;
-use super::loading::Loading;
+use super::loading::{Loaded, Loading};
 use super::path::{OnConflict, Through};
 use super::pipeline::{Connections, Done, Feed, Next, Origins, Pipeline, Progress};
 use super::search::Refused;
@@ -43,13 +43,14 @@ pub struct BulkWriter<'a, R> {
     on_conflict: OnConflict,
     retry_key: Option<Vec<u8>>,
     customer: Option<CustomerId>,
+    loading: Loading,
     cancel: Option<&'a AtomicBool>,
     progress: Option<Box<dyn FnMut(Progress) + 'a>>,
     rows: PhantomData<fn(R)>,
 }
 
 /// What a [`BulkWriter`] did with its input.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Report {
     /// Name of the table.
@@ -64,8 +65,10 @@ pub struct Report {
     pub chunks: u64,
     /// What was asked for.
     pub on_conflict: OnConflict,
-    /// How the rows got into the table; `None` without a row.
+    /// How the rows got into the table; `None` where none went into the table itself.
     pub through: Option<Through>,
+    /// The partitions that were loaded whole.
+    pub loaded: Vec<Loaded>,
 }
 
 impl<'a, R: Ingest> BulkWriter<'a, R> {
@@ -78,6 +81,7 @@ impl<'a, R: Ingest> BulkWriter<'a, R> {
             on_conflict: OnConflict::default(),
             retry_key: None,
             customer: None,
+            loading: Loading::rows(),
             cancel: None,
             progress: None,
             rows: PhantomData,
@@ -121,6 +125,14 @@ impl<'a, R: Ingest> BulkWriter<'a, R> {
     #[must_use]
     pub fn for_customer(mut self, id: CustomerId) -> Self {
         self.customer = Some(id);
+        self
+    }
+
+    /// Loads whole partitions, each of them a transaction, where it can. Without, and while few rows come, rows go into the
+    /// table itself.
+    #[must_use]
+    pub fn loading(mut self, loading: Loading) -> Self {
+        self.loading = loading;
         self
     }
 
@@ -177,13 +189,22 @@ impl<'a, R: Ingest> BulkWriter<'a, R> {
             rows_per_chunk: self.rows_per_chunk,
             allowance: &AtomicU64::new(0),
             cancel: self.cancel,
-            loading: &Loading::rows(),
+            loading: &self.loading,
         };
         let mut feed =
             Rows { rows: rows.into_iter(), received: 0, retry_key: self.retry_key, progress: self.progress, chunks: 0 };
-        let Done { progress, through, loaded: _ } = pipeline.run(&mut feed)?;
+        let Done { progress, through, loaded } = pipeline.run(&mut feed)?;
         let Progress { received, written, skipped, chunks } = progress;
-        Ok(Report { table: R::TABLE, received, written, skipped, chunks, on_conflict: self.on_conflict, through })
+        Ok(Report {
+            table: R::TABLE,
+            received,
+            written,
+            skipped,
+            chunks,
+            on_conflict: self.on_conflict,
+            through,
+            loaded,
+        })
     }
 }
 
@@ -197,17 +218,25 @@ struct Rows<'a, I> {
     chunks: u64,
 }
 
-impl Origins for () {
-    fn put(&self, _: usize, _: &mut Vec<u8>) {}
+/// The positions of rows in the input.
+#[derive(Default)]
+struct Positions(Vec<u64>);
 
-    fn take(&mut self, _: &[u8]) {}
+impl Origins for Positions {
+    fn put(&self, row: usize, out: &mut Vec<u8>) {
+        out.extend(self.0.get(row).map(|position| position.to_le_bytes()).unwrap_or_default());
+    }
+
+    fn take(&mut self, row: &[u8]) {
+        self.0.extend(row.try_into().map(u64::from_le_bytes));
+    }
 }
 
 impl<R: Ingest, E: From<Error>, I: Iterator<Item = Result<R, E>>> Feed for Rows<'_, I> {
-    type Origins = ();
+    type Origins = Positions;
     type Error = E;
 
-    fn next(&mut self, batch: &mut Batch, (): &mut ()) -> Result<Next, E> {
+    fn next(&mut self, batch: &mut Batch, positions: &mut Positions) -> Result<Next, E> {
         let Some(row) = self.rows.next() else { return Ok(Next::End) };
         let (row, now) = (row?, Utc::now());
         self.received += 1;
@@ -217,14 +246,22 @@ impl<R: Ingest, E: From<Error>, I: Iterator<Item = Result<R, E>>> Feed for Rows<
         };
         let id = row.id().unwrap_or_else(new_id);
         Ok(match row.put(id, now, batch) {
-            Ok(()) => Next::Row,
+            Ok(()) => {
+                positions.0.push(self.received);
+                Next::Row
+            }
             Err(error) => Next::TooLong(id, error),
         })
     }
 
-    fn refused(&mut self, (): &(), _: &Refused) {}
+    fn position(&self, positions: &Positions, row: usize) -> Option<u64> {
+        positions.0.get(row).copied()
+    }
 
-    fn settled(&mut self, (): &mut (), progress: Progress) {
+    fn refused(&mut self, _: &Positions, _: &Refused) {}
+
+    fn settled(&mut self, positions: &mut Positions, progress: Progress) {
+        positions.0.clear();
         let is_new = std::mem::replace(&mut self.chunks, progress.chunks) < progress.chunks;
         if let Some(report) = self.progress.as_mut().filter(|_| is_new) {
             report(progress);

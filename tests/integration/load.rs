@@ -12,15 +12,19 @@ use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
 use optiinfra_db::connection;
 use optiinfra_db::enums::AgentType;
-use optiinfra_db::ingest::{Load, Loading};
+use optiinfra_db::ingest::{self, BulkWriter, Load, Loading};
 use optiinfra_db::migrate;
+use optiinfra_db::models::NewResourceMetric;
 use optiinfra_db::partitions::Period;
 use optiinfra_db::transfer::{Table, import};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::partitions::{WEEKS, all, run, verify};
-use crate::support::{Dbctl, Run, TestDb, figures, ground, number, rounds, take_migration_lock, text};
+use crate::support::{
+    Dbctl, Run, TestDb, agent, customer, figures, ground, new_resource_metric, number, rounds, take_migration_lock,
+    text,
+};
 
 const HEADER: &str =
     "id,agent_id,customer_id,instance_id,resource_type,metric_name,metric_value,unit,timestamp,metadata,created_at\n";
@@ -437,4 +441,32 @@ fn rows_that_cannot_be_kept_on_disk_are_an_error_that_says_where() {
     let run = Dbctl::on(&ground.db).env("TMPDIR", nowhere.to_str().unwrap()).args(&arguments).run("");
     assert_eq!((run.code, ground.count()), (Some(2), 0), "{run:#?}");
     assert!(run.failure().contains(nowhere.to_str().unwrap()), "{run:#?}");
+}
+
+#[test]
+fn a_writer_of_typed_rows_loads_partitions_too_and_names_the_row_that_is_refused() {
+    let ground = Ground::new();
+    let mut conn = ground.db.conn();
+    let (agent, customer) = (agent(&mut conn, AgentType::Resource), customer(&mut conn));
+    let pool = connection::pool(&ground.db.target(), "load").max_size(2).build().unwrap();
+    let sample = |number: u32| NewResourceMetric {
+        id: Some(Uuid::from_u128(u128::from(number))),
+        timestamp: ground.begin + TimeDelta::minutes(i64::from(number % 4) * 7 * 24 * 60 + i64::from(number % 7_000)),
+        ..new_resource_metric(&agent, &customer, 50.0, 0)
+    };
+    let write = |rows: Vec<NewResourceMetric>| {
+        let loading = Loading { load: Load::Partitions, ..Loading::default() };
+        BulkWriter::new(&pool).connections(2).loading(loading).write(rows)
+    };
+    let mut rows: Vec<_> = (1..=ROWS).map(sample).collect();
+    rows[20_000].customer_id = Uuid::from_u128(1);
+    match write(rows.clone()).unwrap_err() {
+        optiinfra_db::Error::Ingest(ingest::Error::RowRefused { row, .. }) => assert_eq!(row, 20_001),
+        other => panic!("{other:#?}"),
+    }
+    // Partitions before it, and chunks of its own one, are there.
+    conn.batch_execute("TRUNCATE resource_metrics").unwrap();
+    rows[20_000].customer_id = customer.id;
+    let report = write(rows).unwrap();
+    assert_eq!((report.written, report.loaded.len(), report.through), (u64::from(ROWS), 4, None));
 }

@@ -63,6 +63,10 @@ impl<F: Feed> Feed for Replay<'_, F> {
         }
     }
 
+    fn position(&self, origins: &Self::Origins, row: usize) -> Option<u64> {
+        self.feed.position(&origins.origins, row)
+    }
+
     fn refused(&mut self, origins: &Self::Origins, refused: &Refused) {
         if let Some((wanted, number)) = self.wanted.as_mut().zip(origins.numbers.get(refused.row)) {
             wanted.insert(*number);

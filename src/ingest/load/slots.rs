@@ -126,6 +126,10 @@ impl<F: Feed> Feed for Diverted<'_, F> {
         Ok(Next::None)
     }
 
+    fn position(&self, origins: &F::Origins, row: usize) -> Option<u64> {
+        self.feed.position(origins, row)
+    }
+
     fn refused(&mut self, origins: &F::Origins, refused: &Refused) {
         self.feed.refused(origins, refused);
     }
