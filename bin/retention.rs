@@ -45,6 +45,13 @@ pub struct Keep {
     #[arg(long, value_name = "TABLE=DURATION", required = true, value_parser = parse::keep)]
     keep: Vec<(&'static HotTable, Duration)>,
 
+    /// Sum the samples of each hour before they go: resource_metrics into resource_metrics_hourly, quality_metrics into
+    /// quality_metrics_hourly.
+    ///
+    /// Every hour that is over is summed, and again where samples came late. Sums of hours whose samples went stay as they are.
+    #[arg(long, value_name = "PERIOD", value_parser = ["1h"])]
+    rollup: Option<String>,
+
     /// Write rows to files in this folder before they go, which import reads back.
     ///
     /// The files are flushed to the disk and compared with the table. Rows go by whole weeks then, from Monday, UTC. Runs on one
@@ -68,7 +75,8 @@ impl Keep {
     fn options(&self) -> Options {
         let format = self.archive_format.of_file();
         let archive = self.archive.clone().map(|dir| Archive { dir, format });
-        Options { keep: self.keep.clone(), archive, trust_clock: self.trust_clock, ..Options::default() }
+        let (keep, rollup) = (self.keep.clone(), self.rollup.is_some());
+        Options { keep, rollup, archive, trust_clock: self.trust_clock, ..Options::default() }
     }
 }
 
@@ -156,6 +164,9 @@ fn tables(of: &[TablePlan], verb: &str) -> Vec<Table> {
 
 fn notes(tables: &[TablePlan], out: &mut Output) -> anyhow::Result<()> {
     for table in tables {
+        if table.sums_written > 0 {
+            out.note(&format!("{}: {} sums of an hour written", table.table, table.sums_written))?;
+        }
         if let Some(reason) = table.left_alone {
             out.note(&format!("{} is left alone: {reason}", table.table))?;
         }

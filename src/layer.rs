@@ -57,8 +57,10 @@ impl Layer {
             Self::Core => &["customers", "agents", "events", "recommendations", "approvals", "optimizations"],
             Self::AgentState => &["agent_configs", "agent_states", "agent_capabilities", "agent_metrics"],
             Self::WorkflowHistory => &["workflow_executions", "workflow_steps", "workflow_artifacts"],
-            Self::Resource => &["resource_metrics", "scaling_events"],
-            Self::Application => &["quality_metrics", "quality_baselines", "quality_regressions"],
+            Self::Resource => &["resource_metrics", "resource_metrics_hourly", "scaling_events"],
+            Self::Application => {
+                &["quality_metrics", "quality_metrics_hourly", "quality_baselines", "quality_regressions"]
+            }
         }
     }
 

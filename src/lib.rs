@@ -1,4 +1,4 @@
-//! The OptiInfra platform's PostgreSQL database: 18 tables in five layers, for services written in Rust.
+//! The OptiInfra platform's PostgreSQL database: 20 tables in five layers, for services written in Rust.
 //!
 //! - [`connection`]: where the database is, TLS, one connection or a pool of them.
 //! - [`migrate`]: the embedded migrations; a service calls [`migrate::ensure_current`] when it starts.

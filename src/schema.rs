@@ -438,6 +438,42 @@ diesel::table! {
 }
 
 diesel::table! {
+    /// Overall quality scores of quality_metrics, an hour of a model in a row.
+    quality_metrics_hourly (id) {
+        /// Primary key.
+        id -> Uuid,
+        /// Customer whose requests they were.
+        customer_id -> Uuid,
+        /// Model that answered.
+        #[max_length = 100]
+        model_name -> Varchar,
+        /// Version of the model.
+        #[max_length = 50]
+        model_version -> Varchar,
+        /// When the hour begins, UTC.
+        hour -> Timestamptz,
+        /// How many samples the hour has.
+        sample_count -> Int8,
+        /// The least score.
+        min_value -> Float8,
+        /// The average score.
+        avg_value -> Float8,
+        /// The greatest score.
+        max_value -> Float8,
+        /// The 95th percentile of the scores, interpolated between two of them.
+        p95_value -> Float8,
+        /// The newest score; of those of one time that with the greatest id.
+        last_value -> Float8,
+        /// When the newest sample was taken, UTC.
+        last_at -> Timestamptz,
+        /// Whether samples of the hour may be gone: the row is never computed again.
+        is_final -> Bool,
+        /// When the row was written, UTC.
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     use diesel::sql_types::*;
     use super::sql_types::RegressionType;
     use super::sql_types::RegressionSeverity;
@@ -561,6 +597,50 @@ diesel::table! {
         timestamp -> Timestamptz,
         /// Free-form facts: GPU model, instance type and the like.
         metadata -> Jsonb,
+        /// When the row was written, UTC.
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::sql_types::ResourceType;
+
+    /// Samples of resource_metrics, an hour of a metric of an instance in a row.
+    resource_metrics_hourly (id) {
+        /// Primary key.
+        id -> Uuid,
+        /// Customer whose instance it is.
+        customer_id -> Uuid,
+        /// Instance as the cloud provider names it.
+        #[max_length = 255]
+        instance_id -> Varchar,
+        /// Kind of resource.
+        resource_type -> ResourceType,
+        /// What was measured.
+        #[max_length = 100]
+        metric_name -> Varchar,
+        /// Unit of the samples.
+        #[max_length = 50]
+        unit -> Varchar,
+        /// When the hour begins, UTC.
+        hour -> Timestamptz,
+        /// How many samples the hour has.
+        sample_count -> Int8,
+        /// The least sample.
+        min_value -> Float8,
+        /// The average sample.
+        avg_value -> Float8,
+        /// The greatest sample.
+        max_value -> Float8,
+        /// The 95th percentile of the samples, interpolated between two of them.
+        p95_value -> Float8,
+        /// The newest sample; of those of one time that with the greatest id.
+        last_value -> Float8,
+        /// When the newest sample was taken, UTC.
+        last_at -> Timestamptz,
+        /// Whether samples of the hour may be gone: the row is never computed again.
+        is_final -> Bool,
         /// When the row was written, UTC.
         created_at -> Timestamptz,
     }
@@ -730,6 +810,7 @@ diesel::joinable!(quality_baselines -> agents (agent_id));
 diesel::joinable!(quality_baselines -> customers (customer_id));
 diesel::joinable!(quality_metrics -> agents (agent_id));
 diesel::joinable!(quality_metrics -> customers (customer_id));
+diesel::joinable!(quality_metrics_hourly -> customers (customer_id));
 diesel::joinable!(quality_regressions -> agents (agent_id));
 diesel::joinable!(quality_regressions -> customers (customer_id));
 diesel::joinable!(quality_regressions -> quality_baselines (baseline_id));
@@ -738,6 +819,7 @@ diesel::joinable!(recommendations -> agents (agent_id));
 diesel::joinable!(recommendations -> customers (customer_id));
 diesel::joinable!(resource_metrics -> agents (agent_id));
 diesel::joinable!(resource_metrics -> customers (customer_id));
+diesel::joinable!(resource_metrics_hourly -> customers (customer_id));
 diesel::joinable!(scaling_events -> agents (agent_id));
 diesel::joinable!(scaling_events -> customers (customer_id));
 diesel::joinable!(scaling_events -> workflow_executions (workflow_execution_id));
@@ -759,9 +841,11 @@ diesel::allow_tables_to_appear_in_same_query!(
     optimizations,
     quality_baselines,
     quality_metrics,
+    quality_metrics_hourly,
     quality_regressions,
     recommendations,
     resource_metrics,
+    resource_metrics_hourly,
     scaling_events,
     workflow_artifacts,
     workflow_executions,

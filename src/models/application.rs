@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::enums::{BaselineType, RegressionAction, RegressionSeverity, RegressionType};
 use crate::id::CustomerId;
 use crate::models::{Agent, Customer, Rows, WorkflowExecution, newest, seconds_between};
-use crate::schema::{quality_baselines, quality_metrics, quality_regressions};
+use crate::schema::{quality_baselines, quality_metrics, quality_metrics_hourly, quality_regressions};
 
 /// One row of `quality_metrics`. Quality of single LLM answers; scores run from 0 to 1.
 ///
@@ -266,9 +266,69 @@ pub struct QualityRegressionChanges {
     pub metadata: Option<Value>,
 }
 
+/// One row of `quality_metrics_hourly`. Overall quality scores of quality_metrics, an hour of a model in a row.
+///
+/// Only `retention` writes it.
+#[derive(Debug, Clone, PartialEq, HasQuery, Identifiable, Associations, Serialize, Deserialize)]
+#[diesel(table_name = quality_metrics_hourly, check_for_backend(Pg))]
+#[diesel(belongs_to(Customer, foreign_key = customer_id))]
+pub struct QualityMetricHour {
+    /// Primary key.
+    pub id: Uuid,
+    /// Customer whose requests they were.
+    pub customer_id: Uuid,
+    /// Model that answered.
+    pub model_name: String,
+    /// Version of the model.
+    pub model_version: String,
+    /// When the hour begins, UTC.
+    pub hour: DateTime<Utc>,
+    /// How many samples the hour has.
+    pub sample_count: i64,
+    /// The least score.
+    pub min_value: f64,
+    /// The average score.
+    pub avg_value: f64,
+    /// The greatest score.
+    pub max_value: f64,
+    /// The 95th percentile of the scores, interpolated between two of them.
+    pub p95_value: f64,
+    /// The newest score; of those of one time that with the greatest id.
+    pub last_value: f64,
+    /// When the newest sample was taken, UTC.
+    pub last_at: DateTime<Utc>,
+    /// Whether samples of the hour may be gone: the row is never computed again.
+    pub is_final: bool,
+    /// When the row was written, UTC.
+    pub created_at: DateTime<Utc>,
+}
+
+/// A new [`QualityMetricHour`] to insert. What is left out takes the default of its column.
+#[derive(Debug, Clone, PartialEq, Insertable, Builder, Deserialize)]
+#[builder(on(String, into))]
+#[diesel(table_name = quality_metrics_hourly, check_for_backend(Pg))]
+#[expect(missing_docs, reason = "QualityMetricHour says what the columns are")]
+pub struct NewQualityMetricHour {
+    pub id: Option<Uuid>,
+    pub customer_id: Uuid,
+    pub model_name: String,
+    pub model_version: String,
+    pub hour: DateTime<Utc>,
+    pub sample_count: i64,
+    pub min_value: f64,
+    pub avg_value: f64,
+    pub max_value: f64,
+    pub p95_value: f64,
+    pub last_value: f64,
+    pub last_at: DateTime<Utc>,
+    pub is_final: Option<bool>,
+    pub created_at: Option<DateTime<Utc>>,
+}
+
 relations! {
     QualityMetric.agent_id of quality_metrics => Agent as agent;
     QualityMetric.customer_id of quality_metrics => Customer as customer;
+    QualityMetricHour.customer_id of quality_metrics_hourly => Customer as customer;
     QualityBaseline.agent_id of quality_baselines => Agent as agent;
     QualityBaseline.customer_id of quality_baselines => Customer as customer;
     QualityRegression.agent_id of quality_regressions => Agent as agent;

@@ -1,4 +1,4 @@
-//! Rows of the 18 tables: what is read (`Customer`), what is inserted (`NewCustomer`), what is changed
+//! Rows of the 20 tables: what is read (`Customer`), what is inserted (`NewCustomer`), what is changed
 //! (`CustomerChanges`), the relations between them and the questions that one table answers.
 //!
 //! A file per layer, fields in column order, and column types as `schema.rs` has them. Nothing here decides when
@@ -10,7 +10,7 @@
 //!
 //! # Relations
 //!
-//! Each of the 31 foreign keys can be walked from both ends. From the child, a method named like the parent loads
+//! Each of the 33 foreign keys can be walked from both ends. From the child, a method named like the parent loads
 //! it. From the parent, a method named like the child's table gives a query, to be narrowed before it is loaded:
 //!
 //! ```no_run
@@ -96,15 +96,18 @@ pub use self::agent_state::{
     AgentStateChanges, NewAgentCapability, NewAgentConfig, NewAgentMetric, NewAgentState,
 };
 pub use self::application::{
-    NewQualityBaseline, NewQualityMetric, NewQualityRegression, QualityBaseline, QualityBaselineChanges, QualityMetric,
-    QualityRegression, QualityRegressionChanges,
+    NewQualityBaseline, NewQualityMetric, NewQualityMetricHour, NewQualityRegression, QualityBaseline,
+    QualityBaselineChanges, QualityMetric, QualityMetricHour, QualityRegression, QualityRegressionChanges,
 };
 pub use self::core::{
     Agent, AgentChanges, ApiKey, Approval, ApprovalChanges, Customer, CustomerChanges, Event, NewAgent, NewApproval,
     NewCustomer, NewEvent, NewOptimization, NewRecommendation, Optimization, OptimizationChanges, Recommendation,
     RecommendationChanges,
 };
-pub use self::resource::{NewResourceMetric, NewScalingEvent, ResourceMetric, ScalingEvent, ScalingEventChanges};
+pub use self::resource::{
+    NewResourceMetric, NewResourceMetricHour, NewScalingEvent, ResourceMetric, ResourceMetricHour, ScalingEvent,
+    ScalingEventChanges,
+};
 pub use self::workflow_history::{
     NewWorkflowArtifact, NewWorkflowExecution, NewWorkflowStep, WorkflowArtifact, WorkflowArtifactChanges,
     WorkflowExecution, WorkflowExecutionChanges, WorkflowStep, WorkflowStepChanges,

@@ -6,6 +6,7 @@ use bon::Builder;
 use chrono::{DateTime, Utc};
 use diesel::pg::Pg;
 use diesel::prelude::*;
+use diesel::sql_types::{self, Double, Nullable};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
@@ -13,7 +14,8 @@ use uuid::Uuid;
 use crate::enums::{ResourceType, ScalingEventType};
 use crate::id::CustomerId;
 use crate::models::{Agent, Customer, Rows, WorkflowExecution, newest, seconds_between};
-use crate::schema::{resource_metrics, scaling_events};
+use crate::raw::sql_query;
+use crate::schema::{resource_metrics, resource_metrics_hourly, scaling_events};
 
 /// One row of `resource_metrics`. Samples of the use of GPU, CPU, memory, disk and network by an instance.
 ///
@@ -145,9 +147,75 @@ pub struct ScalingEventChanges {
     pub metadata: Option<Value>,
 }
 
+/// One row of `resource_metrics_hourly`. Samples of resource_metrics, an hour of a metric of an instance in a row.
+///
+/// Only `retention` writes it.
+#[derive(Debug, Clone, PartialEq, HasQuery, Identifiable, Associations, Serialize, Deserialize)]
+#[diesel(table_name = resource_metrics_hourly, check_for_backend(Pg))]
+#[diesel(belongs_to(Customer, foreign_key = customer_id))]
+pub struct ResourceMetricHour {
+    /// Primary key.
+    pub id: Uuid,
+    /// Customer whose instance it is.
+    pub customer_id: Uuid,
+    /// Instance as the cloud provider names it.
+    pub instance_id: String,
+    /// Kind of resource.
+    pub resource_type: ResourceType,
+    /// What was measured.
+    pub metric_name: String,
+    /// Unit of the samples.
+    pub unit: String,
+    /// When the hour begins, UTC.
+    pub hour: DateTime<Utc>,
+    /// How many samples the hour has.
+    pub sample_count: i64,
+    /// The least sample.
+    pub min_value: f64,
+    /// The average sample.
+    pub avg_value: f64,
+    /// The greatest sample.
+    pub max_value: f64,
+    /// The 95th percentile of the samples, interpolated between two of them.
+    pub p95_value: f64,
+    /// The newest sample; of those of one time that with the greatest id.
+    pub last_value: f64,
+    /// When the newest sample was taken, UTC.
+    pub last_at: DateTime<Utc>,
+    /// Whether samples of the hour may be gone: the row is never computed again.
+    pub is_final: bool,
+    /// When the row was written, UTC.
+    pub created_at: DateTime<Utc>,
+}
+
+/// A new [`ResourceMetricHour`] to insert. What is left out takes the default of its column.
+#[derive(Debug, Clone, PartialEq, Insertable, Builder, Deserialize)]
+#[builder(on(String, into))]
+#[diesel(table_name = resource_metrics_hourly, check_for_backend(Pg))]
+#[expect(missing_docs, reason = "ResourceMetricHour says what the columns are")]
+pub struct NewResourceMetricHour {
+    pub id: Option<Uuid>,
+    pub customer_id: Uuid,
+    pub instance_id: String,
+    pub resource_type: ResourceType,
+    pub metric_name: String,
+    pub unit: String,
+    pub hour: DateTime<Utc>,
+    pub sample_count: i64,
+    pub min_value: f64,
+    pub avg_value: f64,
+    pub max_value: f64,
+    pub p95_value: f64,
+    pub last_value: f64,
+    pub last_at: DateTime<Utc>,
+    pub is_final: Option<bool>,
+    pub created_at: Option<DateTime<Utc>>,
+}
+
 relations! {
     ResourceMetric.agent_id of resource_metrics => Agent as agent;
     ResourceMetric.customer_id of resource_metrics => Customer as customer;
+    ResourceMetricHour.customer_id of resource_metrics_hourly => Customer as customer;
     ScalingEvent.agent_id of scaling_events => Agent as agent;
     ScalingEvent.customer_id of scaling_events => Customer as customer;
     ScalingEvent.workflow_execution_id of scaling_events => WorkflowExecution as workflow_execution, nullable;
@@ -191,6 +259,35 @@ impl ResourceMetric {
             .filter(resource_metrics::metric_name.eq(metric_name))
             .select(diesel::dsl::avg(resource_metrics::metric_value))
             .first(conn)
+    }
+
+    /// The average of one metric of an instance of a customer over all its history, also of samples that `retention` has
+    /// removed after it summed their hours; `None` without a sample.
+    ///
+    /// Samples that came late for an hour that is summed count from the next run of `retention` on.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the query does.
+    pub fn average_of_history(
+        conn: &mut PgConnection,
+        customer: CustomerId,
+        instance_id: &str,
+        resource_type: ResourceType,
+        metric_name: &str,
+    ) -> QueryResult<Option<f64>> {
+        #[derive(QueryableByName)]
+        struct Average {
+            #[diesel(sql_type = Nullable<Double>)]
+            average: Option<f64>,
+        }
+        let found: Average = sql_query(include_str!("average_of_history.sql"))
+            .bind::<sql_types::Uuid, _>(customer)
+            .bind::<sql_types::Text, _>(instance_id)
+            .bind::<crate::schema::sql_types::ResourceType, _>(resource_type)
+            .bind::<sql_types::Text, _>(metric_name)
+            .get_result(conn)?;
+        Ok(found.average)
     }
 
     /// The newest sample of a metric, of one customer or of all; `None` without a sample. (0.2d)

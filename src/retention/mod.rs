@@ -10,6 +10,7 @@ mod archived;
 mod clock;
 mod error;
 mod plan;
+mod rollup;
 mod rows;
 mod run;
 mod trim;
@@ -29,7 +30,7 @@ use self::run::Run;
 use crate::catalog::HotTable;
 use crate::deadline::Deadline;
 use crate::error::{Doing, Result};
-use crate::migrate::{DEFAULT_LOCK_WAIT, Inherited};
+use crate::migrate::{self, DEFAULT_LOCK_WAIT, Inherited};
 use crate::partitions;
 use crate::raw::RunSql;
 use crate::tenant;
@@ -39,6 +40,9 @@ use crate::tenant;
 pub struct Options {
     /// The tables, and how long each keeps its rows.
     pub keep: Vec<(&'static HotTable, Duration)>,
+    /// Whether hours of `resource_metrics` and `quality_metrics` are summed before their rows go. Nothing of a table goes
+    /// before all of its hours are summed.
+    pub rollup: bool,
     /// Where rows are written before they go. The cutoff is the beginning of a week then, so that a file has whole weeks.
     pub archive: Option<Archive>,
     /// Whether the server's clock is right although a table has no row of the days before.
@@ -55,6 +59,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             keep: Vec::new(),
+            rollup: false,
             archive: None,
             trust_clock: false,
             max_duration: Duration::MAX,
@@ -106,12 +111,16 @@ pub fn plan(conn: &mut PgConnection, options: &Options) -> Result<Plan> {
 /// # Errors
 ///
 /// As [`plan`]; [`Error::Locked`] and [`partitions::Error::Locked`] when others do not release a table in time,
+/// [`Behind`](crate::migrate::Error::Behind) where hours are to be summed and the tables for that are not there,
 /// [`Error::Refused`] and [`partitions::Error::Stopped`] when the server refuses; the other ones of [`Error`] about archives:
 /// no row goes then that is not in a file.
 pub fn run(conn: &mut PgConnection, options: &Options, mut observer: impl FnMut(Event<'_>)) -> Result<Report> {
     let begun = Instant::now();
     let deadline = Deadline::after(options.max_duration);
     let folder = options.archive.as_ref().map(Folder::open).transpose()?;
+    if options.rollup {
+        migrate::status(conn)?.require_applied()?;
+    }
     let mut tables = plan(conn, options)?.tables;
     let inherited = Inherited::read(conn)?;
     // Rows that it hides would stay without a word.
@@ -119,7 +128,8 @@ pub fn run(conn: &mut PgConnection, options: &Options, mut observer: impl FnMut(
     let removed: Result<()> = tables.iter_mut().zip(&options.keep).try_for_each(|(table, (hot, _))| {
         let (folder, cutoff, observer) = (folder.as_ref(), table.cutoff, &mut observer);
         let mut run = Run { options, folder, deadline, hot, cutoff, observer };
-        table.parts.iter_mut().try_for_each(|part| run.remove(conn, part))
+        let is_summed = run.roll_up(conn, table)?;
+        table.parts.iter_mut().try_for_each(|part| run.remove(conn, part, is_summed))
     });
     let restored = inherited.restore(conn).and_then(|()| conn.batch("SET row_security = on"));
     // The first error first: where the connection is lost, both fail.

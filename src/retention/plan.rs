@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, DurationRound as _, TimeDelta, Utc};
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text, Timestamptz};
@@ -36,6 +36,8 @@ pub struct TablePlan {
     pub parts: Vec<Part>,
     /// Partitions that are left alone because they are none that `partitions` makes.
     pub unknown: Vec<String>,
+    /// Rows of sums of an hour that were written.
+    pub sums_written: i64,
     /// The time of the oldest row that stays; `None` where none does.
     pub oldest: Option<DateTime<Utc>>,
 }
@@ -100,11 +102,19 @@ pub(super) fn read(conn: &mut PgConnection, options: &Options) -> Result<Plan> {
             return Err(Error::TableTwice(hot.name).into());
         }
         let is_partitioned = live.is_partitioned(hot)?;
-        let cutoff = clock::before(live.now, *keep);
+        // Hours go whole, because they are summed whole.
+        let cutoff = clock::before(live.now, *keep).duration_trunc(TimeDelta::hours(1)).unwrap_or(live.now);
         let cutoff = if options.archive.is_some() { Period::Week.begin(cutoff) } else { cutoff };
         let left_alone = managed.iter().any(|name| name == hot.name).then_some("pg_partman manages it");
-        let mut table =
-            TablePlan { table: hot.name, cutoff, left_alone, parts: Vec::new(), unknown: Vec::new(), oldest: None };
+        let mut table = TablePlan {
+            table: hot.name,
+            cutoff,
+            left_alone,
+            parts: Vec::new(),
+            unknown: Vec::new(),
+            sums_written: 0,
+            oldest: None,
+        };
         if left_alone.is_none() {
             if !options.trust_clock {
                 clock::confirm(conn, hot, live.now, *keep)?;

@@ -4,7 +4,8 @@ use chrono::{DateTime, Utc};
 use diesel::pg::PgConnection;
 
 use super::archive::Folder;
-use super::plan::{self, Part};
+use super::plan::{self, Part, TablePlan};
+use super::rollup::Rollup;
 use super::trim::Trim;
 use super::{Event, Options};
 use crate::catalog::HotTable;
@@ -27,10 +28,24 @@ pub(super) struct Run<'a> {
 }
 
 impl Run<'_> {
+    /// Sums the hours of the table where it is asked for; whether its rows may go.
+    pub fn roll_up(&mut self, conn: &mut PgConnection, table: &mut TablePlan) -> Result<bool> {
+        let Some(rollup) = Rollup::of(self.hot).filter(|_| self.options.rollup && table.left_alone.is_none()) else {
+            return Ok(true);
+        };
+        let (hours, is_done) = rollup.write(conn, self.deadline)?;
+        table.sums_written = hours;
+        Ok(is_done)
+    }
+
     /// Removes what is past its time of a part, as long as there is time, and makes of the part what went.
-    pub fn remove(&mut self, conn: &mut PgConnection, part: &mut Part) -> Result<()> {
+    pub fn remove(&mut self, conn: &mut PgConnection, part: &mut Part, may_go: bool) -> Result<()> {
+        let may_go = may_go && !self.deadline.has_passed();
+        if let Some(rollup) = Rollup::of(self.hot).filter(|_| may_go && !part.detached) {
+            rollup.finish(conn, &part.name, self.cutoff)?;
+        }
         let rows = match (self.folder, part.whole) {
-            _ if self.deadline.has_passed() => 0,
+            _ if !may_go => 0,
             (Some(folder), true) => self.archive_partition(conn, folder, part)?,
             (Some(folder), false) => self.archive_rows(conn, folder, part)?,
             (None, true) => self.drop_partition(conn, part)?,

@@ -580,6 +580,7 @@ fn every_reference_of_the_layer_can_be_walked_from_both_ends() {
     assert_walkable! {Layer::Application;
         quality_metric.agent => agent.quality_metrics;
         quality_metric.customer => customer.quality_metrics;
+        quality_metric_hour.customer => customer.quality_metrics_hourly;
         baseline.agent => agent.quality_baselines;
         baseline.customer => customer.quality_baselines;
         regression.agent => agent.quality_regressions;

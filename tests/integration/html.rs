@@ -35,7 +35,7 @@ fn the_page_needs_nothing_but_itself() {
 fn each_table_has_its_size_in_figures_and_a_wide_one_can_be_scrolled() {
     let page = page(&seeded(), "");
     let chart = page.split("<h2>Size of the tables</h2>").nth(1).unwrap().split("</section>").next().unwrap();
-    assert_eq!(chart.matches(" KiB</text></svg>").count(), 18);
+    assert_eq!(chart.matches(" KiB</text></svg>").count(), 20);
     let scrolling = page.matches("class=\"scroll\" tabindex=\"0\" role=\"region\"").count();
     assert_eq!(scrolling, page.matches("<table>").count());
     for title in ["Tables", "Upkeep"] {

@@ -214,8 +214,10 @@ fn what_a_revert_would_lose_is_counted_and_nothing_is_lost() {
         [
             "quality_baselines",
             "quality_metrics",
+            "quality_metrics_hourly",
             "quality_regressions",
             "resource_metrics",
+            "resource_metrics_hourly",
             "scaling_events",
             "workflow_artifacts",
             "workflow_executions",
@@ -226,7 +228,7 @@ fn what_a_revert_would_lose_is_counted_and_nothing_is_lost() {
 
     let all = Migrator::default().loss(&mut conn, &Goal::Nothing).unwrap();
     assert_eq!(all.tables["customers"], 1);
-    assert_eq!(all.tables.len(), 18);
+    assert_eq!(all.tables.len(), 20);
     assert_eq!(number(&mut conn, "SELECT count(*) FROM customers"), 1);
     migrate::status(&mut conn).unwrap().require_current().unwrap();
 }

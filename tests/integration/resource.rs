@@ -533,6 +533,7 @@ fn every_reference_of_the_layer_can_be_walked_from_both_ends() {
     assert_walkable! {Layer::Resource;
         resource_metric.agent => agent.resource_metrics;
         resource_metric.customer => customer.resource_metrics;
+        resource_metric_hour.customer => customer.resource_metrics_hourly;
         scaling_event.agent => agent.scaling_events;
         scaling_event.customer => customer.scaling_events;
         scaling_event.workflow_execution => workflow.scaling_events;

@@ -43,7 +43,7 @@ fn the_layers_list_every_table_and_no_other() {
          WHERE schemaname = current_schema() AND tablename NOT LIKE '\\_\\_%' ORDER BY tablename COLLATE \"C\"",
     );
     assert_eq!(listed, found);
-    assert_eq!(found.len(), 18);
+    assert_eq!(found.len(), 20);
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn every_foreign_key_has_an_index_that_begins_with_its_columns() {
         &mut conn,
         "SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND connamespace = current_schema()::regnamespace",
     );
-    assert_eq!(total, 31);
+    assert_eq!(total, 33);
     let without = names(
         &mut conn,
         "SELECT conname::text AS name FROM pg_constraint c
@@ -101,9 +101,9 @@ fn every_time_is_stored_with_its_zone() {
     let catalog = catalog::read(&mut TestDb::empty().migrate().conn()).unwrap();
     let times = |catalog: &Catalog, of: DataType| catalog.columns().filter(|column| column.data_type == of).count();
     assert_eq!(times(&catalog, DataType::TimestampWithoutZone), 0);
-    // Every timestamp of the deployed schema, naive or not.
+    // Every timestamp of the deployed schema, naive or not, and three of each table of sums.
     let deployed = deployed_schema().iter().filter(|line| line.contains("\ttimestamp ")).count();
-    assert_eq!(times(&catalog, DataType::TimestampWithZone), deployed);
+    assert_eq!(times(&catalog, DataType::TimestampWithZone), deployed + 2 * 3);
 }
 
 #[test]
@@ -250,7 +250,9 @@ fn no_row_changes_when_a_migration_goes_and_comes_back() {
         let below = fingerprints(&mut conn);
         Migrator::default().set(&EMBEDDED[..=upto]).run(&mut conn, &Goal::Head).unwrap();
         if upto >= 5 {
-            assert_eq!(fingerprints(&mut conn), at_head, "{} up again", EMBEDDED[upto].name);
+            let found = fingerprints(&mut conn);
+            let expected = at_head.iter().filter(|(table, _)| found.iter().any(|(there, _)| there == table));
+            assert!(found.iter().eq(expected), "{} up again: {found:?}", EMBEDDED[upto].name);
         }
         Migrator::default().set(&EMBEDDED[..=upto]).run(&mut conn, &Goal::Back(1)).unwrap();
         assert_eq!(fingerprints(&mut conn), below, "{} down again", EMBEDDED[upto].name);

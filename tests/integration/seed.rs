@@ -25,7 +25,7 @@ use optiinfra_db::{Error, migrate};
 use crate::support::{Dbctl, TestDb, agent, customer, number, server_says};
 
 /// Rows per table after a seed of all layers.
-const ROWS: [(&str, i64); 18] = [
+const ROWS: [(&str, i64); 20] = [
     ("customers", 4),
     ("agents", 5),
     ("events", 3),
@@ -40,8 +40,10 @@ const ROWS: [(&str, i64); 18] = [
     ("workflow_steps", 17),
     ("workflow_artifacts", 8),
     ("resource_metrics", 126),
+    ("resource_metrics_hourly", 0),
     ("scaling_events", 8),
     ("quality_metrics", 298 + 10),
+    ("quality_metrics_hourly", 0),
     ("quality_baselines", 7),
     ("quality_regressions", 6),
 ];
@@ -256,7 +258,9 @@ fn the_same_anchor_gives_the_same_content_in_any_session() {
 #[test]
 fn every_value_is_the_one_of_earlier_releases() {
     let (_db, mut conn) = seeded();
-    let found = contents(&mut conn);
+    let mut found = contents(&mut conn);
+    // These came later, and the seed has no rows of them.
+    found.retain(|table, _| !table.ends_with("_hourly"));
     assert_eq!(text(&mut conn, &format!("SELECT md5('{found:?}')")), "bc5c7db6c1e0b3a7ac3d60d5bddd3e48", "{found:#?}");
 }
 

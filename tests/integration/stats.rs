@@ -290,7 +290,7 @@ fn a_migrated_database_without_rows_has_empty_statistics() {
     let db = TestDb::migrated();
     let report = of_all(&db);
     assert_eq!(report.head.as_deref(), EMBEDDED.last().map(|migration| migration.name));
-    assert_eq!(report.tables.len(), 18);
+    assert_eq!(report.tables.len(), 20);
     assert!(report.tables.iter().all(|table| table.rows == Some(0) && table.total_bytes > Some(0)));
     assert!(report.core.customers.is_empty() && report.core.agents.is_empty());
     assert!(report.resource.instances.is_empty() && report.resource.latest_gpu_utilization.is_none());

@@ -19,7 +19,7 @@ use optiinfra_db::{Result, tenant};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::{Family, Role, TestDb, explain, figures, number, rounds, unique};
+use crate::support::{Family, Role, TestDb, at, explain, figures, number, rounds, unique};
 
 /// A migrated schema with one row of every table for each of two customers, and a role that may do anything with rows
 /// and nothing else.
@@ -112,8 +112,10 @@ fn ids(family: &Family) -> BTreeMap<&'static str, Uuid> {
         ("workflow_steps", family.step.id),
         ("workflow_artifacts", family.artifact.id),
         ("resource_metrics", family.resource_metric.id),
+        ("resource_metrics_hourly", family.resource_metric_hour.id),
         ("scaling_events", family.scaling_event.id),
         ("quality_metrics", family.quality_metric.id),
+        ("quality_metrics_hourly", family.quality_metric_hour.id),
         ("quality_baselines", family.baseline.id),
         ("quality_regressions", family.regression.id),
     ]
@@ -128,6 +130,9 @@ fn row_like(owner: &mut PgConnection, table: &str, id: Uuid) -> Value {
         if row.get(column).is_some() {
             row[column] = json!(if column == "id" { Uuid::new_v4().to_string() } else { unique("new") });
         }
+    }
+    if row.get("hour").is_some() {
+        row["hour"] = json!(at(-60 * fastrand::i64(2..1_000_000)));
     }
     row
 }
@@ -273,7 +278,7 @@ fn a_row_cannot_refer_to_a_row_of_another_customer() {
         assert_eq!(refusal(&mut conn, &insert(&table, &row)), refused, "{table}.{column}");
         tried += 1;
     }
-    assert_eq!(tried, 17);
+    assert_eq!(tried, 19);
 }
 
 /// The foreign keys from one tenant table to another: table, column, table.

@@ -22,9 +22,9 @@ fn indexes_come_and_go_partition_by_partition_as_a_run_and_as_a_script() {
     let db = TestDb::plain_seeded_now();
     run(&db, &all()[..3], WEEKS);
     let (before, shape) = (rows(&mut db.conn()), shape_of(&db));
-    go(&db, &Goal::Redo(3));
+    go(&db, &Goal::Redo(4));
     assert_eq!(shape_of(&db), shape);
-    go(&db, &Goal::Back(3));
+    go(&db, &Goal::Back(4));
     let plan = Dbctl::on(&db).run("migrate plan").stdout;
     assert!(plan.contains("ON ONLY resource_metrics") && plan.contains("ATTACH PARTITION"), "{plan}");
     psql(&db, &plan);
@@ -38,7 +38,7 @@ fn a_build_that_was_interrupted_on_a_partition_is_finished() {
     let db = TestDb::plain_seeded_now();
     run(&db, &all()[..1], WEEKS);
     let shape = shape_of(&db);
-    go(&db, &Goal::Back(1));
+    go(&db, &Goal::Back(2));
     db.conn()
         .batch_execute(
             "CREATE INDEX ix_resource_metrics_customer_gpu_timestamp ON ONLY resource_metrics (customer_id, \"timestamp\")

@@ -5,6 +5,7 @@ mod clocks;
 mod command;
 mod others;
 mod removal;
+mod rollups;
 
 use std::time::Duration;
 

@@ -11,9 +11,10 @@ use optiinfra_db::enums::{
 use optiinfra_db::models::{
     Agent, AgentCapability, AgentConfig, AgentMetric, AgentState, Approval, Customer, Event, NewAgent,
     NewAgentCapability, NewAgentConfig, NewAgentMetric, NewAgentState, NewApproval, NewCustomer, NewEvent,
-    NewOptimization, NewQualityBaseline, NewQualityMetric, NewQualityRegression, NewRecommendation, NewResourceMetric,
-    NewScalingEvent, NewWorkflowArtifact, NewWorkflowExecution, NewWorkflowStep, Optimization, QualityBaseline,
-    QualityMetric, QualityRegression, Recommendation, ResourceMetric, ScalingEvent, WorkflowArtifact,
+    NewOptimization, NewQualityBaseline, NewQualityMetric, NewQualityMetricHour, NewQualityRegression,
+    NewRecommendation, NewResourceMetric, NewResourceMetricHour, NewScalingEvent, NewWorkflowArtifact,
+    NewWorkflowExecution, NewWorkflowStep, Optimization, QualityBaseline, QualityMetric, QualityMetricHour,
+    QualityRegression, Recommendation, ResourceMetric, ResourceMetricHour, ScalingEvent, WorkflowArtifact,
     WorkflowExecution, WorkflowStep,
 };
 use serde_json::json;
@@ -144,6 +145,42 @@ pub fn new_resource_metric(agent: &Agent, customer: &Customer, percent: f64, min
         .build()
 }
 
+/// The samples of an hour, in one row.
+pub fn new_resource_metric_hour(customer: &Customer) -> NewResourceMetricHour {
+    NewResourceMetricHour::builder()
+        .customer_id(customer.id)
+        .instance_id("i-test")
+        .resource_type(ResourceType::Gpu)
+        .metric_name("utilization")
+        .unit("percent")
+        .hour(at(-60))
+        .sample_count(60)
+        .min_value(12.5)
+        .avg_value(50.25)
+        .max_value(99.5)
+        .p95_value(98.0)
+        .last_value(75.5)
+        .last_at(at(-1))
+        .build()
+}
+
+/// The scores of an hour, in one row.
+pub fn new_quality_metric_hour(customer: &Customer) -> NewQualityMetricHour {
+    NewQualityMetricHour::builder()
+        .customer_id(customer.id)
+        .model_name("model-a")
+        .model_version("1.0")
+        .hour(at(-60))
+        .sample_count(60)
+        .min_value(0.5)
+        .avg_value(0.75)
+        .max_value(1.0)
+        .p95_value(0.98)
+        .last_value(0.8)
+        .last_at(at(-1))
+        .build()
+}
+
 pub fn new_scaling_event(agent: &Agent, customer: &Customer) -> NewScalingEvent {
     NewScalingEvent::builder()
         .agent_id(agent.id)
@@ -224,8 +261,10 @@ pub struct Family {
     pub step: WorkflowStep,
     pub artifact: WorkflowArtifact,
     pub resource_metric: ResourceMetric,
+    pub resource_metric_hour: ResourceMetricHour,
     pub scaling_event: ScalingEvent,
     pub quality_metric: QualityMetric,
+    pub quality_metric_hour: QualityMetricHour,
     pub baseline: QualityBaseline,
     pub regression: QualityRegression,
 }
@@ -249,9 +288,11 @@ impl Family {
             agent_metric: new_agent_metric(&agent, "cpu_percent", 12.5).insert(conn),
             artifact: NewWorkflowArtifact { workflow_step_id: Some(step.id), ..new_artifact(&workflow) }.insert(conn),
             resource_metric: new_resource_metric(&agent, &customer, 75.5, 0).insert(conn),
+            resource_metric_hour: new_resource_metric_hour(&customer).insert(conn),
             scaling_event: NewScalingEvent { workflow_execution_id, ..new_scaling_event(&agent, &customer) }
                 .insert(conn),
             quality_metric: new_quality_metric(&agent, &customer, 0.88, 0).insert(conn),
+            quality_metric_hour: new_quality_metric_hour(&customer).insert(conn),
             regression: NewQualityRegression { workflow_execution_id, ..new_regression(&baseline) }.insert(conn),
             customer,
             agent,

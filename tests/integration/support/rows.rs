@@ -104,8 +104,10 @@ tables! {
     workflow_steps: NewWorkflowStep => WorkflowStep, WorkflowStepChanges;
     workflow_artifacts: NewWorkflowArtifact => WorkflowArtifact, WorkflowArtifactChanges;
     resource_metrics: NewResourceMetric => ResourceMetric;
+    resource_metrics_hourly: NewResourceMetricHour => ResourceMetricHour;
     scaling_events: NewScalingEvent => ScalingEvent, ScalingEventChanges;
     quality_metrics: NewQualityMetric => QualityMetric;
+    quality_metrics_hourly: NewQualityMetricHour => QualityMetricHour;
     quality_baselines: NewQualityBaseline => QualityBaseline, QualityBaselineChanges;
     quality_regressions: NewQualityRegression => QualityRegression, QualityRegressionChanges;
 }
