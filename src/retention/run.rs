@@ -41,8 +41,8 @@ impl Run<'_> {
     /// Removes what is past its time of a part, as long as there is time, and makes of the part what went.
     pub fn remove(&mut self, conn: &mut PgConnection, part: &mut Part, may_go: bool) -> Result<()> {
         let may_go = may_go && !self.deadline.has_passed();
-        if let Some(rollup) = Rollup::of(self.hot).filter(|_| may_go && !part.detached) {
-            rollup.finish(conn, &part.name, self.cutoff)?;
+        if may_go && !part.whole {
+            self.finish_sums(conn, &part.name)?;
         }
         let rows = match (self.folder, part.whole) {
             _ if !may_go => 0,
@@ -53,6 +53,11 @@ impl Run<'_> {
         };
         part.scale_to(rows);
         Ok(())
+    }
+
+    /// Before samples go.
+    fn finish_sums(&self, conn: &mut PgConnection, part: &str) -> Result<()> {
+        Rollup::of(self.hot).map_or(Ok(()), |rollup| rollup.finish(conn, part, self.cutoff))
     }
 
     fn delete_rows(&mut self, conn: &mut PgConnection, part: &Part) -> Result<i64> {
@@ -81,6 +86,7 @@ impl Run<'_> {
             let live = Live::read(conn)?;
             let is_there = live.catalog.partitions(table).any(|it| it.name == part.name && plan::is_past(it, cutoff));
             if is_there {
+                self.finish_sums(conn, &part.name)?;
                 self.step(conn, step)?;
             }
             Ok(is_there)

@@ -77,7 +77,10 @@ fn rows_of_the_first_and_of_the_default_partition_go_one_by_one() {
     assert_eq!(report.tables[0].parts[0].name, "resource_metrics_default");
     assert!(report.tables[0].oldest.unwrap() >= report.tables[0].cutoff);
     assert_eq!(
-        number(&mut conn, "SELECT count(*) FROM resource_metrics WHERE \"timestamp\" < now() - interval '10 days'"),
+        number(
+            &mut conn,
+            "SELECT count(*) FROM resource_metrics WHERE \"timestamp\" < date_trunc('hour', now() - interval '10 days')"
+        ),
         0
     );
     assert_eq!(number(&mut conn, "SELECT count(*) FROM resource_metrics WHERE \"timestamp\" = 'infinity'"), 1);
