@@ -662,10 +662,8 @@ fn without_taking_ownership_the_tables_stay_whose_they_are_and_their_owner_is_to
     let report = roles::apply(&mut world.db.conn(), &options).unwrap();
     assert_eq!(report.left_alone.len(), 1);
     let left_alone = &report.left_alone[0];
-    assert_eq!(
-        (left_alone.difference, left_alone.object.as_str()),
-        (Direction::Missing, "45 tables, types and functions")
-    );
+    assert_eq!(left_alone.difference, Direction::Missing);
+    assert!(left_alone.object.ends_with(" tables, types and functions"), "{left_alone:?}");
     let plan = Dbctl::on(&world.db).run(&format!("roles plan --prefix {}", options.prefix));
     assert!(plan.stdout.ends_with("_owner the owner\n"), "{}", plan.stdout);
     assert_eq!(report.former_owners, [""; 0]);
