@@ -100,7 +100,7 @@ fn search(path: WritePath, conn: &mut PgConnection, batch: &Batch, most: usize) 
             None => path.send(conn, batch.rows(next..until)).map(drop),
         });
         match added {
-            Ok(()) => (next, step) = (until, step.saturating_mul(2)),
+            Ok(()) => (next, step) = (until, batch.len().min(2 * step)),
             Err(error) if !may_mean_a_row(&error) => return Err(error),
             Err(source) if until - next == 1 => {
                 found.push(Refused { row: next, id: batch.id(next), source });

@@ -14,6 +14,7 @@ use serde::Serialize;
 use super::error::Error;
 use super::format::Format;
 use super::names::Names;
+use super::origins::Origins;
 use super::read::{self, Reader, Reject};
 use super::refusal::refusal;
 use super::table::Table;
@@ -417,47 +418,6 @@ impl Feed for Import<'_> {
     fn settled(&mut self, origins: &mut Origins, progress: Progress) {
         self.progress = progress;
         origins.clear();
-    }
-}
-
-/// Where the rows of a chunk are in the file.
-#[derive(Default)]
-struct Origins {
-    bytes: Vec<u8>,
-    /// The line of each row, and where its bytes end.
-    rows: Vec<(u64, usize)>,
-}
-
-impl Origins {
-    fn push(&mut self, line: u64, raw: &[u8]) {
-        self.bytes.extend_from_slice(raw);
-        self.rows.push((line, self.bytes.len()));
-    }
-
-    fn get(&self, row: usize) -> Option<(u64, &[u8])> {
-        let (line, end) = *self.rows.get(row)?;
-        let start = row.checked_sub(1).map_or(0, |before| self.rows[before].1);
-        Some((line, &self.bytes[start..end]))
-    }
-
-    fn clear(&mut self) {
-        self.bytes.clear();
-        self.rows.clear();
-    }
-}
-
-impl ingest::Origins for Origins {
-    fn put(&self, row: usize, out: &mut Vec<u8>) {
-        if let Some((line, raw)) = self.get(row) {
-            out.extend_from_slice(&line.to_le_bytes());
-            out.extend_from_slice(raw);
-        }
-    }
-
-    fn take(&mut self, row: &[u8]) {
-        if let Some((line, raw)) = row.split_first_chunk() {
-            self.push(u64::from_le_bytes(*line), raw);
-        }
     }
 }
 

@@ -15,6 +15,7 @@ mod input;
 mod json;
 mod mapping;
 mod names;
+mod origins;
 mod ranges;
 pub mod read;
 mod records;

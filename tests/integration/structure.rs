@@ -213,6 +213,15 @@ fn no_files_lean_on_each_other() {
 }
 
 #[test]
+fn no_file_is_longer_than_450_lines() {
+    let of = |dir| {
+        files(dir).into_iter().map(move |(file, text)| (format!("{dir}/{}", file.join("/")), text.lines().count()))
+    };
+    let long = of("src").chain(of("bin")).filter(|(file, lines)| *lines > 450 && file != "src/schema");
+    assert_eq!(long.collect::<Vec<_>>(), []);
+}
+
+#[test]
 fn no_test_takes_a_file_from_elsewhere() {
     let taken = files("tests").into_iter().filter(|(_, text)| text.lines().any(|line| line.starts_with("#[path")));
     assert_eq!(taken.map(|(file, _)| file.join("/")).collect::<Vec<_>>(), [""; 0]);
