@@ -121,7 +121,8 @@ fn no_time_limit_of_the_server_cuts_an_export_into_a_slow_reader() {
 
 #[test]
 fn no_time_limit_of_the_server_cuts_an_import_from_a_slow_writer() {
-    let (db, mut conn, agent, customer) = ground(AgentType::Resource);
+    // Rows of partitions are sent when all are read.
+    let (db, mut conn, agent, customer) = ground_of(TestDb::plain(), AgentType::Resource);
     for (limit, arguments) in
         [("idle_in_transaction_session_timeout = 300", ""), ("idle_session_timeout = 300", "--on-conflict skip")]
     {
