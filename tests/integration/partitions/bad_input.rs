@@ -9,7 +9,7 @@ use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
 use optiinfra_db::adopt;
 use optiinfra_db::catalog::{self, HotTable};
-use optiinfra_db::connection;
+use optiinfra_db::connection::{self, Target};
 use optiinfra_db::migrate::{self, StartupPolicy};
 use optiinfra_db::partitions::{self, Error, Event, Goal, LeftAlone, Period};
 
@@ -143,7 +143,7 @@ fn a_name_that_is_taken_stops_the_run_and_says_so() {
     conn.batch_execute(&format!("CREATE TABLE {name} (mine int)")).unwrap();
     let refused = Dbctl::on(&db).run("partitions maintain events --ahead 30d");
     assert_ne!(refused.code, Some(0), "{refused:#?}");
-    assert!(refused.stderr.contains(&name), "{refused:#?}");
+    assert!(refused.stderr.contains(name.trim_matches('"')), "{refused:#?}");
     conn.batch_execute(&format!("DROP TABLE {name}")).unwrap();
     run(&db, &all(), maintained(30));
     verify(&db);
@@ -258,8 +258,8 @@ fn a_service_that_starts_makes_partitions_and_starts_where_it_cannot() {
     };
     // A role that may only read cannot, and starts all the same.
     let reader = db.reader();
-    let mut read_only = diesel::Connection::establish(&db.url_as(&reader.name)).unwrap();
-    let current: &mut PgConnection = &mut read_only;
+    let target = Target::parse(&db.url_as(&reader.name)).unwrap();
+    let current = &mut connection::connect(&target, "test").unwrap();
     assert!(migrate::ensure_current(current, &policy).unwrap().steps.is_empty());
     assert!(!ready(&db));
     migrate::ensure_current(&mut db.conn(), &policy).unwrap();
