@@ -28,8 +28,8 @@ pub struct Global {
     pub require_tls: bool,
 
     /// Where no server answers yet, or it starts, try again for so long, such as 30s or 5m [default: 60s].
-    #[arg(long, global = true, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "60s", value_parser = parse::duration, help_heading = "Connection")]
-    pub wait: Option<Duration>,
+    #[arg(long, global = true, value_name = "DURATION", num_args = 0..=1, require_equals = true, value_parser = parse::duration, help_heading = "Connection")]
+    pub wait: Option<Option<Duration>>,
 
     /// When to use colours.
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto, help_heading = "Output")]

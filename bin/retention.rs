@@ -168,7 +168,7 @@ fn notes(tables: &[TablePlan], out: &mut Output) -> anyhow::Result<()> {
             out.note(&format!("{}: {} sums of an hour written", table.table, table.sums_written))?;
         }
         if let Some(reason) = table.left_alone {
-            out.note(&format!("{} is left alone: {reason}", table.table))?;
+            out.note(&format!("{} is left alone: {}", table.table, reason.as_str()))?;
         }
         for partition in &table.unknown {
             out.note(&format!("{partition} is left alone: `partitions` makes no partitions like it"))?;

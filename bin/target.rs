@@ -91,7 +91,7 @@ fn place(target: &Target, session: &Session) -> String {
 fn find(global: &Global, out: &mut Output) -> anyhow::Result<Target> {
     let target = protected(global, out)?;
     if let Some(longest) = global.wait {
-        wait_for(&target, longest, out)?;
+        wait_for(&target, longest.unwrap_or(LONGEST_WAIT), out)?;
     }
     Ok(target)
 }
@@ -99,7 +99,7 @@ fn find(global: &Global, out: &mut Output) -> anyhow::Result<Target> {
 /// Waits until the server of the database takes connections.
 pub fn wait(global: &Global, out: &mut Output) -> anyhow::Result<()> {
     let target = protected(global, out)?;
-    wait_for(&target, global.wait.unwrap_or(LONGEST_WAIT), out)
+    wait_for(&target, global.wait.flatten().unwrap_or(LONGEST_WAIT), out)
 }
 
 /// Tries to connect until the server takes connections. Another refusal does not pass by itself.

@@ -3,6 +3,8 @@
 use optiinfra_db::catalog::HOT_TABLES;
 use optiinfra_db::partitions::Error;
 
+use super::server;
+
 pub fn hint(error: &Error) -> Option<String> {
     let hint = match error {
         Error::UnknownTable(_) => {
@@ -17,10 +19,7 @@ pub fn hint(error: &Error) -> Option<String> {
             "change or drop these, and make them again afterwards; `optiinfra-dbctl verify` shows fixes"
         }
         Error::FutureRows { .. } => "correct or delete these rows first: their clock was ahead",
-        Error::Locked { .. } => {
-            "end the transaction that holds the table (`optiinfra-dbctl stats --section long_transactions` shows it) and run \
-             it again: it goes on where it stopped"
-        }
+        Error::Locked { .. } => return Some(format!("{}: it goes on where it stopped", server::TABLE_IS_HELD)),
         Error::Stopped { .. } => "fix the cause and run it again: it goes on where it stopped",
         _ => return None,
     };

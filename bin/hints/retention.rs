@@ -23,10 +23,7 @@ pub fn hint(error: &Error) -> Option<&'static str> {
         Error::NotArchived { .. } => {
             Some("pass --archive as that run did; or attach the partition again, or drop it with its rows")
         }
-        Error::Locked { .. } => Some(
-            "end the transaction that holds the table (`optiinfra-dbctl stats --section long_transactions` shows it) and run \
-             it again",
-        ),
+        Error::Locked { .. } => Some(server::TABLE_IS_HELD),
         Error::Refused { source, .. } => server::statement(source),
         _ => None,
     }

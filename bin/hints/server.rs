@@ -6,6 +6,10 @@ use optiinfra_db::sqlstate::{
     FOREIGN_KEY_VIOLATION, INSUFFICIENT_PRIVILEGE, LOCK_NOT_AVAILABLE, QUERY_CANCELED, UNIQUE_VIOLATION, sqlstate,
 };
 
+/// Of a table that could not be locked in time.
+pub const TABLE_IS_HELD: &str = "end the transaction that holds the table (`optiinfra-dbctl stats --section \
+                                 long_transactions` shows it) and run it again";
+
 pub fn row(source: &Error) -> &'static str {
     match sqlstate(source) {
         Some(FOREIGN_KEY_VIOLATION) => {

@@ -17,7 +17,7 @@ use optiinfra_db::transfer::read::{self, Reject};
 use optiinfra_db::transfer::{self, Format, Mapping};
 use optiinfra_db::{Error, ingest};
 
-use crate::args::{Global, TableOutput};
+use crate::args::{FileFormat, Global, TableOutput};
 use crate::exit::Exit;
 use crate::hints::Hinted;
 use crate::output::{Meter, Output, WholeFile};
@@ -37,7 +37,7 @@ pub struct Args {
 
     /// How the file holds its rows [default: by its name, else by what it begins with].
     #[arg(long, value_enum, value_name = "FORMAT")]
-    pub input_format: Option<InputFormat>,
+    pub input_format: Option<FileFormat>,
 
     /// The CSV file has no header; --columns names its fields.
     #[arg(long, requires = "columns")]
@@ -138,14 +138,6 @@ Exit codes: 0 when no more than --max-rejects rows were bad, 1 when more were, 2
 cannot be read to its end, as with a quote that is not closed or a row of more than 16 MiB.";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum InputFormat {
-    /// Comma-separated values.
-    Csv,
-    /// One JSON object a line.
-    Ndjson,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum OnConflict {
     /// Treat them as bad rows.
     Refuse,
@@ -230,8 +222,7 @@ fn options(args: &Args, derive_ids: bool) -> Options {
         check_ranges: !args.no_range_checks,
     };
     let format = match args.input_format {
-        Some(InputFormat::Csv) => Some(Format::Csv),
-        Some(InputFormat::Ndjson) => Some(Format::Ndjson),
+        Some(format) => Some(format.of_file()),
         None if args.no_header => Some(Format::Csv),
         None => format_of(&args.file),
     };

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::batch::Batch;
 use super::path::{Through, WritePath};
 use crate::raw::{RunSql as _, raw, sql_query};
+use crate::rollback::undone;
 use crate::sqlstate::{reporting, sqlstate};
 
 /// A row that the server does not take.
@@ -173,15 +174,6 @@ fn alone(path: WritePath, conn: &mut PgConnection, batch: &Batch, row: usize) ->
 /// Classes of SQLSTATE that no row is the cause of: connection, transaction state, transaction rollback (of which
 /// a deadlock is one), resources, limits, state of an object, an operator's intervention, the system, the server itself.
 const OTHER_CAUSES: [&str; 9] = ["08", "25", "40", "53", "54", "55", "57", "58", "XX"];
-
-/// Does something in a transaction that is rolled back.
-fn undone<T>(conn: &mut PgConnection, work: impl FnOnce(&mut PgConnection) -> QueryResult<T>) -> QueryResult<()> {
-    let ended = conn.transaction(|conn| work(conn).and(QueryResult::<()>::Err(Diesel::RollbackTransaction)));
-    match ended {
-        Err(Diesel::RollbackTransaction) => Ok(()),
-        ended => ended,
-    }
-}
 
 /// Whether the server can only have meant a row.
 fn is_certain(error: &Diesel) -> bool {

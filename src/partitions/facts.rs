@@ -7,9 +7,12 @@ use diesel::sql_types::{Array, Nullable, Text, Timestamptz};
 
 use super::error::Error;
 use super::period::Period;
-use crate::catalog::{Catalog, HotTable, Relation};
+use crate::catalog::{self, Catalog, HotTable, Relation};
 use crate::error::{Doing, Result};
 use crate::raw::{Sql, raw, sql, sql_query};
+
+/// How often a catalog is read at most that changes meanwhile.
+const READS: usize = 20;
 
 /// The schema, and the server's clock.
 pub(crate) struct Live {
@@ -19,6 +22,17 @@ pub(crate) struct Live {
     partman: Option<String>,
 }
 
+/// The server answers with nulls where somebody else attaches a partition at the moment of reading.
+fn read_catalog(conn: &mut PgConnection) -> Result<Catalog> {
+    for _ in 1..READS {
+        match catalog::read(conn) {
+            Err(crate::Error::Query { source: diesel::result::Error::DeserializationError(_), .. }) => {}
+            read => return read,
+        }
+    }
+    catalog::read(conn)
+}
+
 impl Live {
     pub fn read(conn: &mut PgConnection) -> Result<Self> {
         let partman = "(SELECT quote_ident(nspname) FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
@@ -26,7 +40,7 @@ impl Live {
         let (now, partman) = diesel::select((sql::<Timestamptz>("now()"), sql::<Nullable<Text>>(partman)))
             .get_result(conn)
             .doing("ask for the time")?;
-        Ok(Self { catalog: crate::catalog::read(conn)?, now, partman })
+        Ok(Self { catalog: read_catalog(conn)?, now, partman })
     }
 
     /// Whether the table is partitioned by its time. Fails where it is not there, or partitioned otherwise.

@@ -19,6 +19,7 @@ use super::run;
 use crate::catalog::{Bounds, HotTable, Index, Partition, moment, with_suffix};
 use crate::error::{Doing, Result};
 use crate::raw::{RunSql as _, Sql, raw, sql_query};
+use crate::rollback::undone;
 use crate::sqlstate::reporting;
 
 /// A table that takes whole partitions.
@@ -53,8 +54,7 @@ pub(crate) struct Occupied {
 
 /// How far back an empty first partition is divided, in periods.
 const MOST_PERIODS: i32 = 520;
-/// How often a catalog is read at most that changes meanwhile.
-const READS: usize = 20;
+const LOOKING: &str = "look for rows in partitions";
 /// The constraint that proves the bounds.
 const BOUNDS: &str = "within_bounds";
 
@@ -65,7 +65,7 @@ impl Partitioned {
         if let Some(obstacle) = obstacle(conn, hot).doing(format!("see whether {table} takes whole partitions"))? {
             return Ok(Err(obstacle));
         }
-        let live = read_live(conn)?;
+        let live = Live::read(conn)?;
         let (true, Some(period)) = (live.is_partitioned(hot).unwrap_or(false), live.period(hot)) else {
             return Ok(Err("it is not partitioned by days, weeks or months"));
         };
@@ -135,6 +135,7 @@ impl Partitioned {
             };
             Ok(Occupied { partitions, in_default })
         })
+        .doing(LOOKING)
     }
 
     /// Whether there were no rows within bounds.
@@ -175,7 +176,7 @@ impl Partitioned {
 
     /// What is in the place of a partition. Locks nothing for longer than it looks.
     pub(crate) fn place(&self, conn: &mut PgConnection, bounds: &Bounds) -> Result<Place> {
-        undone(conn, |conn| self.look(conn, bounds))
+        undone(conn, |conn| self.look(conn, bounds)).doing(LOOKING)
     }
 
     fn look(&self, conn: &mut PgConnection, bounds: &Bounds) -> QueryResult<Place> {
@@ -366,17 +367,6 @@ impl Partitioned {
     }
 }
 
-/// The server answers with nulls where somebody else attaches a partition at the moment of reading.
-fn read_live(conn: &mut PgConnection) -> Result<Live> {
-    for _ in 0..READS {
-        match Live::read(conn) {
-            Err(crate::Error::Query { source: diesel::result::Error::DeserializationError(_), .. }) => {}
-            read => return read,
-        }
-    }
-    Live::read(conn)
-}
-
 /// Whether a partition takes every time before its end.
 fn is_first(partition: &Partition) -> bool {
     matches!(partition.bounds, Bounds::Range(None, Some(_)))
@@ -409,19 +399,6 @@ pub(crate) fn exists(conn: &mut PgConnection, query: Sql) -> QueryResult<bool> {
     }
     let found: Found = sql_query(raw!("SELECT EXISTS ({query}) AS is_there", query)).get_result(conn)?;
     Ok(found.is_there)
-}
-
-/// Looks for something without keeping the locks that this takes.
-fn undone<T>(conn: &mut PgConnection, look: impl FnOnce(&mut PgConnection) -> QueryResult<T>) -> Result<T> {
-    let mut found = Err(diesel::result::Error::NotFound);
-    let undone = conn.transaction(|conn| {
-        found = look(conn);
-        QueryResult::<()>::Err(diesel::result::Error::RollbackTransaction)
-    });
-    match undone {
-        Ok(()) | Err(diesel::result::Error::RollbackTransaction) => found.doing("look for rows in partitions"),
-        Err(source) => Err(source).doing("look for rows in partitions"),
-    }
 }
 
 /// Why rows may only come by way of the table, as far as the server knows at once.

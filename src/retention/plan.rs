@@ -13,7 +13,7 @@ use super::clock;
 use super::error::Error;
 use crate::catalog::{Bounds, HotTable, Partition, Relation};
 use crate::error::{Doing, Result};
-use crate::partitions::{Live, Period, managed_by_partman};
+use crate::partitions::{LeftAlone, Live, Period, managed_by_partman};
 use crate::raw::{Sql, raw, sql_query};
 
 /// What would be removed.
@@ -31,7 +31,7 @@ pub struct TablePlan {
     /// Nothing of this time or later is removed.
     pub cutoff: DateTime<Utc>,
     /// Why the table is left alone.
-    pub left_alone: Option<&'static str>,
+    pub left_alone: Option<LeftAlone>,
     /// What goes, the oldest first.
     pub parts: Vec<Part>,
     /// Partitions that are left alone because they are none that `partitions` makes.
@@ -105,7 +105,7 @@ pub(super) fn read(conn: &mut PgConnection, options: &Options) -> Result<Plan> {
         // Hours go whole, because they are summed whole.
         let cutoff = clock::before(live.now, *keep).duration_trunc(TimeDelta::hours(1)).unwrap_or(live.now);
         let cutoff = if options.archive.is_some() { Period::Week.begin(cutoff) } else { cutoff };
-        let left_alone = managed.iter().any(|name| name == hot.name).then_some("pg_partman manages it");
+        let left_alone = managed.iter().any(|name| name == hot.name).then_some(LeftAlone::Partman);
         let mut table = TablePlan {
             table: hot.name,
             cutoff,

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// The library's modules, each line may use the lines before it and nothing else.
 const LIBRARY: &[&[&str]] = &[
-    &["schema", "text", "raw", "id", "deadline"],
+    &["schema", "text", "raw", "id", "deadline", "rollback"],
     &["layer", "timeouts", "sqlstate"],
     &["enums"],
     &["connection"],

@@ -9,7 +9,6 @@ use std::sync::{Mutex, PoisonError, mpsc};
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::result::Error as Diesel;
 
 use super::FEW;
 use super::partition::{Filled, Loader, Trouble};
@@ -25,6 +24,7 @@ use crate::ingest::pipeline::{Connections, Done, Feed, Pipeline};
 use crate::ingest::table::Table;
 use crate::partitions::Partitioned;
 use crate::raw::RunSql as _;
+use crate::rollback::undone;
 
 static NEVER: AtomicBool = AtomicBool::new(false);
 
@@ -164,15 +164,13 @@ impl<'a, F: Feed> Loads<'a, F> {
     fn refused(&mut self, conn: &mut PgConnection, part: &Part) -> Result<BTreeSet<u64>, F::Error> {
         let mut refused = BTreeSet::new();
         let mut of_input = Ok(());
-        let undone = conn.transaction(|conn| {
+        let rolled_back = undone(conn, |conn| {
             of_input = self.replay(Connections::Transaction(conn), &[part], Some(&mut refused));
-            QueryResult::<()>::Err(Diesel::RollbackTransaction)
+            Ok(())
         });
         of_input?;
-        match undone {
-            Ok(()) | Err(Diesel::RollbackTransaction) => Ok(refused),
-            Err(source) => Err(crate::Error::from(source).into()),
-        }
+        rolled_back.map_err(crate::Error::from)?;
+        Ok(refused)
     }
 
     /// Each partition in a transaction of its own, several at once.
