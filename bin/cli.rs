@@ -7,7 +7,9 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::args::{Global, Tables};
 use crate::exit::Exit;
 use crate::output::Output;
-use crate::{completions, export, import, local, migrate, partitions, retention, roles, seed, serve, stats, verify, wait};
+use crate::{
+    completions, export, import, local, migrate, partitions, retention, roles, seed, serve, stats, verify, wait,
+};
 
 const AFTER_HELP: &str = "\
 Where the database comes from, the first that is set:

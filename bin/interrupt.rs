@@ -132,7 +132,7 @@ pub fn refuse_partial() -> anyhow::Result<()> {
 /// Waits so long, or until a signal comes.
 pub fn pause(time: Duration) -> Option<Exit> {
     let wait = WAIT.lock().unwrap_or_else(PoisonError::into_inner);
-    drop(CAUGHT.wait_timeout_while(wait, time, |()| caught().is_none()));
+    drop(CAUGHT.wait_timeout_while(wait, time, |_| caught().is_none()));
     caught()
 }
 

@@ -52,5 +52,10 @@ pub fn time(at: DateTime<Utc>) -> String {
 
 /// The id of a part of the page, by its title.
 pub fn anchor(title: &str) -> String {
-    title.to_lowercase().split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect::<Vec<_>>().join("-")
+    title
+        .to_lowercase()
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join("-")
 }

@@ -46,7 +46,8 @@ impl Figures {
         let (publish, newest) = watch::channel(None);
         // One place: who finds it taken will get what that asks for.
         let (ask, asked) = mpsc::sync_channel(1);
-        let collector = Collector { target, interval, conn: None, verified: None, collections: 0, failures: 0, publish };
+        let collector =
+            Collector { target, interval, conn: None, verified: None, collections: 0, failures: 0, publish };
         thread::Builder::new().name("database".to_owned()).spawn(move || collector.run(&asked))?;
         Ok(Self { interval, ask, newest })
     }
@@ -111,16 +112,17 @@ impl Collector {
         }
         self.log_change(gathered.as_ref().err());
         let own = prometheus::of_server(self.collections, self.failures, Utc::now());
+        let interval = self.interval;
         let pages = gathered.and_then(|report| {
             let verified = self.verified();
             Ok(Pages {
                 at: Instant::now(),
                 metrics: bytes(&(prometheus::render(&report, verified, begun.elapsed()) + &own)),
-                report: bytes(&html::render(&report, verified, Some(self.interval))?),
+                report: bytes(&html::render(&report, verified, Some(interval))?),
                 problem: None,
             })
         });
-        pages.unwrap_or_else(|error| Pages::without(&error, self.interval, &own))
+        pages.unwrap_or_else(|error| Pages::without(&error, interval, &own))
     }
 
     /// The figures. A session that was lost since the last time is replaced at once.
@@ -138,9 +140,14 @@ impl Collector {
     /// What `verify` said last, or says now. It is asked again as long as it could not answer.
     fn verified(&mut self) -> &Verified {
         let is_known = |(at, verified): &(Instant, Verified)| verified.is_ok() && at.elapsed() < VERIFY_EVERY;
-        let known = self.verified.take().filter(is_known);
-        let now = || self.conn.as_mut().map_or_else(|| Err("there is no session".to_owned()), verified);
-        &self.verified.insert(known.unwrap_or_else(|| (Instant::now(), now()))).1
+        let newest = match self.verified.take().filter(is_known) {
+            Some(known) => known,
+            None => {
+                let verified = self.conn.as_mut().map_or_else(|| Err("there is no session".to_owned()), verified);
+                (Instant::now(), verified)
+            }
+        };
+        &self.verified.insert(newest).1
     }
 
     fn log_change(&self, error: Option<&anyhow::Error>) {

@@ -1,7 +1,7 @@
 //! The server: reads only, and bounded in everything that a client could make large or long.
 
 use std::convert::Infallible;
-use std::future::{Future as _, poll_fn};
+use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, TcpListener};
 use std::pin::Pin;
@@ -134,7 +134,7 @@ impl Connections {
 
 /// One request and its answer: a client connects again for the next, so that none holds a place.
 async fn converse(stream: TcpStream, site: Arc<Site>, has_asked: Arc<AtomicBool>) {
-    let service = service_fn(move |request| {
+    let service = service_fn(move |request: Request<Incoming>| {
         has_asked.store(true, Ordering::Relaxed);
         let site = Arc::clone(&site);
         async move { Ok::<_, Infallible>(site.answer(&request).await) }
@@ -223,7 +223,7 @@ fn names_this_machine(request: &Request<Incoming>) -> bool {
     let Some(host) = request.headers().get(header::HOST) else { return true };
     host.to_str().is_ok_and(|host| {
         let name = match host.strip_prefix('[') {
-            Some(rest) => rest.split(']').next(),
+            Some(rest) => rest.split_once(']').map(|(name, _)| name),
             None => host.split(':').next(),
         };
         let name = name.unwrap_or_default();

@@ -23,9 +23,11 @@ fn serving(db: &TestDb, arguments: &str) -> Server {
 
 #[test]
 fn the_metrics_and_the_page_are_served_and_nothing_else() {
-    let server = serving(&TestDb::seeded_now(), "");
+    let db = TestDb::seeded_now();
+    let server = serving(&db, "");
     let metrics = server.get("/metrics");
-    assert_eq!((metrics.status, metrics.series(UP), metrics.series(COLLECTIONS)), (200, Some(1.0), Some(1.0)));
+    let figures = (metrics.status, metrics.series(UP), metrics.series(COLLECTIONS));
+    assert_eq!(figures, (200, Some(1.0), Some(1.0)), "{}", server.get("/readyz").body);
     assert!(metrics.headers.contains("content-type: text/plain; version=0.0.4; charset=utf-8"), "{metrics:?}");
     assert!(metrics.body.contains("optiinfra_db_verify_violations{check=\"schema.tables\"} 0\n"));
     let page = server.get("/?anything");
@@ -49,7 +51,8 @@ fn the_metrics_and_the_page_are_served_and_nothing_else() {
     let head = server.ask("HEAD", "/metrics", "");
     assert_eq!((head.status, head.body.as_str()), (200, ""));
     assert!(head.headers.contains(&format!("content-length: {}", metrics.body.len())), "{head:?}");
-    for path in ["/metrics/", "//metrics", "/../etc/passwd", "/%2e%2e/metrics", "/metrics%00", "/.env", "/Metrics", "*"] {
+    for path in ["/metrics/", "//metrics", "/../etc/passwd", "/%2e%2e/metrics", "/metrics%00", "/.env", "/Metrics", "*"]
+    {
         assert!([404, 400].contains(&server.get(path).status), "{path}");
     }
     for method in ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "BREW"] {
@@ -98,9 +101,7 @@ fn each_interval_has_new_figures_for_who_asks() {
     let server = serving(&db, "--interval 0.1");
     let customers = |answer: &Answer| answer.body.contains("Newcomer");
     assert!(!customers(&server.get("/")));
-    db.conn()
-        .batch_execute("UPDATE quality_metrics SET model_name = 'Newcomer' WHERE model_name = 'gpt-4'")
-        .unwrap();
+    db.conn().batch_execute("UPDATE quality_metrics SET model_name = 'Newcomer' WHERE model_name = 'gpt-4'").unwrap();
     until("the page is of now", Duration::from_secs(1), || customers(&server.get("/")));
 }
 
@@ -177,8 +178,9 @@ fn a_database_that_never_answers_is_down() {
 
 #[test]
 fn slow_and_malicious_clients_get_nothing_and_keep_nobody_out() {
-    let server = serving(&TestDb::migrated(), "--interval 1h");
-    assert_eq!(server.get("/metrics").series(UP), Some(1.0));
+    let db = TestDb::migrated();
+    let server = serving(&db, "--interval 1h");
+    assert_eq!(server.get("/metrics").series(UP), Some(1.0), "{}", server.get("/readyz").body);
     let slow: Vec<_> = (0..rounds(400, 1000))
         .map(|at| {
             let mut client = server.connect();
