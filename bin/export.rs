@@ -1,25 +1,35 @@
 //! `export`: the rows of a table as a file.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use optiinfra_db::transfer;
+use clap::ValueEnum;
 use optiinfra_db::transfer::export::{self, Options, Report};
+use optiinfra_db::transfer::{self, Compression, Format};
 
-use crate::args::{FileFormat, Global};
+use crate::args::Global;
 use crate::exit::Exit;
 use crate::hints::Hinted;
 use crate::output::{Output, WholeFile};
 use crate::parse::Since;
 use crate::{parse, target};
 
-/// Write the rows of a table as CSV or NDJSON, which import reads back to the same rows.
+/// Write the rows of a table as CSV, NDJSON or Parquet, which import reads back to the same rows.
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
 pub struct Args {
     /// The table.
     #[arg(value_name = "TABLE", value_parser = parse::one_of::<transfer::Table>(&transfer::Table::ALL.map(transfer::Table::as_str)))]
     pub table: transfer::Table,
+
+    /// Only these columns, in this order [default: all].
+    #[arg(long, value_name = "COLUMN,...", value_delimiter = ',')]
+    pub columns: Vec<String>,
+
+    /// Only the rows of this agent.
+    #[arg(long, value_name = "ID|NAME")]
+    pub agent: Option<String>,
 
     /// Only the rows of this customer.
     #[arg(long, value_name = "ID|NAME")]
@@ -37,13 +47,23 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 
+    /// How the rows are compressed [default: gzip where the name of the file ends in .gz, zstd where it ends in .zst].
+    #[arg(long, value_enum, help_heading = "Output")]
+    pub compress: Option<Compress>,
+
     /// Format of the rows.
-    #[arg(long, value_enum, default_value_t = FileFormat::Csv, help_heading = "Output")]
-    pub format: FileFormat,
+    #[arg(long, value_name = "FORMAT", default_value_t = Format::Csv, value_parser = parse::one_of::<Format>(&["csv", "ndjson", "parquet"]), help_heading = "Output")]
+    pub format: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Compress {
+    Gzip,
+    Zstd,
 }
 
 const HELP: &str = "\
-All columns are there; the rows have no order. Times are UTC. In CSV, \
+The rows have no order. Times are UTC and have six decimals. In CSV, \
 NULL is an empty field and an empty text is \"\", as PostgreSQL's COPY has it. In NDJSON, NaN and Infinity are strings.
 
 import refuses times outside the years 1 to 9999, such as infinity, JSON with more than 127 levels, and numbers outside \
@@ -58,20 +78,36 @@ pub fn run(args: &Args, global: &Global, out: &mut Output) -> anyhow::Result<Exi
             "a duration goes back from now, as in --since 2h --until 1h"
         ));
     }
-    let format = args.format.of_file();
     let mut conn = target::connect_read_only(global, out, "export")?;
-    let options = Options { customer: args.customer.clone(), since, until };
-    let report = match args.output.as_deref().filter(|path| *path != Path::new("-")) {
-        None => export::run(&mut conn, args.table, format, &options, &mut out.stream())?,
+    let path = args.output.as_deref().filter(|path| *path != Path::new("-"));
+    let options = Options {
+        columns: args.columns.clone(),
+        compression: compression(args.compress, path),
+        agent: args.agent.clone(),
+        customer: args.customer.clone(),
+        since,
+        until,
+    };
+    let report = match path {
+        None => export::run(&mut conn, args.table, args.format, &options, &mut out.stream())?,
         Some(path) => {
             let mut file = WholeFile::create(path)?;
-            let report = export::run(&mut conn, args.table, format, &options, &mut file)?;
+            let report = export::run(&mut conn, args.table, args.format, &options, &mut file)?;
             file.finish().with_context(|| format!("cannot write {}", path.display()))?;
             report
         }
     };
     out.note(&verdict(&report))?;
     Ok(Exit::Done)
+}
+
+fn compression(wanted: Option<Compress>, path: Option<&Path>) -> Option<Compression> {
+    let extension = path.and_then(Path::extension).and_then(OsStr::to_str);
+    match (wanted, extension) {
+        (Some(Compress::Gzip), _) | (None, Some("gz")) => Some(Compression::Gzip),
+        (Some(Compress::Zstd), _) | (None, Some("zst")) => Some(Compression::Zstd),
+        _ => None,
+    }
 }
 
 fn time(since: Option<Since>, flag: &str) -> anyhow::Result<Option<chrono::DateTime<chrono::Utc>>> {

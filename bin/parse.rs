@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use optiinfra_db::catalog::{HOT_TABLES, HotTable};
+use optiinfra_db::transfer::{Metric, NotAMetric};
 
 /// The first second that PostgreSQL has, as seconds since 1970: the 24th of November 4714 BC.
 const FIRST_SECOND: i64 = -210_866_803_200;
@@ -52,6 +53,12 @@ where
 pub fn assignment(text: &str) -> Result<(String, String), String> {
     let (left, right) = text.split_once('=').ok_or("write it as COLUMN=...")?;
     Ok((left.trim().to_owned(), right.to_owned()))
+}
+
+/// A metric of another tool, and what it is.
+pub fn metric(text: &str) -> Result<(String, Metric), String> {
+    let (metric, meaning) = text.split_once('=').ok_or("write it as METRIC=RESOURCE_TYPE/METRIC_NAME/UNIT")?;
+    Ok((metric.to_owned(), meaning.parse().map_err(|error: NotAMetric| error.to_string())?))
 }
 
 /// A duration that a session or a wait can be limited to: `30s`, `5m`, `2h`, `7d`, or a plain number of seconds.

@@ -1,12 +1,14 @@
 //! What to do about import and export.
 
-use optiinfra_db::transfer::{Compression, Error, Missing, OtherJson, Table};
+use optiinfra_db::transfer::{Error, Missing, OtherCompression, OtherJson, Table};
 
 pub fn hint(error: &Error) -> Option<String> {
     Some(match error {
         Error::UnknownColumn { table, meant, .. } => did_you_mean(*meant, &format!("it has {}", columns(*table))),
         Error::MappedTwice(_) => "name one field for it".into(),
         Error::GivenTwice(_) => "give it one value, or one field".into(),
+        Error::ColumnTwice(_) => "name it once".into(),
+        Error::NoSuchAgent(_) => "`optiinfra-dbctl stats` lists the agents".into(),
         Error::Constant { names: Some(rows), .. } => format!("`optiinfra-dbctl stats` lists the {rows}"),
         Error::Constant { .. } => "it would be the same in every row".into(),
         Error::FieldTwice(_) => "rename one of them".into(),
@@ -20,9 +22,13 @@ pub fn hint(error: &Error) -> Option<String> {
             ),
         ),
         Error::Header(_) => "name the fields with --no-header --columns A,B,... if the file has no header".into(),
-        Error::HeaderEncoding(_) => {
-            "write the file in UTF-8: `iconv -f ENCODING -t UTF-8 FILE | optiinfra-dbctl import TABLE -`".into()
+        Error::OfTool(format) => {
+            format!("pass --input-format {format} to import its samples, or csv or ndjson if its fields are columns")
         }
+        Error::NoParquet => "the packages have it; from source: `cargo install --path . --features parquet`".into(),
+        Error::NoSamples { .. } => "import it into resource_metrics or agent_metrics".into(),
+        Error::HeaderEncoding(_) => in_utf8("ENCODING"),
+        Error::Utf16 => in_utf8("UTF-16"),
         Error::Delimiter { found: b'\t', .. } => "pass --delimiter tab".into(),
         Error::Delimiter { found, .. } => format!("pass --delimiter '{}'", char::from(*found)),
         Error::NotOneObjectALine(json) => {
@@ -33,9 +39,8 @@ pub fn hint(error: &Error) -> Option<String> {
         Error::NamedFieldsOfNdjson => "leave --no-header and --columns out, or pass --input-format csv".into(),
         Error::Compressed(compression) => {
             let unpack = match compression {
-                Compression::Zstd => "zstd -dc",
-                Compression::Bzip2 => "bzip2 -dc",
-                Compression::Xz => "xz -dc",
+                OtherCompression::Bzip2 => "bzip2 -dc",
+                OtherCompression::Xz => "xz -dc",
                 _ => "unzip -p",
             };
             format!("unpack it on the way: `{unpack} FILE | optiinfra-dbctl import TABLE -`")
@@ -53,6 +58,10 @@ pub fn hint(error: &Error) -> Option<String> {
         Error::Rejects { written, .. } if *written > 0 => super::RETRY.to_owned(),
         _ => return None,
     })
+}
+
+fn in_utf8(from: &str) -> String {
+    format!("write the file in UTF-8: `iconv -f {from} -t UTF-8 FILE | optiinfra-dbctl import TABLE -`")
 }
 
 fn columns(table: Table) -> String {

@@ -11,19 +11,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context as _, bail};
+use chrono::{DateTime, Utc};
 use clap::ValueEnum;
 use optiinfra_db::transfer::import::{self, Options, Report, Watch};
 use optiinfra_db::transfer::read::{self, Reject};
 use optiinfra_db::transfer::{self, Format, Mapping};
 use optiinfra_db::{Error, ingest};
 
-use crate::args::{FileFormat, Global, TableOutput};
+use crate::args::{Global, TableOutput};
 use crate::exit::Exit;
 use crate::hints::Hinted;
 use crate::output::{Meter, Output, WholeFile};
 use crate::{hints, interrupt, parse, target};
 
-/// Bring the rows of a CSV or NDJSON file into a table.
+/// Bring the rows of a file into a table: CSV, NDJSON, or samples as other tools write them.
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
 pub struct Args {
@@ -31,13 +32,21 @@ pub struct Args {
     #[arg(value_name = "TABLE", value_parser = parse::one_of::<transfer::Table>(&transfer::Table::ALL.map(transfer::Table::as_str)))]
     pub table: transfer::Table,
 
-    /// The file, which may be compressed with gzip; - is standard input.
+    /// The file, which may be compressed with gzip or zstd; - is standard input.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
 
-    /// How the file holds its rows [default: by its name, else by what it begins with].
-    #[arg(long, value_enum, value_name = "FORMAT")]
-    pub input_format: Option<FileFormat>,
+    /// How the file holds its rows [default: csv or ndjson, by its name, else by what it begins with].
+    #[arg(long, value_name = "FORMAT", value_parser = parse::one_of::<Format>(&Format::ALL.map(Format::as_str)))]
+    pub input_format: Option<Format>,
+
+    /// What a metric of another tool is, as RESOURCE_TYPE/METRIC_NAME/UNIT, such as my_load=cpu/load/processes. Repeatable.
+    #[arg(long, value_name = "METRIC=MEANING", value_parser = parse::metric)]
+    pub metric: Vec<(String, transfer::Metric)>,
+
+    /// The time of samples of another tool that have none [default: when the file was changed, of standard input now].
+    #[arg(long, value_name = "TIME", value_parser = parse::time)]
+    pub at: Option<DateTime<Utc>>,
 
     /// The CSV file has no header; --columns names its fields.
     #[arg(long, requires = "columns")]
@@ -47,7 +56,7 @@ pub struct Args {
     #[arg(long, value_name = "FIELD,...", value_delimiter = ',', requires = "no_header")]
     pub columns: Option<Vec<String>>,
 
-    /// Fill this column from the field of another name. Repeatable.
+    /// Fill this column from the field, or the label, of another name. Repeatable.
     #[arg(long, value_name = "COLUMN=FIELD", value_parser = parse::assignment)]
     pub map: Vec<(String, String)>,
 
@@ -57,9 +66,14 @@ pub struct Args {
     #[arg(long, value_name = "COLUMN=VALUE", value_parser = parse::assignment)]
     pub set: Vec<(String, String)>,
 
-    /// How times are written, as strftime has it, such as '%d.%m.%Y %H:%M:%S%.f'; UTC unless it has an offset (%z).
+    /// How times are written, as strftime has it, such as '%d.%m.%Y %H:%M:%S%.f'; UTC unless it has an offset (%z) or
+    /// --time-zone is given.
     #[arg(long, value_name = "FORMAT")]
     pub time_format: Option<transfer::TimeFormat>,
+
+    /// Where times are local that have no offset: a name such as Europe/Berlin or UTC, or an offset such as +02:00.
+    #[arg(long, value_name = "ZONE", allow_hyphen_values = true)]
+    pub time_zone: Option<transfer::Zone>,
 
     /// The unquoted text that means NULL in CSV [default: an empty field; an empty text is written ""].
     #[arg(long, value_name = "TEXT")]
@@ -69,12 +83,16 @@ pub struct Args {
     #[arg(long, value_name = "CHARACTER", default_value = ",", value_parser = delimiter)]
     pub delimiter: u8,
 
+    /// What begins the fraction of a number in CSV: a point, or a comma as in 12,5.
+    #[arg(long, value_name = "CHARACTER", default_value = ".", value_parser = [".", ","])]
+    pub decimal: String,
+
     /// Remove blanks around the fields of a CSV file. Without it, a text that begins or ends with one and is not in quotes
     /// makes a bad row.
     #[arg(long)]
     pub trim: bool,
 
-    /// Leave out fields that no column takes, instead of refusing them.
+    /// Leave out fields that no column takes, and metrics that are not known, instead of refusing them.
     #[arg(long)]
     pub ignore_unknown: bool,
 
@@ -182,6 +200,7 @@ pub fn run(args: &Args, global: &Global, out: &mut Output) -> anyhow::Result<Exi
     meter.done(report.read);
     // The report is printed even where the rejected rows cannot be written.
     let written = rejects.map_or(Ok(()), Rejects::finish);
+    report::notes(&report, args.ignore_unknown, out)?;
     let kept = kept(if report.dry_run { 0 } else { report.written });
     out.result(&report, &report::tables(&report, args.rejects.as_deref()))
         .with_context(|| format!("{kept}, and the report of it is not"))?;
@@ -197,7 +216,7 @@ fn import(
     reporter: &mut Reporter,
 ) -> anyhow::Result<Report> {
     let skips = args.on_conflict == OnConflict::Skip;
-    let options = options(args, skips);
+    let options = options(args, &source, skips);
     if skips && !args.dry_run {
         let pool = target::pool(global, out, "import", args.connections)?;
         let connections = usize::try_from(args.connections)?;
@@ -209,24 +228,24 @@ fn import(
     Ok(import::all_or_nothing(&mut conn, args.table, source, &options, on_conflict, reporter)?)
 }
 
-fn options(args: &Args, derive_ids: bool) -> Options {
+fn options(args: &Args, source: &Source, derive_ids: bool) -> Options {
     let mapping = Mapping {
         map: args.map.clone(),
         set: args.set.clone(),
         fields: args.columns.clone(),
         delimiter: args.delimiter,
         trim: args.trim,
+        decimal_comma: args.decimal == ",",
         time_format: args.time_format.clone(),
+        time_zone: args.time_zone,
         null: args.null.clone().unwrap_or_default(),
+        metrics: args.metric.clone(),
         ignore_unknown: args.ignore_unknown,
         check_ranges: !args.no_range_checks,
     };
-    let format = match args.input_format {
-        Some(format) => Some(format.of_file()),
-        None if args.no_header => Some(Format::Csv),
-        None => format_of(&args.file),
-    };
-    let read = read::Options { format, mapping, derive_ids };
+    let format = args.input_format.or(args.no_header.then_some(Format::Csv));
+    let read =
+        read::Options { format, named: format_of(&args.file), at: args.at.or(source.changed), mapping, derive_ids };
     let loading = ingest::Loading {
         load: args.load.into(),
         index_memory: args.index_memory,
@@ -263,7 +282,7 @@ fn delimiter(text: &str) -> Result<u8, String> {
 /// The format by the file's name.
 fn format_of(path: &Path) -> Option<Format> {
     let name = path.file_name()?.to_str()?.to_ascii_lowercase();
-    let name = name.strip_suffix(".gz").unwrap_or(&name);
+    let name = name.strip_suffix(".gz").or(name.strip_suffix(".zst")).unwrap_or(&name);
     match name.rsplit_once('.')?.1 {
         "csv" => Some(Format::Csv),
         "ndjson" | "jsonl" => Some(Format::Ndjson),
@@ -290,6 +309,8 @@ struct Source {
     /// Which file it is: its device and inode.
     identity: (u64, u64),
     length: Option<u64>,
+    /// When it was changed; of a pipe, now.
+    changed: Option<DateTime<Utc>>,
     bytes: Arc<AtomicU64>,
 }
 
@@ -307,8 +328,10 @@ impl Source {
             bail!("cannot open {}: it is a directory", name_of(path));
         }
         // A pipe has a name and no length; of standard input, somebody may have read a part.
-        let length = (metadata.is_file() && !is_stdin).then_some(metadata.len());
-        Ok(Self { input: Box::new(file), identity: (metadata.dev(), metadata.ino()), length, bytes })
+        let is_file = metadata.is_file() && !is_stdin;
+        let length = is_file.then_some(metadata.len());
+        let changed = if is_file { metadata.modified().ok().map(DateTime::from) } else { Some(Utc::now()) };
+        Ok(Self { input: Box::new(file), identity: (metadata.dev(), metadata.ino()), length, changed, bytes })
     }
 }
 
@@ -355,7 +378,9 @@ impl Rejects {
 
     fn add(&mut self, reject: &Reject) -> io::Result<()> {
         let (line, column) = (reject.line.to_string(), reject.column.as_deref().unwrap_or_default());
-        self.writer.write_record([line.as_bytes(), column.as_bytes(), reject.reason.as_bytes(), &reject.raw])?;
+        let path = reject.path.as_ref().map(|path| format!("{path}: ")).unwrap_or_default();
+        let reason = path + &reject.reason;
+        self.writer.write_record([line.as_bytes(), column.as_bytes(), reason.as_bytes(), &reject.raw])?;
         Ok(())
     }
 

@@ -7,10 +7,12 @@ use optiinfra_db::ingest;
 use optiinfra_db::transfer::import::Report;
 use optiinfra_db::transfer::read::Reject;
 
-use crate::output::{Table, plural};
+use crate::output::{Output, Table, plural};
 
 /// Lines that a table of bad rows has; JSON has more, and --rejects all.
 const SHOWN: usize = 20;
+/// Unknown metrics that are named.
+const METRICS_SHOWN: usize = 8;
 /// Lines of the file that are named of rows that are bad in the same way.
 const LINES_SHOWN: usize = 3;
 
@@ -51,6 +53,36 @@ pub fn tables(report: &Report, file: Option<&Path>) -> Vec<Table> {
     tables
 }
 
+/// What a file has that is in no column.
+pub fn notes(report: &Report, ignores_unknown: bool, out: &mut Output) -> anyhow::Result<()> {
+    let (index, fields): (Vec<_>, Vec<_>) = report.left_out.iter().partition(|field| field.is_empty());
+    if !index.is_empty() {
+        out.note("the field without a name is left out: pandas writes its index so")?;
+    }
+    if !fields.is_empty() {
+        let fields: Vec<_> = fields.iter().map(|field| field.as_str()).collect();
+        out.note(&format!("left out: {}", fields.join(", ")))?;
+    }
+    unknown_metrics(report, ignores_unknown, out)
+}
+
+fn unknown_metrics(report: &Report, are_ignored: bool, out: &mut Output) -> anyhow::Result<()> {
+    let unknown = &report.unknown_metrics;
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    let samples = plural(unknown.values().sum(), "sample", "samples");
+    let names: Vec<_> =
+        unknown.keys().take(METRICS_SHOWN).map(|name| name.chars().take(80).collect::<String>()).collect();
+    let more = if unknown.len() > METRICS_SHOWN { ", ..." } else { "" };
+    let metrics = format!("{samples} of metrics that are not known: {}{more}", names.join(", "));
+    if are_ignored {
+        return out.note(&format!("left out: {metrics}"));
+    }
+    out.note(&metrics)?;
+    out.hint("pass --metric METRIC=RESOURCE_TYPE/METRIC_NAME/UNIT for each, or --ignore-unknown to leave them out")
+}
+
 /// Bad rows that have the same column and reason: one line of a table.
 struct Group<'a> {
     rejects: Vec<&'a Reject>,
@@ -77,7 +109,7 @@ impl Group<'_> {
 
     /// The first few of its lines.
     fn lines(&self) -> String {
-        let lines: Vec<_> = self.rejects.iter().take(LINES_SHOWN).map(|reject| reject.line.to_string()).collect();
+        let lines: Vec<_> = self.rejects.iter().take(LINES_SHOWN).map(|reject| place(reject)).collect();
         let more = if self.rejects.len() > LINES_SHOWN { ", ..." } else { "" };
         lines.join(", ") + more
     }
@@ -88,6 +120,11 @@ impl Group<'_> {
             many => format!("{many} rows: {}", self.first().reason),
         }
     }
+}
+
+/// Where a bad row is in its file.
+fn place(reject: &Reject) -> String {
+    reject.path.clone().unwrap_or_else(|| reject.line.to_string())
 }
 
 fn verdict(report: &Report) -> String {

@@ -117,7 +117,7 @@ pub(super) fn read(
     let options = read::Options {
         format: Some(if is_csv { Format::Csv } else { Format::Ndjson }),
         mapping: Mapping { check_ranges: false, ..Mapping::default() },
-        derive_ids: false,
+        ..read::Options::default()
     };
     let mut reader = read::Reader::new(file, table, &options, names)?;
     let (mut sums, mut bytes) = (Sums::default(), Vec::new());

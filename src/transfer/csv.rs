@@ -6,7 +6,7 @@ use std::io;
 use super::input::{LONGEST, MOST_FIELDS, invalid, too_long};
 
 /// How a CSV file is written.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Dialect {
     pub delimiter: u8,
     /// Blanks around a field are no part of it.

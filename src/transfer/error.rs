@@ -1,6 +1,6 @@
 use std::io;
 
-use super::format::{Compression, OtherJson};
+use super::format::{Format, OtherCompression, OtherJson};
 use super::table::Table;
 use crate::ingest::committed;
 
@@ -103,6 +103,31 @@ pub enum Error {
     })]
     NotOneObjectALine(OtherJson),
 
+    /// A file is in a format of another tool, which nobody named.
+    #[error("the file is in the format {0}")]
+    OfTool(Format),
+
+    /// A format that is read, and not written.
+    #[error("{0} is not written")]
+    NotWritten(Format),
+
+    /// Parquet, in a program that was built without it.
+    #[error("this program was built without the feature parquet")]
+    NoParquet,
+
+    /// A file has samples, and the table's rows are something else.
+    #[error("a file in the format {format} has samples of metrics, and {table} has no column for a metric")]
+    NoSamples {
+        /// The format of the file.
+        format: Format,
+        /// The table.
+        table: Table,
+    },
+
+    /// A file is UTF-16.
+    #[error("the file is UTF-16")]
+    Utf16,
+
     /// A CSV file has not even a header.
     #[error("the file is empty: it has no header")]
     Empty,
@@ -113,7 +138,15 @@ pub enum Error {
 
     /// A file is compressed in a way that is not read here.
     #[error("the file is compressed with {0}")]
-    Compressed(Compression),
+    Compressed(OtherCompression),
+
+    /// A column is to be written twice.
+    #[error("the column {0} is named twice")]
+    ColumnTwice(&'static str),
+
+    /// The rows of an agent are asked for that is not there.
+    #[error("{0}")]
+    NoSuchAgent(String),
 
     /// The rows of one customer are asked for, of a table whose rows belong to agents.
     #[error("the rows of {0} do not say which customer they belong to")]

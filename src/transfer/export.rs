@@ -1,4 +1,4 @@
-//! Writes the rows of a table as CSV or NDJSON, a row at a time, in one READ ONLY transaction.
+//! Writes the rows of a table as CSV or NDJSON, plain or compressed, a row at a time, in one READ ONLY transaction.
 //!
 //! Every value is the server's own text of it: numbers to the last bit, times in UTC with their microseconds, JSON as it
 //! is stored. The rows come in the order in which the server finds them. Where row security would hide some of them, the
@@ -13,10 +13,16 @@ use diesel::pg::{Pg, PgConnection, PgRowByRowLoadingMode};
 use diesel::prelude::*;
 use diesel::row::{Field as _, NamedRow, Row};
 use diesel::sql_types::{Timestamptz, Uuid as SqlUuid};
+use flate2::write::GzEncoder;
 use serde::Serialize;
+use uuid::Uuid;
 
 use super::error::Error;
-use super::format::Format;
+use super::format::{Compression, Format};
+use super::mapping::position;
+use super::names::Names;
+#[cfg(feature = "parquet")]
+use super::parquet_writer::ParquetWriter;
 use super::table::{Column, Kind, Table};
 use crate::error::{Doing, Result};
 use crate::id::CustomerId;
@@ -27,9 +33,15 @@ use crate::{migrate, tenant, timeouts};
 /// Rows that the server gets ready at a time. They are not all in memory here.
 const ROWS_AT_A_TIME: usize = 5000;
 
-/// Which rows are written.
+/// What is written, and how.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Options {
+    /// The columns, in their order; none is all of them.
+    pub columns: Vec<String>,
+    /// How it is compressed.
+    pub compression: Option<Compression>,
+    /// Only the rows of one agent, by id or name.
+    pub agent: Option<String>,
     /// Only those of one customer, by id or name; for a table whose rows belong to customers.
     pub customer: Option<String>,
     /// Only those of this time and later.
@@ -56,6 +68,7 @@ pub struct Report {
 /// # Errors
 ///
 /// [`Error::NoCustomerColumn`] when rows of one customer are asked for and the table does not say whose they are,
+/// [`Error::UnknownColumn`], [`Error::ColumnTwice`] and [`Error::NoSuchAgent`] where the options say what is not there,
 /// [`Behind`](crate::migrate::Error::Behind) where the schema is older than this build, [`Error::Output`] when `out` fails, [`Query`](crate::Error::Query) when
 /// the server does. A connection that is in a transaction
 /// already is refused: the rest of it could not write, and would have this one's settings.
@@ -69,21 +82,65 @@ pub fn run(
     if options.customer.is_some() && !table.has_customer() {
         return Err(Error::NoCustomerColumn(table).into());
     }
+    match format {
+        Format::Csv | Format::Ndjson => {}
+        Format::Parquet if cfg!(feature = "parquet") => {}
+        Format::Parquet => return Err(Error::NoParquet.into()),
+        other => return Err(Error::NotWritten(other).into()),
+    }
     if tenant::is_in_transaction(conn)? {
         return Err(diesel::result::Error::AlreadyInTransaction.into());
     }
     migrate::status(conn)?.require_applied()?;
     let begun = Instant::now();
     let customer = options.customer.as_deref().map(|wanted| find_customer(conn, wanted)).transpose()?;
-    let rows_of =
-        Selection { table, from: table.as_str().into(), customer, since: options.since, until: options.until };
-    let mut write = |conn: &mut PgConnection| write(conn, &rows_of, format, out);
+    let agent = options.agent.as_deref().map(|wanted| find_agent(conn, wanted)).transpose()?;
+    let rows_of = Selection {
+        columns: columns(table, &options.columns)?,
+        customer,
+        agent,
+        since: options.since,
+        until: options.until,
+        ..Selection::of(table, table.as_str().into())
+    };
+    let mut write = |conn: &mut PgConnection| match options.compression {
+        None => write(conn, &rows_of, format, out),
+        Some(Compression::Gzip) => {
+            let mut packed = GzEncoder::new(&mut *out, flate2::Compression::default());
+            let rows = write(conn, &rows_of, format, &mut packed)?;
+            packed.finish().map(|_| rows).map_err(output)
+        }
+        Some(Compression::Zstd) => {
+            let mut packed = zstd::Encoder::new(&mut *out, zstd::DEFAULT_COMPRESSION_LEVEL).map_err(output)?;
+            let rows = write(conn, &rows_of, format, &mut packed)?;
+            packed.finish().map(|_| rows).map_err(output)
+        }
+    };
     let rows = match customer {
         // Where row security applies, the session has to say for whom it works; the query filters in either case.
         Some(customer) => tenant::scoped_without_row_security(conn, customer, write)?,
         None => conn.transaction(&mut write)?,
     };
+    // What the compression kept to its end.
+    out.flush().map_err(output)?;
     Ok(Report { table, format, rows, seconds: begun.elapsed().as_secs_f64() })
+}
+
+fn find_agent(conn: &mut PgConnection, wanted: &str) -> Result<Uuid> {
+    Ok(Names::load(conn)?.agent(wanted).map_err(Error::NoSuchAgent)?)
+}
+
+/// The columns of these names, or all.
+fn columns(table: Table, wanted: &[String]) -> Result<Vec<Column>, Error> {
+    let mut columns: Vec<Column> = Vec::new();
+    for name in wanted {
+        let column = table.columns()[position(table, name)?];
+        if columns.contains(&column) {
+            return Err(Error::ColumnTwice(column.name));
+        }
+        columns.push(column);
+    }
+    Ok(if wanted.is_empty() { table.columns().to_vec() } else { columns })
 }
 
 /// Writes the rows of a table of another name that has the same columns: all, or those from a time on and before another.
@@ -96,7 +153,7 @@ pub(crate) fn rows_of(
     out: &mut dyn Write,
 ) -> Result<u64> {
     let (since, until) = span.unzip();
-    let rows_of = Selection { table, from: Sql::identifier(from), customer: None, since, until };
+    let rows_of = Selection { since, until, ..Selection::of(table, Sql::identifier(from)) };
     conn.transaction(|conn| write(conn, &rows_of, format, out))
 }
 
@@ -105,9 +162,19 @@ struct Selection {
     /// Whose columns they have.
     table: Table,
     from: Sql,
+    columns: Vec<Column>,
     customer: Option<CustomerId>,
+    agent: Option<Uuid>,
     since: Option<DateTime<Utc>>,
     until: Option<DateTime<Utc>>,
+}
+
+impl Selection {
+    /// Everything.
+    fn of(table: Table, from: Sql) -> Self {
+        let columns = table.columns().to_vec();
+        Self { table, from, columns, customer: None, agent: None, since: None, until: None }
+    }
 }
 
 fn write(conn: &mut PgConnection, rows_of: &Selection, format: Format, out: &mut dyn Write) -> Result<u64> {
@@ -118,11 +185,16 @@ fn write(conn: &mut PgConnection, rows_of: &Selection, format: Format, out: &mut
         tenant::refuse_partial_view(conn).doing(doing())?;
     }
     declare(conn, rows_of).doing(doing())?;
-    let columns = rows_of.table.columns();
+    let columns = &rows_of.columns;
     let mut text = Vec::new();
     if format == Format::Csv {
         put_header(columns, &mut text);
     }
+    #[cfg(feature = "parquet")]
+    let mut parquet = match format {
+        Format::Parquet => Some(ParquetWriter::new(columns).map_err(output)?),
+        _ => None,
+    };
     let mut rows = 0;
     loop {
         let before = rows;
@@ -131,7 +203,12 @@ fn write(conn: &mut PgConnection, rows_of: &Selection, format: Format, out: &mut
             let cells = cells.doing(doing())?;
             match format {
                 Format::Csv => put_csv(columns, &cells, &mut text),
-                Format::Ndjson => put_json(columns, &cells, &mut text).map_err(output)?,
+                #[cfg(feature = "parquet")]
+                Format::Parquet => {
+                    let added = parquet.as_mut().map(|parquet| parquet.add(cells.with(columns), out));
+                    added.transpose().map_err(output)?;
+                }
+                _ => put_json(columns, &cells, &mut text).map_err(output)?,
             }
             out.write_all(&text).map_err(output)?;
             text.clear();
@@ -139,6 +216,10 @@ fn write(conn: &mut PgConnection, rows_of: &Selection, format: Format, out: &mut
         }
         if rows == before {
             out.write_all(&text).map_err(output)?;
+            #[cfg(feature = "parquet")]
+            if let Some(parquet) = parquet {
+                parquet.finish(out).map_err(output)?;
+            }
             out.flush().map_err(output)?;
             return Ok(rows);
         }
@@ -159,10 +240,13 @@ const SETTINGS: &str = "
 
 /// Opens the cursor `export`.
 fn declare(conn: &mut PgConnection, rows_of: &Selection) -> QueryResult<()> {
-    let columns = Sql::join(rows_of.table.columns().iter().map(expression), ", ");
+    let columns = Sql::join(rows_of.columns.iter().map(expression), ", ");
     let mut conditions = Vec::new();
     if rows_of.customer.is_some() {
         conditions.push(("customer_id", "="));
+    }
+    if rows_of.agent.is_some() {
+        conditions.push(("agent_id", "="));
     }
     if rows_of.since.is_some() {
         conditions.push((rows_of.table.time_column(), ">="));
@@ -182,6 +266,9 @@ fn declare(conn: &mut PgConnection, rows_of: &Selection) -> QueryResult<()> {
     if let Some(customer) = rows_of.customer {
         query = query.bind::<SqlUuid, _>(customer);
     }
+    if let Some(agent) = rows_of.agent {
+        query = query.bind::<SqlUuid, _>(agent);
+    }
     for time in [rows_of.since, rows_of.until].into_iter().flatten() {
         query = query.bind::<Timestamptz, _>(time);
     }
@@ -200,13 +287,19 @@ struct Cells {
     ends: Vec<Option<usize>>,
 }
 
-/// A time in UTC from the server's form to that of RFC 3339. What is none, such as infinity, stays as it is.
+/// A time in UTC from the server's form to that of RFC 3339, with six decimals, so that equal lengths sort by time. What is
+/// none, such as infinity, stays as it is.
 fn put_time(text: &[u8], out: &mut Vec<u8>) {
     let Some(time) = text.strip_suffix(b"+00") else {
         out.extend_from_slice(text);
         return;
     };
     out.extend(time.iter().map(|byte| if *byte == b' ' { b'T' } else { *byte }));
+    let decimals = time.iter().rev().position(|byte| *byte == b'.');
+    if decimals.is_none() {
+        out.push(b'.');
+    }
+    out.extend_from_slice(&b"000000"[decimals.unwrap_or(0).min(6)..]);
     out.push(b'Z');
 }
 

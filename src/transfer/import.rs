@@ -3,6 +3,7 @@
 //!
 //! A file that has more bad rows than it may have is read to its end all the same, so that every reason is reported.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
@@ -52,6 +53,11 @@ pub struct Report {
     pub table: Table,
     /// How the file holds its rows.
     pub input_format: Format,
+    /// The fields of a CSV file that no column takes. One without a name is the index that pandas writes.
+    pub left_out: Vec<String>,
+    /// The metrics of another tool that are not known here, and how many samples of each were found. Without
+    /// `ignore_unknown` these samples are bad rows.
+    pub unknown_metrics: BTreeMap<String, u64>,
     /// Whether nothing was to stay.
     pub dry_run: bool,
     /// What became of rows that are there already.
@@ -367,6 +373,8 @@ impl<'a> Import<'a> {
         Report {
             table,
             input_format: self.reader.format(),
+            left_out: self.reader.left_out().to_vec(),
+            unknown_metrics: self.reader.unknown_metrics(),
             dry_run,
             on_conflict,
             accepted: !self.is_over(),
@@ -410,7 +418,7 @@ impl Feed for Import<'_> {
     fn refused(&mut self, origins: &Origins, refused: &Refused) {
         let Some((line, raw)) = origins.get(refused.row) else { return };
         let (column, reason) = refusal(&refused.source);
-        if let Err(error) = self.reject(Reject { line, column, reason, raw: raw.to_vec() }) {
+        if let Err(error) = self.reject(Reject { line, path: None, column, reason, raw: raw.to_vec() }) {
             self.failure.get_or_insert(error);
         }
     }

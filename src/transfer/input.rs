@@ -1,5 +1,5 @@
-//! Opens a file: what it is, by how it begins. gzip is inflated, a byte order mark is taken off, other compressions are
-//! named.
+//! Opens a file: what it is, by how it begins. gzip and zstd are unpacked, a byte order mark is taken off, other
+//! compressions are named.
 //!
 //! Nothing here knows a table or a record.
 
@@ -8,7 +8,8 @@ use std::io::{self, BufRead, BufReader, Read};
 use flate2::bufread::GzDecoder;
 
 use super::error::{Error, Result};
-use super::format::{Compression, Format, OtherJson};
+use super::format::{Compression, Format, OtherCompression, OtherJson};
+use super::recognize;
 
 /// The longest record that is read, in bytes, its quotes included.
 pub const LONGEST: usize = 16 * 1024 * 1024;
@@ -16,15 +17,14 @@ pub const LONGEST: usize = 16 * 1024 * 1024;
 pub(super) const MOST_FIELDS: usize = 1024;
 const BUFFER: usize = 256 * 1024;
 const BYTE_ORDER_MARK: [u8; 3] = [0xef, 0xbb, 0xbf];
+/// So many bytes tell the encoding and the format.
+const BEGINNING: usize = 4096;
 
 const GZIP: &[u8] = b"\x1f\x8b";
+const ZSTD: &[u8] = b"\x28\xb5\x2f\xfd";
 const LONGEST_MAGIC: usize = 6;
-const OTHERS: [(&[u8], Compression); 4] = [
-    (b"\x28\xb5\x2f\xfd", Compression::Zstd),
-    (b"BZh", Compression::Bzip2),
-    (b"\xfd7zXZ\0", Compression::Xz),
-    (b"PK\x03\x04", Compression::Zip),
-];
+const OTHERS: [(&[u8], OtherCompression); 3] =
+    [(b"BZh", OtherCompression::Bzip2), (b"\xfd7zXZ\0", OtherCompression::Xz), (b"PK\x03\x04", OtherCompression::Zip)];
 
 /// What a text that begins like this is, where it is JSON that is not one object a line.
 fn other_json(beginning: &[u8]) -> Option<OtherJson> {
@@ -39,13 +39,15 @@ fn other_json(beginning: &[u8]) -> Option<OtherJson> {
     }
 }
 
-/// A file that is ready to be read: inflated where it was compressed, and without a byte order mark.
+/// A file that is ready to be read: unpacked where it was compressed, and without a byte order mark.
 pub(super) struct Input<'a> {
     pub text: Box<dyn BufRead + 'a>,
     /// What the first byte looks like: an object is NDJSON, everything else CSV.
     pub looks_like: Format,
     /// What it is where it looks like JSON that is not one object a line.
     pub other_json: Option<OtherJson>,
+    /// The other format that it is in, where it looks like one.
+    pub other_format: Option<Format>,
 }
 
 /// Looks at the beginning of an input.
@@ -54,21 +56,27 @@ pub(super) fn open<'a>(mut input: impl Read + 'a) -> Result<Input<'a>> {
     if let Some((_, compression)) = OTHERS.into_iter().find(|(magic, _)| head.starts_with(magic)) {
         return Err(Error::Compressed(compression));
     }
-    let is_gzip = head.starts_with(GZIP);
+    let (is_gzip, is_zstd) = (head.starts_with(GZIP), head.starts_with(ZSTD));
     let input = BufReader::with_capacity(BUFFER, io::Cursor::new(head).chain(input));
+    let unpacked = |of, data: Box<dyn Read + 'a>| BufReader::with_capacity(BUFFER, Unpacked { of, data });
     let mut text: Box<dyn BufRead + 'a> = if is_gzip {
-        Box::new(BufReader::with_capacity(BUFFER, Inflated { member: Some(GzDecoder::new(input)) }))
+        Box::new(unpacked(Compression::Gzip, Box::new(Members { member: Some(GzDecoder::new(input)) })))
+    } else if is_zstd {
+        let frames = zstd::Decoder::with_buffer(input).map_err(Error::input)?;
+        Box::new(unpacked(Compression::Zstd, Box::new(frames)))
     } else {
         Box::new(input)
     };
-    let head = take(&mut text, BYTE_ORDER_MARK.len()).map_err(Error::input)?;
+    let head = take(&mut text, BEGINNING).map_err(Error::input)?;
+    // Letters of UTF-16 have a zero beside them, and no text has one.
+    if matches!(head[..], [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, _, 0, _, ..] | [_, 0, _, 0, ..]) {
+        return Err(Error::Utf16);
+    }
     let head = head.strip_prefix(&BYTE_ORDER_MARK[..]).map(<[u8]>::to_vec).unwrap_or(head);
-    let mut text: Box<dyn BufRead + 'a> = Box::new(BufReader::with_capacity(BUFFER, io::Cursor::new(head).chain(text)));
-    let beginning = text.fill_buf().map_err(Error::input)?;
-    let is_object = beginning.trim_ascii_start().starts_with(b"{");
-    let other_json = other_json(beginning);
-    let looks_like = if is_object { Format::Ndjson } else { Format::Csv };
-    Ok(Input { text, looks_like, other_json })
+    let (other_json, other_format) = (other_json(&head), recognize::format_of(&head));
+    let looks_like = if head.trim_ascii_start().starts_with(b"{") { Format::Ndjson } else { Format::Csv };
+    let text = Box::new(BufReader::with_capacity(BUFFER, io::Cursor::new(head).chain(text)));
+    Ok(Input { text, looks_like, other_json, other_format })
 }
 
 /// Reads so many bytes, fewer only at the end of the input.
@@ -78,22 +86,33 @@ fn take(input: &mut impl Read, count: usize) -> io::Result<Vec<u8>> {
     Ok(head)
 }
 
+/// Unpacked data, with errors that name the compression.
+struct Unpacked<'a> {
+    of: Compression,
+    data: Box<dyn Read + 'a>,
+}
+
+impl Read for Unpacked<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.data.read(buffer).map_err(|error| match error.kind() {
+            // What the system says of the file itself.
+            kind if error.raw_os_error().is_some() || kind == io::ErrorKind::Interrupted => error,
+            kind @ io::ErrorKind::UnexpectedEof => io::Error::new(kind, format!("the {} data ends early", self.of)),
+            kind => io::Error::new(kind, format!("the {} data is damaged: {error}", self.of)),
+        })
+    }
+}
+
 /// Members of gzip one after the other, and the zeros after the last one with which tapes and block devices pad.
-struct Inflated<R> {
+struct Members<R> {
     /// `None` once the last one has ended.
     member: Option<GzDecoder<R>>,
 }
 
-impl<R: BufRead> Read for Inflated<R> {
+impl<R: BufRead> Read for Members<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while let Some(member) = self.member.as_mut() {
-            let count = member.read(buffer).map_err(|error| match error.kind() {
-                io::ErrorKind::UnexpectedEof => io::Error::new(error.kind(), "the gzip data ends early"),
-                io::ErrorKind::InvalidInput => {
-                    io::Error::new(error.kind(), format!("the gzip data is damaged: {error}"))
-                }
-                _ => error,
-            })?;
+            let count = member.read(buffer)?;
             if count > 0 || buffer.is_empty() {
                 return Ok(count);
             }
@@ -188,12 +207,21 @@ mod tests {
     }
 
     #[test]
+    fn zstd_is_read_to_its_end_or_told() {
+        let two = ["a,b\n", "c,d\n"].map(|text| zstd::encode_all(text.as_bytes(), 0).unwrap()).concat();
+        assert_eq!(text(&two).as_deref(), Ok("a,b\nc,d\n"));
+        assert_eq!(text(&two[..two.len() - 3]).unwrap_err(), "the zstd data ends early");
+        let mut damaged = two;
+        *damaged.last_mut().unwrap() ^= 1;
+        assert!(text(&damaged).unwrap_err().starts_with("the zstd data is damaged: "), "{:?}", text(&damaged));
+    }
+
+    #[test]
     fn another_compression_is_named() {
         for (beginning, compression) in [
-            (&b"\x28\xb5\x2f\xfd\x24\x05"[..], Compression::Zstd),
-            (b"BZh91AY&SY", Compression::Bzip2),
-            (b"\xfd7zXZ\0\0\x04", Compression::Xz),
-            (b"PK\x03\x04\x14\0", Compression::Zip),
+            (&b"BZh91AY&SY"[..], OtherCompression::Bzip2),
+            (b"\xfd7zXZ\0\0\x04", OtherCompression::Xz),
+            (b"PK\x03\x04\x14\0", OtherCompression::Zip),
         ] {
             assert!(matches!(open(beginning), Err(Error::Compressed(found)) if found == compression));
         }

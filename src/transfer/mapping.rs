@@ -7,13 +7,17 @@ use std::borrow::Cow;
 
 use chrono::Utc;
 
+#[cfg(feature = "parquet")]
+use super::cell::{Cell, Cells};
 use super::csv::CsvFields;
 use super::error::{Error, Missing, Result};
+use super::metrics::{self, Metric};
 use super::names::Names;
 use super::ranges;
 use super::records::{Fields, Object, not_utf8};
+use super::sample::Sample;
 use super::table::{Column, Kind, Table};
-use super::time::TimeFormat;
+use super::time::{TimeFormat, Times, Zone};
 use super::value::{Constant, Context, Input, Problem, Value, Written};
 use crate::text::{nearest, shown};
 
@@ -31,12 +35,18 @@ pub struct Mapping {
     /// Blanks around the fields of a CSV file, and around their quotes, are no part of them. Without it, a text that
     /// begins or ends with a blank and is not in quotes is refused.
     pub trim: bool,
+    /// Numbers of a CSV file have a comma where others have a point.
+    pub decimal_comma: bool,
     /// How times are written; RFC 3339, or seconds or milliseconds since 1970, where it is not given.
     pub time_format: Option<TimeFormat>,
+    /// Where times are local that have no offset. Without it, they are refused, or UTC where `time_format` is given.
+    pub time_zone: Option<Zone>,
     /// The unquoted text that stands for null in a CSV file. By default it is empty, as PostgreSQL writes it, and an
     /// empty text is `""`.
     pub null: String,
-    /// Fields that fill no column are left out instead of refused.
+    /// What metrics of other tools are, by their names there. Others are those of `docs/metrics.md`.
+    pub metrics: Vec<(String, Metric)>,
+    /// Fields that fill no column are left out instead of refused, and so are samples of metrics that are not known.
     pub ignore_unknown: bool,
     /// Values have to be in the range of their unit, and times not in the future.
     pub check_ranges: bool,
@@ -50,11 +60,20 @@ impl Default for Mapping {
             fields: None,
             delimiter: b',',
             trim: false,
+            decimal_comma: false,
             time_format: None,
+            time_zone: None,
             null: String::new(),
+            metrics: Vec::new(),
             ignore_unknown: false,
             check_ranges: true,
         }
+    }
+}
+
+impl Mapping {
+    pub(super) const fn times(&self) -> Times<'_> {
+        Times { format: self.time_format.as_ref(), zone: self.time_zone }
     }
 }
 
@@ -66,6 +85,8 @@ pub(super) struct Plan {
     columns: Vec<Planned>,
     /// How many fields a record of a CSV file has.
     width: usize,
+    /// The fields of a CSV file that fill no column.
+    left_out: Vec<String>,
 }
 
 /// Where a column gets its values.
@@ -107,7 +128,7 @@ impl Plan {
             }
             planned.constant = Some(constant(planned.column, value, names, &mapping)?);
         }
-        Ok(Self { table, mapping, columns, width: 0 })
+        Ok(Self { table, mapping, columns, width: 0, left_out: Vec::new() })
     }
 
     pub const fn table(&self) -> Table {
@@ -116,6 +137,11 @@ impl Plan {
 
     pub const fn mapping(&self) -> &Mapping {
         &self.mapping
+    }
+
+    /// The fields of a CSV file that fill no column.
+    pub fn left_out(&self) -> &[String] {
+        &self.left_out
     }
 
     /// The fields of a CSV file that has no header.
@@ -163,7 +189,10 @@ impl Plan {
         }
         let unused: Vec<_> = header.iter().zip(is_used).filter(|(_, used)| !used).map(|(name, _)| name).collect();
         self.refuse_missing(header, &unused)?;
-        if let Some(field) = unused.first().filter(|_| !self.mapping.ignore_unknown) {
+        // pandas' index: in CSV a first field without a name.
+        let is_index = |field: &str| (field.is_empty() && header[0].is_empty()) || field.starts_with("__index_level_");
+        let unknown = unused.iter().find(|field| !is_index(field));
+        if let Some(field) = unknown.filter(|_| !self.mapping.ignore_unknown) {
             return Err(Error::UnknownField {
                 table: self.table,
                 field: (*field).clone(),
@@ -171,6 +200,7 @@ impl Plan {
             });
         }
         self.width = header.len();
+        self.left_out = unused.into_iter().cloned().collect();
         Ok(())
     }
 
@@ -204,7 +234,22 @@ impl Plan {
         match fields {
             Fields::Csv(fields) => self.csv_inputs(*fields),
             Fields::Json(object) => self.json_inputs(object),
+            #[cfg(feature = "parquet")]
+            Fields::Cells(cells) => self.columns.iter().map(|planned| planned.of_cells(*cells)).collect(),
+            Fields::Sample(sample) => Ok(self.columns.iter().map(|planned| planned.of_sample(sample)).collect()),
         }
+    }
+
+    /// What a metric of another tool is.
+    pub fn meaning(&self, metric: &str) -> Option<Metric> {
+        let given = self.mapping.metrics.iter().find(|(name, _)| name == metric).map(|(_, metric)| metric.clone());
+        given.or_else(|| metrics::known(metric))
+    }
+
+    /// Whether it is known what a sample measures.
+    pub fn takes(&self, sample: &Sample) -> bool {
+        let says = |planned: &Planned| !matches!(planned.of_sample(sample), Input::Absent);
+        self.columns.iter().filter(|planned| matches!(planned.column.name, "resource_type" | "unit")).all(says)
     }
 
     fn csv_inputs<'a>(&'a self, fields: CsvFields<'a>) -> Result<Vec<Input<'a>>, Problem> {
@@ -268,6 +313,33 @@ impl Plan {
     }
 }
 
+impl Planned {
+    /// What a row of cells has for the column.
+    #[cfg(feature = "parquet")]
+    fn of_cells<'a>(&'a self, cells: Cells<'a>) -> Result<Input<'a>, Problem> {
+        if let Some(constant) = &self.constant {
+            return Ok(Input::Constant(constant));
+        }
+        Ok(match self.position.and_then(|at| cells.get(at)) {
+            None => Input::Absent,
+            Some(Cell::Null) => Input::Null,
+            Some(Cell::Text(text)) => Input::Text { text: text.into(), raw: None, written: Written::Quoted },
+            Some(Cell::Wrong(reason)) => return Err(Problem::of(self.column, reason.as_str())),
+        })
+    }
+
+    /// What a sample has for the column.
+    fn of_sample<'a>(&'a self, sample: &'a Sample) -> Input<'a> {
+        let text = match &self.constant {
+            Some(constant) => return Input::Constant(constant),
+            None if self.is_mapped => self.accepted.iter().find_map(|label| sample.label(label)),
+            None => sample.of_column(self.column.name),
+        };
+        let input = |text: &'a str| Input::Text { text: text.into(), raw: None, written: Written::Quoted };
+        text.map_or(Input::Absent, input)
+    }
+}
+
 /// The character that separates the fields of a header which is one field otherwise.
 fn other_delimiter(header: &str, expected: u8) -> Option<u8> {
     b";\t|,".iter().copied().find(|other| *other != expected && header.as_bytes().contains(other))
@@ -275,17 +347,20 @@ fn other_delimiter(header: &str, expected: u8) -> Option<u8> {
 
 /// The column that the user named.
 fn named<'p>(table: Table, columns: &'p mut [Planned], name: &str) -> Result<&'p mut Planned> {
+    Ok(&mut columns[position(table, name)?])
+}
+
+/// The place of a column, by its name or its short one.
+pub(super) fn position(table: Table, name: &str) -> Result<usize> {
     let meant = || nearest(name, table.columns().iter().map(|column| column.name));
-    match columns.iter_mut().find(|planned| planned.column.names().any(|known| known == name)) {
-        Some(planned) => Ok(planned),
-        None => Err(Error::UnknownColumn { table, name: name.to_owned(), meant: meant() }),
-    }
+    let found = table.columns().iter().position(|column| column.names().any(|known| known == name));
+    found.ok_or_else(|| Error::UnknownColumn { table, name: name.to_owned(), meant: meant() })
 }
 
 /// A constant that its column takes.
 fn constant(column: &'static Column, text: &str, names: &Names, mapping: &Mapping) -> Result<Constant> {
     let now = Utc::now();
-    let context = Context { names, time_format: mapping.time_format.as_ref(), now };
+    let context = Context { names, times: mapping.times(), decimal_comma: false, now };
     let refused = |reason| {
         let names = match column.kind {
             Kind::Customer => Some("customers"),

@@ -35,6 +35,20 @@ pub(super) fn problem(columns: &[Column], row: &[Value<'_>], now: DateTime<Utc>)
     })
 }
 
+/// What no sample of another tool is, although a file of rows may hold it: a value that is no number, a time before all
+/// of these tools.
+pub(super) fn sample_problem(columns: &[Column], row: &[Value<'_>]) -> Option<Problem> {
+    columns.iter().zip(row).find_map(|(column, value)| match value {
+        Value::Float(number) if !number.is_finite() => {
+            Some(Problem::of(column, format!("{number} is no measured value")))
+        }
+        Value::Time(time) if *time < DateTime::UNIX_EPOCH => {
+            Some(Problem::of(column, format!("{} is before 1970", time.to_rfc3339_opts(SecondsFormat::AutoSi, true))))
+        }
+        _ => None,
+    })
+}
+
 impl Range {
     /// Why a value is out of range; `other` finds another value of its row.
     fn reason<'r>(

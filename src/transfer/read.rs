@@ -2,6 +2,7 @@
 //!
 //! Everything that can be found out without the server is found out here. One row is in memory at a time.
 
+use std::collections::BTreeMap;
 use std::io;
 
 use chrono::{DateTime, Utc};
@@ -11,12 +12,16 @@ use uuid::Uuid;
 use super::csv::Dialect;
 use super::error::{Error, Result};
 use super::format::Format;
+#[cfg(feature = "parquet")]
+use super::formats::ParquetRows;
+use super::formats::{Cloudwatch, NvidiaSmi, PrometheusJson, PrometheusText, SampleRecords, Samples};
 use super::input;
 use super::mapping::{Mapping, Plan};
 use super::names::Names;
 use super::ranges;
 use super::records::{Fields, Record, Records};
-use super::table::Table;
+use super::table::{Column, Table};
+use super::time::Times;
 use super::value::{Context, Input, Problem, Value};
 use crate::ingest::{Batch, TooLong, ids};
 
@@ -27,6 +32,8 @@ pub struct Reject {
     pub line: u64,
     /// The column that it is about; `None` where it is the whole row.
     pub column: Option<String>,
+    /// Where in a document it is, such as `data.result[3].values[7]`; `None` where the line says it.
+    pub path: Option<String>,
     /// What is wrong with it.
     pub reason: String,
     /// The row as it is in the file.
@@ -37,12 +44,18 @@ pub struct Reject {
 /// How a file is read.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// CSV or NDJSON; `None` is what it looks like.
+    /// How the file holds its rows.
     pub format: Option<Format>,
+    /// What its name says where `format` is not given; `None` is what it looks like. A format of another tool has to be
+    /// given.
+    pub named: Option<Format>,
+    /// The time of samples of other tools that have none.
+    pub at: Option<DateTime<Utc>>,
     /// Which field fills which column.
     pub mapping: Mapping,
     /// Rows without an id get one that is derived from the row and its line, so that the same file gives the same ids;
-    /// such a row needs its time. Without it they get a new one each time.
+    /// such a row needs its time. Without it they get a new one each time. Samples of other tools always get one that is
+    /// derived, from their metric, their labels and their time.
     pub derive_ids: bool,
 }
 
@@ -77,9 +90,17 @@ impl Row<'_> {
     }
 }
 
+/// The records of a file.
+enum Source<'a> {
+    Rows(Records<'a>),
+    Samples(Box<SampleRecords<'a>>),
+    #[cfg(feature = "parquet")]
+    Parquet(ParquetRows),
+}
+
 /// The rows of a file.
 pub struct Reader<'a> {
-    records: Records<'a>,
+    source: Source<'a>,
     plan: Plan,
     names: Names,
     derive_ids: bool,
@@ -95,32 +116,54 @@ impl<'a> Reader<'a> {
     pub fn new(input: impl io::Read + 'a, table: Table, options: &Options, names: Names) -> Result<Self> {
         let mut plan = Plan::new(table, options.mapping.clone(), &names)?;
         let input = input::open(input)?;
-        if let Some(other) = input.other_json.filter(|_| options.format != Some(Format::Csv)) {
+        let other = input.other_format.filter(|_| options.format.is_none());
+        let is_parquet = other.filter(|other| *other == Format::Parquet);
+        if let (Some(format), None) = (other, is_parquet) {
+            return Err(Error::OfTool(format));
+        }
+        let given = options.format.or(is_parquet).or(options.named);
+        if let Some(other) = input.other_json.filter(|_| matches!(given, None | Some(Format::Ndjson))) {
             return Err(Error::NotOneObjectALine(other));
         }
-        let format = options.format.unwrap_or(input.looks_like);
-        let dialect = Dialect { delimiter: plan.mapping().delimiter, trim: plan.mapping().trim };
-        let mut records = Records::new(input, format, dialect);
-        match (format, plan.fields()) {
-            (Format::Ndjson, None) => {}
-            (Format::Ndjson, Some(_)) => return Err(Error::NamedFieldsOfNdjson),
-            (Format::Csv, Some(fields)) => plan.resolve(&fields)?,
-            (Format::Csv, None) => {
-                let header = records.next_record().map_err(Error::input)?.ok_or(Error::Empty)?;
-                let header = match header.fields {
-                    Ok(Fields::Csv(fields)) => plan.names_in(fields)?,
-                    Ok(Fields::Json(_)) => Vec::new(),
-                    Err(problem) => return Err(Error::Header(problem)),
-                };
-                plan.resolve(&header)?;
+        let format = given.unwrap_or(input.looks_like);
+        let samples =
+            |samples: Box<dyn Samples + 'a>| Source::Samples(Box::new(SampleRecords::new(samples, options.at)));
+        let source = match format {
+            Format::Csv | Format::Ndjson => Source::Rows(rows(input, format, &mut plan)?),
+            #[cfg(feature = "parquet")]
+            Format::Parquet => {
+                let rows = ParquetRows::new(input)?;
+                plan.resolve(&rows.header())?;
+                Source::Parquet(rows)
             }
-        }
-        Ok(Self { records, plan, names, derive_ids: options.derive_ids, format })
+            #[cfg(not(feature = "parquet"))]
+            Format::Parquet => return Err(Error::NoParquet),
+            _ if table.position("metric_name").is_none() => return Err(Error::NoSamples { format, table }),
+            Format::PrometheusJson => samples(Box::new(PrometheusJson::new(input))),
+            Format::PrometheusText => samples(Box::new(PrometheusText::new(input))),
+            Format::NvidiaSmi => samples(Box::new(NvidiaSmi::new(input, plan.fields())?)),
+            Format::Cloudwatch => samples(Box::new(Cloudwatch::new(input))),
+        };
+        let derive_ids = options.derive_ids || matches!(source, Source::Samples(_));
+        Ok(Self { source, plan, names, derive_ids, format })
     }
 
     /// How the file holds its rows.
     pub const fn format(&self) -> Format {
         self.format
+    }
+
+    /// The fields of a CSV file that no column takes.
+    pub fn left_out(&self) -> &[String] {
+        self.plan.left_out()
+    }
+
+    /// Metrics of another tool that are not known here, and how many samples each has; not more than 1000 of them.
+    pub fn unknown_metrics(&self) -> BTreeMap<String, u64> {
+        match &self.source {
+            Source::Samples(samples) => samples.unknown().clone(),
+            _ => BTreeMap::new(),
+        }
     }
 
     /// The next row, or why it is none; `None` at the end.
@@ -129,8 +172,13 @@ impl<'a> Reader<'a> {
     ///
     /// When the input cannot be read any further.
     pub fn next_row(&mut self) -> io::Result<Option<Result<Row<'_>, Reject>>> {
-        let Some(record) = self.records.next_record()? else { return Ok(None) };
-        let Record { line, raw, fields } = record;
+        let record = match &mut self.source {
+            Source::Rows(records) => records.next_record()?,
+            Source::Samples(samples) => samples.next_record(&self.plan)?,
+            #[cfg(feature = "parquet")]
+            Source::Parquet(rows) => rows.next_record()?,
+        };
+        let Some(Record { line, path, raw, fields }) = record else { return Ok(None) };
         let values = match fields {
             Err(reason) => Err(Problem::of_row(reason)),
             Ok(fields) => decode(&self.plan, &self.names, self.derive_ids, line, &fields),
@@ -139,10 +187,32 @@ impl<'a> Reader<'a> {
             Ok(values) => Ok(Row { line, raw, values }),
             Err(problem) => {
                 let reason = problem.reason + &lines(line, raw);
-                Err(Reject { line, column: problem.column.map(str::to_owned), reason, raw: raw.to_vec() })
+                let path = Some(path.to_owned()).filter(|path| !path.is_empty());
+                Err(Reject { line, path, column: problem.column.map(str::to_owned), reason, raw: raw.to_vec() })
             }
         }))
     }
+}
+
+/// Opens a file of rows, and finds the columns of its fields.
+fn rows<'a>(input: input::Input<'a>, format: Format, plan: &mut Plan) -> Result<Records<'a>> {
+    let dialect = Dialect { delimiter: plan.mapping().delimiter, trim: plan.mapping().trim };
+    let mut records = Records::new(input, format, dialect);
+    match (format, plan.fields()) {
+        (Format::Csv, Some(fields)) => plan.resolve(&fields)?,
+        (Format::Csv, None) => {
+            let header = records.next_record().map_err(Error::input)?.ok_or(Error::Empty)?;
+            let header = match header.fields {
+                Ok(Fields::Csv(fields)) => plan.names_in(fields)?,
+                Ok(_) => Vec::new(),
+                Err(problem) => return Err(Error::Header(problem)),
+            };
+            plan.resolve(&header)?;
+        }
+        (_, Some(_)) => return Err(Error::NamedFieldsOfNdjson),
+        (_, None) => {}
+    }
+    Ok(records)
 }
 
 /// Where a row ends that has several lines: two stray quotes make one bad row of all the rows between them.
@@ -162,7 +232,18 @@ fn decode<'a>(
     fields: &Fields<'a>,
 ) -> Result<Vec<Value<'a>>, Problem> {
     let (table, columns) = (plan.table(), plan.table().columns());
-    let context = Context { names, time_format: plan.mapping().time_format.as_ref(), now: Utc::now() };
+    let mapping = plan.mapping();
+    // JSON has a point.
+    let decimal_comma = mapping.decimal_comma && matches!(fields, Fields::Csv(_));
+    // The others' formats say how times are written.
+    let of_format = Times { format: None, ..mapping.times() };
+    let (times, line) = match fields {
+        Fields::Csv(_) | Fields::Json(_) => (mapping.times(), Some(line)),
+        #[cfg(feature = "parquet")]
+        Fields::Cells(_) => (of_format, Some(line)),
+        Fields::Sample(sample) => (of_format, Some(line).filter(|_| sample.needs_line)),
+    };
+    let context = Context { names, times, decimal_comma, now: Utc::now() };
     let inputs = plan.inputs(fields)?;
     let has_id = matches!(inputs.first(), Some(Input::Text { .. } | Input::Constant(_)));
     let key = if has_id || !derive_ids { None } else { Some(key(table, line, &inputs)?) };
@@ -170,8 +251,14 @@ fn decode<'a>(
     for (column, input) in columns.iter().zip(inputs) {
         values.push(column.value(input, &context).map_err(|reason| Problem::of(column, reason))?);
     }
-    if plan.mapping().check_ranges
+    if mapping.check_ranges
         && let Some(problem) = ranges::problem(columns, &values, context.now)
+    {
+        return Err(problem);
+    }
+    if mapping.check_ranges
+        && matches!(fields, Fields::Sample(_))
+        && let Some(problem) = ranges::sample_problem(columns, &values)
     {
         return Err(problem);
     }
@@ -193,8 +280,9 @@ fn new_id(table: Table, time: DateTime<Utc>, key: Option<&[u8]>) -> Uuid {
     }
 }
 
-/// What identifies a row without an id: what it says and its place in the file.
-fn key(table: Table, line: u64, inputs: &[Input<'_>]) -> Result<Vec<u8>, Problem> {
+/// What identifies a row without an id: what it says and its place in the file; or, of a sample whose series has one value
+/// at a time, all that it says but the value.
+fn key(table: Table, line: Option<u64>, inputs: &[Input<'_>]) -> Result<Vec<u8>, Problem> {
     let column = table.time_column();
     let time = table.position(column).and_then(|at| inputs.get(at));
     // Without it, the same row on the same line of the next day's file would pass for this one.
@@ -202,8 +290,9 @@ fn key(table: Table, line: u64, inputs: &[Input<'_>]) -> Result<Vec<u8>, Problem
         let reason = format!("is missing, and the id of a row without one is derived from it: give an id or {column}");
         return Err(Problem { column: Some(column), reason });
     }
-    let mut key = line.to_be_bytes().to_vec();
-    for input in inputs {
+    let mut key = line.map(|line| line.to_be_bytes().to_vec()).unwrap_or_default();
+    let is_part = |column: &Column| line.is_some() || column.name != "metric_value";
+    for (_, input) in table.columns().iter().zip(inputs).filter(|(column, _)| is_part(column)) {
         let (mark, text) = match input {
             Input::Absent => (0, ""),
             Input::Null | Input::JsonNull => (1, ""),

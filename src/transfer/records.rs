@@ -12,15 +12,20 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+#[cfg(feature = "parquet")]
+use super::cell::Cells;
 use super::csv::{CsvFields, Dialect, Field, Scan};
 use super::format::Format;
 use super::input::{Input, LONGEST, MOST_FIELDS, too_long};
 use super::json;
+use super::sample::Sample;
 
 /// A record of a file, as it is written there.
 pub(super) struct Record<'a> {
     /// The line on which it begins, counted from 1.
     pub line: u64,
+    /// Where in a document it is; empty where the line says it.
+    pub path: &'a str,
     /// Its bytes, without the end of its line.
     pub raw: &'a [u8],
     /// Its fields, or why they cannot be read.
@@ -31,6 +36,9 @@ pub(super) struct Record<'a> {
 pub(super) enum Fields<'a> {
     Csv(CsvFields<'a>),
     Json(Object<'a>),
+    Sample(&'a Sample),
+    #[cfg(feature = "parquet")]
+    Cells(Cells<'a>),
 }
 
 /// The members of a JSON object in their order, their values as they are written.
@@ -77,19 +85,26 @@ pub(super) struct Records<'a> {
     fields: Vec<Field>,
     /// The record before ended with a carriage return: a line feed now belongs to it.
     after_return: bool,
+    /// The record before ended with the end of a line, and not with the file.
+    is_ended: bool,
 }
 
 impl<'a> Records<'a> {
     pub fn new(input: Input<'a>, format: Format, dialect: Dialect) -> Self {
         let (raw, fields) = (Vec::new(), Vec::new());
-        Self { text: input.text, format, dialect, next_line: 1, raw, fields, after_return: false }
+        Self { text: input.text, format, dialect, next_line: 1, raw, fields, after_return: false, is_ended: false }
+    }
+
+    /// Whether the last record ended with the end of a line, and not with the file.
+    pub const fn is_ended(&self) -> bool {
+        self.is_ended
     }
 
     /// The next record that is not an empty line; `None` at the end.
     pub fn next_record(&mut self) -> io::Result<Option<Record<'_>>> {
         match self.format {
             Format::Csv => self.next_csv(),
-            Format::Ndjson => self.next_json(),
+            _ => self.next_json(),
         }
     }
 
@@ -104,7 +119,7 @@ impl<'a> Records<'a> {
                 Some(problem) => Err(problem.to_owned()),
                 None => Ok(Fields::Csv(CsvFields { raw: &self.raw, fields: &self.fields })),
             };
-            return Ok(Some(Record { line, raw: &self.raw, fields }));
+            return Ok(Some(Record { line, path: "", raw: &self.raw, fields }));
         }
     }
 
@@ -142,6 +157,7 @@ impl<'a> Records<'a> {
             is_end
         });
         scan.refuse_too_long()?;
+        self.is_ended = end.is_some();
         self.after_return = end.is_some_and(|at| buffer[at] == b'\r');
         let used = end.unwrap_or(buffer.len());
         self.raw.extend_from_slice(&buffer[..used]);
@@ -156,9 +172,21 @@ impl<'a> Records<'a> {
                 return Ok(None);
             }
             if !self.raw.iter().all(u8::is_ascii_whitespace) {
-                return Ok(Some(Record { line, raw: &self.raw, fields: parse_object(&self.raw).map(Fields::Json) }));
+                let fields = parse_object(&self.raw).map(Fields::Json);
+                return Ok(Some(Record { line, path: "", raw: &self.raw, fields }));
             }
         }
+    }
+
+    /// Reads one line, whatever it holds: its number; `None` at the end.
+    pub fn next_line(&mut self) -> io::Result<Option<u64>> {
+        let line = self.next_line;
+        Ok(self.read_line()?.then_some(line))
+    }
+
+    /// The line that was read.
+    pub fn line(&self) -> &[u8] {
+        &self.raw
     }
 
     /// Reads one line into `raw`; false at the end.
@@ -168,7 +196,8 @@ impl<'a> Records<'a> {
         if (&mut self.text).take(limit).read_until(b'\n', &mut self.raw)? == 0 {
             return Ok(false);
         }
-        if self.raw.pop_if(|byte| *byte == b'\n').is_some() {
+        self.is_ended = self.raw.pop_if(|byte| *byte == b'\n').is_some();
+        if self.is_ended {
             self.raw.pop_if(|byte| *byte == b'\r');
         }
         if self.raw.len() > LONGEST {
@@ -206,7 +235,7 @@ mod tests {
         while let Some(record) = records.next_record().unwrap() {
             let fields = record.fields.map(|fields| match fields {
                 Fields::Csv(fields) => (0..fields.len()).map(|at| shown(fields.get(at).unwrap())).collect(),
-                Fields::Json(_) => panic!("CSV was read as JSON"),
+                _ => panic!("CSV was read as something else"),
             });
             found.push((record.line, fields));
         }

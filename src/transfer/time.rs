@@ -1,22 +1,30 @@
-//! Times: RFC 3339, as PostgreSQL writes them, counted from 1970, or in a format of the user's. What is below
-//! a microsecond is dropped.
+//! Times: RFC 3339, as PostgreSQL writes them, counted from 1970, or in a format of the user's; those without an offset
+//! in a time zone of the user's. What is below a microsecond is dropped.
 
 use std::str::FromStr;
 
 use chrono::format::{Fixed, Item, Numeric, Parsed, StrftimeItems};
-use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, Utc};
+use chrono::{DateTime, Datelike, FixedOffset, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, TimeZone, Utc};
+use chrono_tz::Tz;
 
 use crate::text::shown;
 
 /// Numbers below it are seconds since 1970 (until the year 5138), from it on milliseconds (from March 1973).
 pub const FIRST_MILLISECOND: u64 = 100_000_000_000;
 
+/// How the times of a file are written.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Times<'a> {
+    pub format: Option<&'a TimeFormat>,
+    pub zone: Option<Zone>,
+}
+
 /// Reads a time, in the user's format if there is one.
-pub(super) fn parse(text: &str, format: Option<&TimeFormat>) -> Result<DateTime<Utc>, String> {
+pub(super) fn parse(text: &str, Times { format, zone }: Times<'_>) -> Result<DateTime<Utc>, String> {
     let text = text.trim();
     let time = match format {
-        Some(format) => format.parse(text)?,
-        None => standard_time(text)?,
+        Some(format) => format.parse(text, zone.unwrap_or(Zone::UTC))?,
+        None => standard_time(text, zone)?,
     };
     if !(1..=9999).contains(&time.year()) {
         return Err(outside_the_years(text));
@@ -25,7 +33,51 @@ pub(super) fn parse(text: &str, format: Option<&TimeFormat>) -> Result<DateTime<
     DateTime::from_timestamp_micros(time.timestamp_micros()).ok_or_else(|| format!("{} is no time", shown(text)))
 }
 
-/// A time in the user's own format, as strftime has them. Without an offset in it, it is UTC.
+/// Where times are local that have no offset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Zone {
+    /// So far from UTC.
+    Offset(FixedOffset),
+    /// A place, whose offset changes with its rules.
+    Named(Tz),
+}
+
+/// A text that is no time zone.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' is not a time zone: write its name, such as Europe/Berlin or UTC, or an offset, such as +02:00")]
+pub struct NotATimeZone(pub String);
+
+impl FromStr for Zone {
+    type Err = NotATimeZone;
+
+    fn from_str(text: &str) -> Result<Self, NotATimeZone> {
+        let named = || text.parse().map(Self::Named).map_err(|_| NotATimeZone(text.to_owned()));
+        text.parse().map(Self::Offset).or_else(|_| named())
+    }
+}
+
+impl Zone {
+    const UTC: Self = Self::Named(Tz::UTC);
+
+    /// The time of a local one, which `text` is.
+    fn time(self, local: NaiveDateTime, text: &str) -> Result<DateTime<Utc>, String> {
+        let (found, zone) = match self {
+            Self::Offset(offset) => (in_utc(&offset, local), offset.to_string()),
+            Self::Named(zone) => (in_utc(&zone, local), zone.to_string()),
+        };
+        match found {
+            LocalResult::Single(time) => Ok(time),
+            LocalResult::Ambiguous(..) => Err(format!("{} is there twice in {zone}: write its offset", shown(text))),
+            LocalResult::None => Err(format!("{} is left out by the clocks of {zone}", shown(text))),
+        }
+    }
+}
+
+fn in_utc(zone: &impl TimeZone, local: NaiveDateTime) -> LocalResult<DateTime<Utc>> {
+    zone.from_local_datetime(&local).map(|time| time.with_timezone(&Utc))
+}
+
+/// A time in the user's own format, as strftime has them.
 #[derive(Debug, Clone)]
 pub struct TimeFormat {
     text: String,
@@ -80,7 +132,7 @@ impl FromStr for TimeFormat {
 }
 
 impl TimeFormat {
-    fn parse(&self, text: &str) -> Result<DateTime<Utc>, String> {
+    fn parse(&self, text: &str, zone: Zone) -> Result<DateTime<Utc>, String> {
         let mut parsed = Parsed::new();
         let wrong = || format!("{} is not a time as '{}'", shown(text), self.text);
         chrono::format::parse(&mut parsed, text, self.items.iter()).map_err(|_| wrong())?;
@@ -90,15 +142,15 @@ impl TimeFormat {
         }
         if is_epoch || parsed.hour_div_12().is_some() || parsed.hour_mod_12().is_some() {
             let time: NaiveDateTime = parsed.to_naive_datetime_with_offset(0).map_err(|_| wrong())?;
-            return Ok(time.and_utc());
+            return if is_epoch { Ok(time.and_utc()) } else { zone.time(time, text) };
         }
         let date: NaiveDate = parsed.to_naive_date().map_err(|_| wrong())?;
-        date.and_hms_opt(0, 0, 0).map(|time| time.and_utc()).ok_or_else(wrong)
+        zone.time(date.and_time(NaiveTime::MIN), text)
     }
 }
 
 /// A time as RFC 3339, as PostgreSQL writes it, or as seconds or milliseconds since 1970.
-fn standard_time(text: &str) -> Result<DateTime<Utc>, String> {
+fn standard_time(text: &str, zone: Option<Zone>) -> Result<DateTime<Utc>, String> {
     let is_number = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'-')) && !is_date(text);
     if is_number && !text.is_empty() {
         return epoch(text).ok_or_else(|| {
@@ -116,8 +168,9 @@ fn standard_time(text: &str) -> Result<DateTime<Utc>, String> {
     if is_of_other_years(text) {
         return Err(outside_the_years(text));
     }
-    if DateTime::parse_from_rfc3339(&format!("{text}Z")).is_ok() {
-        return Err(format!("{} has no offset: write Z after a time in UTC, or name the time format", shown(text)));
+    if let Ok(time) = DateTime::parse_from_rfc3339(&format!("{text}Z")) {
+        let no_offset = || format!("{} has no offset: write Z after a time in UTC, or name the time zone", shown(text));
+        return zone.ok_or_else(no_offset)?.time(time.naive_utc(), text);
     }
     Err(format!("{} is not a time: write it as 2025-10-20T12:00:00Z, or name the time format", shown(text)))
 }
@@ -158,11 +211,42 @@ mod tests {
     use super::*;
 
     fn time(text: &str) -> Result<String, String> {
-        parse(text, None).map(|time| time.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true))
+        parse(text, Times::default()).map(|time| time.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true))
     }
 
     fn read(text: &str, format: &str) -> Result<String, String> {
-        parse(text, Some(&format.parse().unwrap())).map(|time| time.to_rfc3339())
+        let format = format.parse().unwrap();
+        parse(text, Times { format: Some(&format), zone: None }).map(|time| time.to_rfc3339())
+    }
+
+    #[test]
+    fn a_time_without_an_offset_is_of_the_zone_that_is_given() {
+        let read = |text, zone: &str, format: Option<&TimeFormat>| {
+            parse(text, Times { format, zone: Some(zone.parse().unwrap()) }).map(|time| time.to_rfc3339())
+        };
+        let noon = Ok("2025-10-20T12:00:00+00:00".to_owned());
+        for (text, zone) in [
+            ("2025-10-20 14:00:00", "Europe/Berlin"),
+            ("2025-10-20T17:30:00", "+05:30"),
+            ("2025-10-20 12:00:00", "UTC"),
+            ("2025-10-20T14:00:00+02:00", "Asia/Tokyo"),
+            ("1760961600", "Asia/Tokyo"),
+        ] {
+            assert_eq!(read(text, zone, None), noon, "{text} {zone}");
+        }
+        let format = "%d.%m.%Y %H:%M".parse().unwrap();
+        assert_eq!(read("20.10.2025 14:00", "Europe/Berlin", Some(&format)), noon);
+        let day = "%d.%m.%Y".parse().unwrap();
+        assert_eq!(read("20.10.2025", "+12:00", Some(&day)), Ok("2025-10-19T12:00:00+00:00".to_owned()));
+        for (text, words) in [
+            ("2025-10-26 02:30:00", "is there twice in Europe/Berlin"),
+            ("2025-03-30 02:30:00", "is left out by the clocks of Europe/Berlin"),
+        ] {
+            assert!(read(text, "Europe/Berlin", None).unwrap_err().contains(words));
+        }
+        for wrong in ["Berlin", "", "+25:00", "CEST"] {
+            assert!(wrong.parse::<Zone>().is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::json;
 use super::names::Names;
 use super::table::{Column, DefaultValue, Kind};
-use super::time::{self, TimeFormat};
+use super::time::{self, Times};
 use crate::enums;
 use crate::ingest::{Encode as _, TooLong, put_json, put_null};
 use crate::text::{nearest, shown};
@@ -175,7 +175,9 @@ impl<'a> Input<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Context<'a> {
     pub names: &'a Names,
-    pub time_format: Option<&'a TimeFormat>,
+    pub times: Times<'a>,
+    /// Numbers have a comma where others have a point.
+    pub decimal_comma: bool,
     /// When the row is read: the default of times.
     pub now: DateTime<Utc>,
 }
@@ -186,6 +188,9 @@ impl Column {
         let is_json_null = matches!(input, Input::JsonNull) && self.kind == Kind::Json && !self.is_nullable;
         match input {
             Input::Constant(constant) => Ok(constant.value.clone()),
+            Input::Text { ref text, written: Written::Plain, .. } if self.is_missing(text) => {
+                self.value(Input::Null, context)
+            }
             Input::Text { text, raw, written } => self.decode(text, raw, written, context),
             // JSON's null is a value of its own where the column is JSON and cannot be null.
             Input::JsonNull if is_json_null && self.default.is_some() => Ok(Value::Json("null".into())),
@@ -195,6 +200,11 @@ impl Column {
             Input::Absent => Err("is missing".to_owned()),
             Input::Null | Input::JsonNull => Err("is null, and the column is not".to_owned()),
         }
+    }
+
+    /// Whether a text is how pandas writes that a value is missing, where it can mean nothing else.
+    fn is_missing(&self, text: &str) -> bool {
+        matches!(self.kind, Kind::Integer | Kind::Bool | Kind::Time) && ["NaN", "nan", "NaT", "<NA>"].contains(&text)
     }
 
     fn default_value(&self, context: &Context<'_>) -> Value<'static> {
@@ -230,10 +240,10 @@ impl Column {
             Kind::Uuid => text.parse().map(Value::Uuid).map_err(|_| format!("{} is not a UUID", shown(&text))),
             Kind::Customer => context.names.customer(&text).map(Value::Uuid),
             Kind::Agent => context.names.agent(&text).map(Value::Uuid),
-            Kind::Float => float(&text).map(Value::Float),
-            Kind::Integer => integer(&text).map(Value::Integer),
+            Kind::Float => float(&with_point(text, context)?).map(Value::Float),
+            Kind::Integer => integer(&with_point(text, context)?).map(Value::Integer),
             Kind::Bool => boolean(&text).map(Value::Bool),
-            Kind::Time => time::parse(&text, context.time_format).map(Value::Time),
+            Kind::Time => time::parse(&text, context.times).map(Value::Time),
             Kind::Label(type_name) => label(&text, type_name).map(Value::Label),
         }
     }
@@ -277,6 +287,17 @@ fn text_value(text: Cow<'_, str>, longest: usize, written: Written) -> Result<Va
         }
     }
     Ok(Value::Text(text))
+}
+
+/// A number as Rust reads it.
+fn with_point<'a>(text: Cow<'a, str>, context: &Context<'_>) -> Result<Cow<'a, str>, String> {
+    if !context.decimal_comma {
+        return Ok(text);
+    }
+    if text.contains('.') {
+        return Err(format!("{} has a point, and a comma begins the fraction", shown(&text)));
+    }
+    Ok(text.replacen(',', ".", 1).into())
 }
 
 fn float(text: &str) -> Result<f64, String> {

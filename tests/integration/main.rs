@@ -49,7 +49,6 @@ mod roles;
 mod rules;
 mod schema_rules;
 mod seed;
-mod serve;
 mod service;
 mod settings;
 mod sqlstate;

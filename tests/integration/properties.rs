@@ -71,7 +71,7 @@ pub fn file(bytes: &[u8]) {
         for derive_ids in [false, true] {
             for trim in [false, true] {
                 let mapping = Mapping { trim, ..Mapping::default() };
-                let options = Options { format, derive_ids, mapping };
+                let options = Options { format, derive_ids, mapping, ..Options::default() };
                 Table::ALL.into_iter().for_each(|table| read(bytes, table, &options));
             }
         }

@@ -31,7 +31,7 @@ const BINARY: &[&[&str]] = &[
     &["dotenv"],
     &["output"],
     &["interrupt"],
-    &["target", "junit", "report"],
+    &["target", "junit"],
 ];
 
 /// A file by its module's path.

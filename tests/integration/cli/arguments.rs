@@ -25,7 +25,7 @@ fn a_format_that_a_command_does_not_take_is_a_usage_error_that_lists_its_own() {
         ("local status", &["csv"], of_tables),
         ("verify", &["csv", "prometheus", "html"], "[possible values: table, json, junit]"),
         ("stats", &["junit"], "[possible values: table, json, csv, prometheus, html]"),
-        ("export events", &["table"], "[possible values: csv, ndjson]"),
+        ("export events", &["table"], "[possible values: csv, ndjson, parquet]"),
     ] {
         for format in formats {
             for arguments in [format!("{command} --format {format}"), format!("--format {format} {command}")] {

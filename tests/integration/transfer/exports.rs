@@ -116,3 +116,54 @@ fn a_signal_ends_an_export_that_nobody_reads() {
     assert_eq!(run.code, Some(130), "{run:#?}");
     assert!(run.stderr.starts_with("interrupted: "), "{run:#?}");
 }
+
+#[test]
+fn an_export_may_be_of_some_columns_and_of_one_agent() {
+    let (db, _conn, agent, customer) = ground(AgentType::Resource);
+    let folder = Folder::new();
+    let line = metric(&agent, &customer, "i-1", "1").replace("T12:00:00Z", "T12:00:00.25Z");
+    let file = folder.write("f.csv", format!("{METRIC_HEADER}\n{line}\n"));
+    assert_eq!(import(&db, "resource_metrics", &file).code, Some(0));
+    let export = |arguments: &str| Dbctl::on(&db).run(&format!("export resource_metrics {arguments}"));
+    let columns = "--columns timestamp,instance_id,customer";
+    let expected = format!("timestamp,instance_id,customer_id\n2025-10-20T12:00:00.250000Z,i-1,{}\n", customer.id);
+    for of in [format!("--agent {}", agent.id), format!("--agent {}", agent.name)] {
+        let run = export(&format!("{columns} {of} --since 2025-10-20T12:00:00Z"));
+        assert_eq!((run.code, run.stdout.as_str()), (Some(0), expected.as_str()), "{run:#?}");
+    }
+    assert_eq!(export("--columns unit --format ndjson").stdout, "{\"unit\":\"percent\"}\n");
+    for (arguments, words) in [
+        ("--columns unti", "did you mean unit?"),
+        ("--columns unit,unit", "the column unit is named twice"),
+        ("--agent nobody", "no agent has the name or id 'nobody'"),
+    ] {
+        let run = export(arguments);
+        assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{run:#?}");
+        assert!(run.stderr.contains(words), "{run:#?}");
+    }
+}
+
+#[test]
+fn an_export_is_compressed_by_the_name_of_its_file_or_as_it_is_asked_for_and_comes_back() {
+    let (db, mut conn, agent, customer) = ground(AgentType::Resource);
+    plant(&mut conn, &agent, &customer, 10);
+    let folder = Folder::new();
+    let plain = Dbctl::on(&db).run("export events").stdout;
+    for (name, flags, magic) in [
+        ("a.csv.gz", "", &b"\x1f\x8b"[..]),
+        ("b.csv.zst", "", b"\x28\xb5\x2f\xfd"),
+        ("c", "--compress zstd", b"\x28\xb5\x2f\xfd"),
+    ] {
+        let path = folder.path(name);
+        let run = Dbctl::on(&db).run(&format!("export events --output {} {flags}", path.display()));
+        assert_eq!(run.code, Some(0), "{run:#?}");
+        let packed = fs::read(&path).unwrap();
+        assert!(packed.starts_with(magic) && packed.len() < plain.len(), "{name}");
+        conn.batch_execute("DELETE FROM events").unwrap();
+        let run = import(&db, "events", &path);
+        assert_eq!((run.code, rows(&mut conn, "events")), (Some(0), 10), "{run:#?}");
+        let again = Dbctl::on(&db).run("export events").stdout;
+        let sorted = |text: &str| text.lines().map(str::to_owned).collect::<BTreeSet<_>>();
+        assert_eq!(sorted(&again), sorted(&plain));
+    }
+}

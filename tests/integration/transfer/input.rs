@@ -217,7 +217,7 @@ fn progress_is_a_line_a_tenth_where_no_terminal_is_and_none_when_quiet() {
 /// Reads whatever it is to the end, and counts rows and rejects.
 fn read_all(bytes: &[u8], format: Format, names: &Names) -> (usize, usize) {
     let mapping = Mapping { ignore_unknown: true, ..Mapping::default() };
-    let options = read::Options { format: Some(format), mapping, derive_ids: true };
+    let options = read::Options { format: Some(format), mapping, derive_ids: true, ..read::Options::default() };
     let Ok(mut reader) = Reader::new(bytes, Table::Events, &options, names.clone()) else { return (0, 0) };
     let (mut rows, mut rejects) = (0, 0);
     while let Ok(Some(row)) = reader.next_row() {
@@ -374,8 +374,7 @@ fn a_file_of_another_compression_names_the_command_that_unpacks_it() {
     let (db, ..) = ground(AgentType::Resource);
     let folder = Folder::new();
     for (beginning, name, command) in [
-        (&b"\x28\xb5\x2f\xfd\x24\x05"[..], "zstd", "zstd -dc"),
-        (b"BZh91AY&SY\xab\xcd", "bzip2", "bzip2 -dc"),
+        (&b"BZh91AY&SY\xab\xcd"[..], "bzip2", "bzip2 -dc"),
         (b"\xfd7zXZ\0\0\x04", "xz", "xz -dc"),
         (b"PK\x03\x04\x14\0\xff\xfe", "zip", "unzip -p"),
     ] {

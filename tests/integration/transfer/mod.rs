@@ -5,10 +5,12 @@ mod columns;
 mod conflicts;
 mod exports;
 mod input;
+mod other_tools;
 mod rejects;
 mod retry;
 mod round_trip;
 mod sessions;
+mod tables_of_text;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

@@ -1,0 +1,164 @@
+//! `stats`: what is in the database. Each part of the report is a section, which every format but JSON shows.
+
+mod charts;
+mod csv;
+mod html;
+mod prometheus;
+mod section;
+mod sections;
+mod table;
+mod text;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::bail;
+use clap::ValueEnum;
+use diesel::pg::PgConnection;
+use optiinfra_db::raw::RunSql;
+use optiinfra_db::stats::{self, Options};
+use optiinfra_db::verify;
+
+use crate::args::Global;
+use crate::exit::Exit;
+use crate::hints::Hinted;
+use crate::output::{Output, json, plain, printable, write_atomically};
+use crate::parse::Since;
+use crate::{interrupt, parse, target};
+
+/// Show what is in the database, and its health.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Only the rows of this customer. Tables, indexes and agents are everybody's all the same.
+    #[arg(long, value_name = "ID|NAME")]
+    pub customer: Option<String>,
+
+    /// Only what happened since: a duration such as 90s, 30m, 24h, 7d, 2w, or a time as RFC 3339.
+    #[arg(long, value_name = "DURATION|TIME", value_parser = parse::since)]
+    pub since: Option<Since>,
+
+    /// Count the rows of every table instead of showing the planner's estimate, and sum up all samples and answers
+    /// instead of the newest 250,000 of each.
+    #[arg(long)]
+    pub exact: bool,
+
+    /// Only this part of the report: its table, or in csv a column a field.
+    #[arg(long, value_name = "NAME", value_parser = parse::one_of::<String>(&sections::names()))]
+    pub section: Option<String>,
+
+    /// Show it again at this interval, such as 5s or 1m, until Ctrl-C, with what changes most at the top. A terminal is drawn
+    /// over; elsewhere the reports follow one another [default: 2s].
+    #[arg(long, value_name = "DURATION", num_args = 0..=1, default_missing_value = "2s", allow_negative_numbers = true, value_parser = parse::interval)]
+    pub watch: Option<Duration>,
+
+    /// Write to this file instead of stdout: whole or not at all.
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+
+    /// Format of the result.
+    #[arg(long, value_enum, default_value_t = Format::Table, help_heading = "Output")]
+    pub format: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Tables for people.
+    Table,
+    /// One JSON document with a schema_version.
+    Json,
+    /// Comma-separated values.
+    Csv,
+    /// Prometheus' text format, for the textfile collector.
+    Prometheus,
+    /// One self-contained page.
+    Html,
+}
+
+/// Shows the statistics.
+pub fn run(args: &Args, global: &Global, out: &mut Output) -> anyhow::Result<Exit> {
+    if args.section.is_some() && !matches!(args.format, Format::Csv | Format::Table) {
+        bail!(Hinted::new("--section is for tables and csv", "pass --format table or csv"));
+    }
+    if args.watch.is_some() && args.format == Format::Html && args.output.is_none() {
+        bail!(Hinted::new("--watch would print one page after the other", "pass --output FILE"));
+    }
+    let shown = target::connect(global, out, "stats").and_then(|mut conn| match args.watch {
+        Some(interval) => watch(args, interval, &mut conn, out),
+        None => show(args, &mut conn, out).map(|()| Exit::Done),
+    });
+    // Old figures would look as if all were well.
+    if let Err(error) = &shown
+        && args.format == Format::Prometheus
+    {
+        deliver(args, &prometheus::without_figures(error), out)?;
+    }
+    shown
+}
+
+/// Shows the statistics again and again.
+fn watch(args: &Args, interval: Duration, conn: &mut PgConnection, out: &mut Output) -> anyhow::Result<Exit> {
+    let _screen = (args.format == Format::Table && args.output.is_none()).then(|| out.take_screen()).transpose()?;
+    loop {
+        let shown = show(args, conn, out);
+        // Ctrl-C reaches everybody in a pipeline: a reader that has gone because of it is no news.
+        if let Some(exit) = interrupt::caught() {
+            return Ok(exit);
+        }
+        shown?;
+        if out.is_closed() {
+            return Ok(Exit::Done);
+        }
+        if let Some(exit) = interrupt::pause(interval) {
+            return Ok(exit);
+        }
+    }
+}
+
+fn show(args: &Args, conn: &mut PgConnection, out: &mut Output) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    let options = options(args, conn)?;
+    let report = stats::run(conn, &options)?;
+    // A figure that a signal cancelled looks like one that is not available.
+    interrupt::refuse_partial()?;
+    let tables = || match &args.section {
+        Some(section) => table::one(&report, section),
+        None => table::all(&report, args.watch.is_some()),
+    };
+    let text = match args.format {
+        Format::Csv => csv::render(&report, args.section.as_deref())?,
+        Format::Prometheus => prometheus::render(&report, &verified(conn), begun.elapsed()),
+        Format::Html => html::render(&report, &verified(conn))?,
+        Format::Json if args.output.is_some() => json(&report)?,
+        _ if args.output.is_some() => plain(&tables())?,
+        _ => return out.result(&report, &tables()),
+    };
+    deliver(args, &text, out)
+}
+
+/// Prints a text, or puts it where `--output` says. CSV has the values as they are; a page and a metric have no use for a
+/// control character.
+fn deliver(args: &Args, text: &str, out: &mut Output) -> anyhow::Result<()> {
+    let text = if args.format == Format::Csv { text.into() } else { printable(text) };
+    match &args.output {
+        Some(path) => write_atomically(path, &text),
+        None => out.print_raw(&text),
+    }
+}
+
+/// Runs `verify` with the time limits of the statistics; `Err` says why that did not work.
+fn verified(conn: &mut PgConnection) -> Result<verify::Report, String> {
+    let limits = "SET lock_timeout = '50ms'; SET statement_timeout = '5s'";
+    conn.batch(limits).map_err(|error| error.to_string())?;
+    verify::run(conn, &verify::Options::default()).map_err(|error| {
+        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+        format!("{error}{}", cause.unwrap_or_default())
+    })
+}
+
+fn options(args: &Args, conn: &mut PgConnection) -> anyhow::Result<Options> {
+    let customer = args.customer.as_ref().map(|wanted| stats::find_customer(conn, wanted)).transpose()?;
+    let since = args.since.map(|since| {
+        since.time().ok_or_else(|| Hinted::new("--since reaches back too far", "leave it out to see everything"))
+    });
+    Ok(Options { customer, since: since.transpose()?, exact: args.exact, ..Options::default() })
+}
