@@ -7,7 +7,9 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::args::{Global, Tables};
 use crate::exit::Exit;
 use crate::output::Output;
-use crate::{completions, export, import, local, migrate, partitions, retention, roles, seed, stats, verify, wait};
+use crate::{
+    completions, export, import, local, migrate, partitions, retention, roles, seed, serve, stats, verify, wait,
+};
 
 const AFTER_HELP: &str = "\
 Where the database comes from, the first that is set:
@@ -43,6 +45,7 @@ pub enum Command {
     Seed(seed::Args),
     Verify(verify::Args),
     Stats(stats::Args),
+    Serve(serve::Args),
     /// Create the platform's database roles, or compare them with what they should be.
     Roles(Tables<roles::Action>),
     /// Partition the tables that grow by the minute by time, and keep partitions ready.
@@ -87,6 +90,7 @@ impl Command {
             Self::Seed(args) => seed::run(args, global, out),
             Self::Verify(args) => verify::run(args, global, out),
             Self::Stats(args) => stats::run(args, global, out),
+            Self::Serve(args) => serve::run(args, global, out),
             Self::Roles(args) => roles::run(&args.action, global, out),
             Self::Partitions(args) => partitions::run(&args.action, global, out),
             Self::Retention(args) => retention::run(&args.action, global, out),
@@ -110,7 +114,7 @@ impl Command {
             Self::Partitions(args) => args.output.is_json(),
             Self::Retention(args) => args.output.is_json(),
             Self::Import(args) => args.output.is_json(),
-            Self::Export(_) | Self::Completions(_) | Self::Man(_) | Self::Wait(_) => false,
+            Self::Export(_) | Self::Serve(_) | Self::Completions(_) | Self::Man(_) | Self::Wait(_) => false,
             Self::Local(args) => args.output.is_json(),
         }
     }

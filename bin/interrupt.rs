@@ -7,7 +7,7 @@
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -40,6 +40,9 @@ const POLL: Duration = Duration::from_millis(20);
 static WORK: Mutex<Option<Session>> = Mutex::new(None);
 /// The signal that came; 0 while none has.
 static SIGNAL: AtomicI32 = AtomicI32::new(0);
+/// Wakes who waits for the signal.
+static CAUGHT: Condvar = Condvar::new();
+static WAIT: Mutex<()> = Mutex::new(());
 /// Set by a signal, for work over several sessions, which ends by itself between two transactions.
 static CANCELLED: AtomicBool = AtomicBool::new(false);
 /// Whether there is such work.
@@ -128,14 +131,8 @@ pub fn refuse_partial() -> anyhow::Result<()> {
 
 /// Waits so long, or until a signal comes.
 pub fn pause(time: Duration) -> Option<Exit> {
-    let begin = Instant::now();
-    while caught().is_none() {
-        let left = time.saturating_sub(begin.elapsed());
-        if left.is_zero() {
-            break;
-        }
-        thread::sleep(left.min(POLL));
-    }
+    let wait = WAIT.lock().unwrap_or_else(PoisonError::into_inner);
+    drop(CAUGHT.wait_timeout_while(wait, time, |_| caught().is_none()));
     caught()
 }
 
@@ -160,7 +157,11 @@ fn state_after(error: &anyhow::Error) -> String {
 
 /// Ends the session on the server, and then the process unless it has ended by then.
 fn end(signal: i32) {
-    SIGNAL.store(signal, Ordering::SeqCst);
+    {
+        let _wait = WAIT.lock().unwrap_or_else(PoisonError::into_inner);
+        SIGNAL.store(signal, Ordering::SeqCst);
+    }
+    CAUGHT.notify_all();
     CANCELLED.store(true, Ordering::SeqCst);
     if CANCELLABLE.load(Ordering::SeqCst) {
         thread::sleep(SERVER_WAIT);

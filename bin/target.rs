@@ -38,6 +38,13 @@ pub fn connect_read_only(global: &Global, out: &mut Output, command: &str) -> an
     Ok(conn)
 }
 
+/// As [`connect_read_only`] on a database that was found before, for a command that ends by itself when a signal comes.
+pub fn read_only(target: &Target, command: &str) -> anyhow::Result<PgConnection> {
+    let (mut conn, _) = open(target, command)?;
+    connection::forbid_writing(&mut conn)?;
+    Ok(conn)
+}
+
 /// As [`connect`], for a command that writes: says where.
 pub fn connect_to_write(global: &Global, out: &mut Output, command: &str) -> anyhow::Result<PgConnection> {
     let target = find(global, out)?;
@@ -88,7 +95,7 @@ fn place(target: &Target, session: &Session) -> String {
 }
 
 /// The database; waits for its server where that is asked for.
-fn find(global: &Global, out: &mut Output) -> anyhow::Result<Target> {
+pub fn find(global: &Global, out: &mut Output) -> anyhow::Result<Target> {
     let target = protected(global, out)?;
     if let Some(longest) = global.wait {
         wait_for(&target, longest.unwrap_or(LONGEST_WAIT), out)?;

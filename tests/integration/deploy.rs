@@ -4,7 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::{Dbctl, TestDb, tool};
+use nix::sys::signal::Signal;
+
+use crate::support::{Dbctl, Server, TestDb, tool};
 
 const ALERTS: &str = include_str!("../../deploy/monitoring/alerts.yml");
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/monitoring");
@@ -60,7 +62,16 @@ fn every_command_of_a_manifest_or_a_unit_works() {
     assert!(commands.len() >= 8, "{commands:?}");
     let db = TestDb::seeded_now();
     for command in commands {
-        let run = Dbctl::on(&db).run_with(&command.iter().map(String::as_str).collect::<Vec<_>>());
-        assert_eq!(run.code, Some(0), "{command:?}: {run:?}");
+        let command: Vec<_> = command.iter().map(String::as_str).collect();
+        let (run, code) = match command[..] {
+            // One that runs until it is told to end.
+            ["serve", "--listen", _, ref more @ ..] => {
+                let server = Server::start(Dbctl::on(&db), &more.join(" "));
+                assert_eq!(server.get("/readyz").status, 200);
+                (server.end(Signal::SIGTERM), 143)
+            }
+            _ => (Dbctl::on(&db).run_with(&command), 0),
+        };
+        assert_eq!(run.code, Some(code), "{command:?}: {run:?}");
     }
 }

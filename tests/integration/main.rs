@@ -49,6 +49,7 @@ mod roles;
 mod rules;
 mod schema_rules;
 mod seed;
+mod serve;
 mod service;
 mod settings;
 mod sqlstate;

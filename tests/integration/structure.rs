@@ -31,7 +31,7 @@ const BINARY: &[&[&str]] = &[
     &["dotenv"],
     &["output"],
     &["interrupt"],
-    &["target", "junit"],
+    &["target", "junit", "report"],
 ];
 
 /// A file by its module's path.

@@ -8,6 +8,7 @@ mod fixtures;
 mod pooler;
 mod rows;
 mod scratch;
+mod server;
 mod soak;
 mod tcp_server;
 mod test_db;
@@ -20,6 +21,7 @@ pub use fixtures::*;
 pub use pooler::Pooler;
 pub use rows::*;
 pub use scratch::Scratch;
+pub use server::{Answer, Server};
 pub use soak::{figures, limit, rounds, spread, until};
 pub use tcp_server::TcpServer;
 pub use test_db::{

@@ -49,3 +49,13 @@ fn real(number: f64, unit: Unit) -> String {
 pub fn time(at: DateTime<Utc>) -> String {
     output::time(at)
 }
+
+/// The id of a part of the page, by its title.
+pub fn anchor(title: &str) -> String {
+    title
+        .to_lowercase()
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join("-")
+}

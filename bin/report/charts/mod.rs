@@ -12,7 +12,7 @@ use self::axis::{Scale, Tick, percent};
 pub use self::plot::Mark;
 use self::plot::{Bar, Placed, Plot, line_mark};
 use self::time::{Time, dates};
-use super::sections;
+use super::{sections, text};
 use crate::output::bytes;
 
 /// A drawing with what has to be said around it.
@@ -39,6 +39,10 @@ impl Entry {
 }
 
 impl Chart {
+    pub fn id(&self) -> String {
+        text::anchor(self.title)
+    }
+
     fn empty(title: &'static str, empty: &str) -> Self {
         Self { title, empty: empty.to_owned(), ..Self::default() }
     }
@@ -107,8 +111,7 @@ fn scaling(events: &[ScalingEvent]) -> Chart {
     let names = lanes.iter().map(|lane| lane.as_str().replace('_', " "));
     chart.plot = Some(Plot {
         height: 28 * lanes.len(),
-        left: 152,
-        right: 16,
+        shape: "lanes",
         x_title: "time, UTC".to_owned(),
         x: time.ticks(),
         y: self::lanes(names),
@@ -212,9 +215,7 @@ fn sizes(tables: &[Table]) -> Chart {
     };
     chart.plot = Some(Plot {
         height: 22 * measured.len(),
-        left: 160,
-        // For the figure behind the longest bar.
-        right: 84,
+        shape: "bars",
         x_title: format!("size on disk, {name}"),
         x: scale.ticks(8.0, |value| value.to_string()),
         y: lanes(measured.iter().map(|(table, _)| table.table.to_owned())),

@@ -1,13 +1,16 @@
 //! `stats --format html`: one page that holds all it needs. The verdict of `verify` first, then charts, then tables.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use askama::Template;
 use chrono::{DateTime, Utc};
 use optiinfra_db::stats::Report;
 use optiinfra_db::verify;
 
+use super::Verified;
 use super::charts::{self, Chart, Mark};
+use super::frame::Frame;
 use super::section::{Column, Section, Unit, Value};
 use super::sections;
 use super::text::{self, Medium};
@@ -22,6 +25,7 @@ const MOST_INDEXES: usize = 12;
 #[derive(Template)]
 #[template(path = "report.html")]
 struct Page {
+    frame: Frame,
     database: String,
     server: String,
     head: String,
@@ -31,6 +35,14 @@ struct Page {
     skipped: Vec<String>,
     charts: Vec<Chart>,
     tables: Vec<Grid>,
+}
+
+/// What stands in the page's place where there is no report.
+#[derive(Template)]
+#[template(path = "unavailable.html")]
+struct Unavailable<'a> {
+    frame: Frame,
+    problem: &'a str,
 }
 
 #[derive(Default)]
@@ -53,6 +65,7 @@ struct Findings {
 
 /// A table of the page.
 struct Grid {
+    id: String,
     title: String,
     /// What to say where there is no row.
     empty: String,
@@ -85,6 +98,7 @@ impl Grid {
         let heading =
             |(at, column): &(usize, &Column)| Heading { text: column.heading, is_numeric: section.is_numeric(*at) };
         Self {
+            id: text::anchor(title),
             title: capitalised(title),
             empty: section.skipped.as_ref().map_or("None.".to_owned(), |reason| format!("skipped: {reason}")),
             columns: shown.iter().map(heading).collect(),
@@ -117,9 +131,10 @@ fn keep_largest(indexes: &mut Section) {
     indexes.rows.truncate(MOST_INDEXES);
 }
 
-/// The page; `Err` in `verified` says why `verify` was not run.
-pub fn render(report: &Report, verified: &Result<verify::Report, String>) -> anyhow::Result<String> {
+/// The page, which asks for itself again after `refresh`.
+pub fn render(report: &Report, verified: &Verified, refresh: Option<Duration>) -> anyhow::Result<String> {
     let page = Page {
+        frame: Frame::new(refresh),
         database: report.database.clone(),
         server: report.server_version.clone(),
         head: sections::head(report).to_owned(),
@@ -131,6 +146,11 @@ pub fn render(report: &Report, verified: &Result<verify::Report, String>) -> any
         tables: tables(report),
     };
     Ok(page.render()?)
+}
+
+/// The page where there is no report, which asks again after `refresh`.
+pub fn unavailable(problem: &str, refresh: Duration) -> anyhow::Result<String> {
+    Ok(Unavailable { frame: Frame::new(Some(refresh)), problem }.render()?)
 }
 
 /// Whose rows these are, and since when, if not all.
@@ -147,7 +167,7 @@ fn scope(report: &Report) -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join(" · ")
 }
 
-fn verdict(verified: &Result<verify::Report, String>) -> Verdict {
+fn verdict(verified: &Verified) -> Verdict {
     let report = match verified {
         Ok(report) => report,
         Err(reason) => {

@@ -16,9 +16,8 @@ const GAP: f64 = 5.0;
 pub struct Plot {
     /// Height of the drawing without its labels, in pixels.
     pub height: usize,
-    /// Space for the labels to the left, and for what stands out to the right, in pixels.
-    pub left: usize,
-    pub right: usize,
+    /// Its class in the style sheet, which leaves space for its labels.
+    pub shape: &'static str,
     pub x_title: String,
     pub y_title: &'static str,
     pub x: Vec<Tick>,
@@ -73,8 +72,7 @@ impl Plot {
         let y = scale.ticks(5.0, label).into_iter().map(from_top).collect();
         Self {
             height: 260,
-            left: 62,
-            right: 16,
+            shape: "time",
             x_title: "time, UTC".to_owned(),
             y_title,
             x: time.ticks(),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use optiinfra_db::stats::{Point, Report, Resource, ScalingEvent};
 
 use super::{newest, skipped};
-use crate::stats::section::{Builder, Layout, Section, Shown, Unit};
+use crate::report::section::{Builder, Layout, Section, Shown, Unit};
 
 const LAYER: &str = "resource";
 /// Maximum of failed events that are listed.

@@ -2,7 +2,7 @@
 
 use optiinfra_db::stats::{Report, RowsAre, Table};
 
-use crate::stats::section::{Section, Shown, Unit, Value};
+use crate::report::section::{Section, Shown, Unit, Value};
 
 const UNKNOWN: &str = "unknown";
 

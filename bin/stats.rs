@@ -1,13 +1,4 @@
-//! `stats`: what is in the database. Each part of the report is a section, which every format but JSON shows.
-
-mod charts;
-mod csv;
-mod html;
-mod prometheus;
-mod section;
-mod sections;
-mod table;
-mod text;
+//! `stats`: what is in the database.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -15,15 +6,14 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 use clap::ValueEnum;
 use diesel::pg::PgConnection;
-use optiinfra_db::raw::RunSql;
 use optiinfra_db::stats::{self, Options};
-use optiinfra_db::verify;
 
 use crate::args::Global;
 use crate::exit::Exit;
 use crate::hints::Hinted;
 use crate::output::{Output, json, plain, printable, write_atomically};
 use crate::parse::Since;
+use crate::report::{self, csv, html, prometheus, table, verified};
 use crate::{interrupt, parse, target};
 
 /// Show what is in the database, and its health.
@@ -43,7 +33,7 @@ pub struct Args {
     pub exact: bool,
 
     /// Only this part of the report: its table, or in csv a column a field.
-    #[arg(long, value_name = "NAME", value_parser = parse::one_of::<String>(&sections::names()))]
+    #[arg(long, value_name = "NAME", value_parser = parse::one_of::<String>(&report::names()))]
     pub section: Option<String>,
 
     /// Show it again at this interval, such as 5s or 1m, until Ctrl-C, with what changes most at the top. A terminal is drawn
@@ -127,7 +117,7 @@ fn show(args: &Args, conn: &mut PgConnection, out: &mut Output) -> anyhow::Resul
     let text = match args.format {
         Format::Csv => csv::render(&report, args.section.as_deref())?,
         Format::Prometheus => prometheus::render(&report, &verified(conn), begun.elapsed()),
-        Format::Html => html::render(&report, &verified(conn))?,
+        Format::Html => html::render(&report, &verified(conn), None)?,
         Format::Json if args.output.is_some() => json(&report)?,
         _ if args.output.is_some() => plain(&tables())?,
         _ => return out.result(&report, &tables()),
@@ -143,16 +133,6 @@ fn deliver(args: &Args, text: &str, out: &mut Output) -> anyhow::Result<()> {
         Some(path) => write_atomically(path, &text),
         None => out.print_raw(&text),
     }
-}
-
-/// Runs `verify` with the time limits of the statistics; `Err` says why that did not work.
-fn verified(conn: &mut PgConnection) -> Result<verify::Report, String> {
-    let limits = "SET lock_timeout = '50ms'; SET statement_timeout = '5s'";
-    conn.batch(limits).map_err(|error| error.to_string())?;
-    verify::run(conn, &verify::Options::default()).map_err(|error| {
-        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
-        format!("{error}{}", cause.unwrap_or_default())
-    })
 }
 
 fn options(args: &Args, conn: &mut PgConnection) -> anyhow::Result<Options> {

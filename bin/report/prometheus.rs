@@ -1,4 +1,4 @@
-//! `stats --format prometheus`: the text format, for the textfile collector.
+//! The text format of Prometheus, for the textfile collector and for `/metrics`.
 //!
 //! Most metrics are columns of the sections. Labels name tables, indexes and words of the schema. Customers, agents and
 //! instances never become labels: each would be a series for ever. Base units, a HELP and a TYPE a family, no timestamps.
@@ -7,9 +7,11 @@ use std::borrow::Cow;
 use std::fmt::{Display, Write as _};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use optiinfra_db::stats::{Observation, Report};
 use optiinfra_db::{Error, migrate, verify};
 
+use super::Verified;
 use super::section::{Metric, Section};
 use super::sections;
 
@@ -73,6 +75,18 @@ pub fn without_figures(error: &anyhow::Error) -> String {
     text.done()
 }
 
+/// What `serve` has to say of itself behind the figures.
+pub fn of_server(collections: u64, failures: u64, gathered: DateTime<Utc>) -> String {
+    let mut text = Text::default();
+    let help = "Times that the database was asked for figures.";
+    text.family("counter", "collections_total", help, [(vec![], collections)]);
+    let help = "Times that it was asked and there were none.";
+    text.family("counter", "collection_failures_total", help, [(vec![], failures)]);
+    let help = "When the database was last asked for figures and they came or it failed.";
+    text.gauge("collected_timestamp_seconds", help, [(vec![], gathered.timestamp())]);
+    text.done()
+}
+
 fn up(text: &mut Text, value: u8) {
     text.gauge("up", "Whether the database could be reached and looked at.", [(vec![], value)]);
     let version = env!("CARGO_PKG_VERSION");
@@ -80,7 +94,7 @@ fn up(text: &mut Text, value: u8) {
 }
 
 /// The report, and how many findings each check of `verify` has; `Err` says why it was not made.
-pub fn render(report: &Report, verified: &Result<verify::Report, String>, took: Duration) -> String {
+pub fn render(report: &Report, verified: &Verified, took: Duration) -> String {
     let mut text = Text::default();
     up(&mut text, 1);
     text.gauge("scrape_duration_seconds", "How long it took to make these figures.", [(vec![], took.as_secs_f64())]);
@@ -108,7 +122,7 @@ fn series(text: &mut Text, section: &Section, at: usize, metric: &Metric) {
     text.family(metric.kind, metric.name, metric.help, samples);
 }
 
-fn checks(text: &mut Text, report: &Report, verified: &Result<verify::Report, String>) {
+fn checks(text: &mut Text, report: &Report, verified: &Verified) {
     if let Ok(verified) = verified {
         let findings = verified
             .checks
@@ -124,7 +138,7 @@ fn checks(text: &mut Text, report: &Report, verified: &Result<verify::Report, St
     );
 }
 
-fn skipped(report: &Report, verified: &Result<verify::Report, String>) -> Vec<String> {
+fn skipped(report: &Report, verified: &Verified) -> Vec<String> {
     let operations = &report.operations;
     let layers = report.skipped.iter().map(|skipped| format!("layer {}", skipped.part));
     let tables = report.tables.iter().filter(|table| table.skipped.is_some());

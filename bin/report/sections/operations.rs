@@ -2,8 +2,8 @@
 
 use optiinfra_db::stats::{IndexName, NewestSample, Observation, Report};
 
-use crate::stats::section::{Column, Section, Shown, Unit, Value, observed};
-use crate::stats::text::{self, Medium};
+use crate::report::section::{Column, Section, Shown, Unit, Value, observed};
+use crate::report::text::{self, Medium};
 
 /// What one line each can say of the sections below.
 pub fn health(report: &Report) -> Section {

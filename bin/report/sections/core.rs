@@ -3,7 +3,7 @@
 use optiinfra_db::stats::Report;
 
 use super::skipped;
-use crate::stats::section::{Section, Unit};
+use crate::report::section::{Section, Unit};
 
 pub fn customers(report: &Report) -> Section {
     Section::of("customers", &report.core.customers)

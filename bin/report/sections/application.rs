@@ -3,7 +3,7 @@
 use optiinfra_db::stats::{Point, Report};
 
 use super::{newest, skipped};
-use crate::stats::section::{Layout, Section, Shown, Unit};
+use crate::report::section::{Layout, Section, Shown, Unit};
 
 const LAYER: &str = "application";
 /// Maximum of models that become labels of metrics.
