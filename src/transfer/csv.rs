@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::io;
 
+use memchr::{memchr2, memchr3};
+
 use super::input::{LONGEST, MOST_FIELDS, invalid, too_long};
 
 /// How a CSV file is written.
@@ -116,6 +118,21 @@ impl Scan {
         }
     }
 
+    /// Takes the bytes at the beginning in which nothing changes but the length of a field, and says how many these are.
+    pub fn take_plain(&mut self, bytes: &[u8]) -> usize {
+        let end = match self.state {
+            State::Plain => memchr3(self.dialect.delimiter, b'\n', b'\r', bytes),
+            State::Quoted => memchr2(b'"', b'\n', bytes),
+            State::Start | State::QuoteInQuotes | State::Closed => Some(0),
+        };
+        let length = end.unwrap_or(bytes.len());
+        if let Some(last) = bytes[..length].iter().rposition(|&byte| !is_blank(byte)).filter(|_| self.state == State::Plain) {
+            self.content_end = self.length + last + 1;
+        }
+        self.length += length;
+        length
+    }
+
     /// Takes a byte, which is on this line.
     pub fn take(&mut self, byte: u8, line: u64, fields: &mut Vec<Field>) {
         let at = self.length;
@@ -149,7 +166,7 @@ impl Scan {
                 State::Plain
             }
             (State::Start | State::Plain, _) => {
-                if byte != b' ' && byte != b'\t' {
+                if !is_blank(byte) {
                     self.content_end = at + 1;
                 }
                 State::Plain
@@ -180,6 +197,10 @@ impl Scan {
         self.end_field(self.length, fields);
         Ok(self.problem)
     }
+}
+
+const fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t')
 }
 
 fn unclosed(line: u64, until: &str) -> io::Error {

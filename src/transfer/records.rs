@@ -148,14 +148,18 @@ impl<'a> Records<'a> {
             return Ok(true);
         }
         scan.is_begun = true;
-        let end = buffer.iter().position(|&byte| {
+        let (mut at, mut end) = (0, None);
+        while let Some(&byte) = buffer.get(at) {
             let is_end = scan.is_end(byte);
             self.next_line += u64::from(is_end || byte == b'\n');
-            if !is_end {
-                scan.take(byte, self.next_line, &mut self.fields);
+            if is_end {
+                end = Some(at);
+                break;
             }
-            is_end
-        });
+            scan.take(byte, self.next_line, &mut self.fields);
+            at += 1;
+            at += scan.take_plain(&buffer[at..]);
+        }
         scan.refuse_too_long()?;
         self.is_ended = end.is_some();
         self.after_return = end.is_some_and(|at| buffer[at] == b'\r');

@@ -1,6 +1,7 @@
 //! Times: RFC 3339, as PostgreSQL writes them, counted from 1970, or in a format of the user's; those without an offset
 //! in a time zone of the user's. What is below a microsecond is dropped.
 
+use std::borrow::Cow;
 use std::str::FromStr;
 
 use chrono::format::{Fixed, Item, Numeric, Parsed, StrftimeItems};
@@ -157,12 +158,10 @@ fn standard_time(text: &str, zone: Option<Zone>) -> Result<DateTime<Utc>, String
             format!("{} is not a number of seconds or milliseconds since 1970 in the years 1 to 9999", shown(text))
         });
     }
-    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
-        return Ok(time.with_timezone(&Utc));
-    }
     // PostgreSQL writes +00 for +00:00.
-    let with_minutes = format!("{text}:00");
-    if let Ok(time) = DateTime::parse_from_rfc3339(&with_minutes) {
+    let lacks_minutes = matches!(text.as_bytes(), [.., b'+' | b'-', _, _]);
+    let whole = if lacks_minutes { Cow::Owned(format!("{text}:00")) } else { Cow::Borrowed(text) };
+    if let Ok(time) = DateTime::parse_from_rfc3339(&whole) {
         return Ok(time.with_timezone(&Utc));
     }
     if is_of_other_years(text) {

@@ -1,15 +1,18 @@
 //! Encoded rows on disk, apart by partition: in one file without a name, which ends with the process.
 //!
-//! Rows are gathered in memory and written as blocks, some megabytes at a time, so memory does not grow with the number
-//! of rows or of partitions.
+//! Rows are gathered in memory and written as blocks, some megabytes at a time, by a thread of its own while further ones are
+//! read. So memory does not grow with the number of rows or of partitions.
 
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::mem::take;
 use std::os::unix::fs::FileExt;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
 
-/// Bytes that are gathered before they are written.
+/// Bytes that are gathered before they are written. Three times as many are in memory: those that are gathered, those that
+/// wait and those that are written.
 const MOST_GATHERED: usize = 8 << 20;
 /// How much is read at a time.
 const PIECE: usize = 256 * 1024;
@@ -32,14 +35,39 @@ struct Blocks {
 /// The file and its parts.
 pub(super) struct Spill {
     file: File,
+    /// None once it has failed.
+    writer: Option<Writer>,
     end: u64,
     gathered: usize,
     parts: Vec<Part>,
 }
 
+type ToWrite = Vec<(u64, Vec<u8>)>;
+
+/// The thread that writes blocks to their places in the file.
+struct Writer {
+    blocks: SyncSender<ToWrite>,
+    thread: JoinHandle<io::Result<()>>,
+}
+
+impl Writer {
+    fn start(file: File) -> io::Result<Self> {
+        let (blocks, to_write) = sync_channel::<ToWrite>(1);
+        let write = move || to_write.iter().flatten().try_for_each(|(at, bytes)| file.write_all_at(&bytes, at));
+        Ok(Self { blocks, thread: thread::Builder::new().name("spill".to_owned()).spawn(write)? })
+    }
+
+    fn finish(self) -> io::Result<()> {
+        drop(self.blocks);
+        self.thread.join().unwrap_or_else(|_| Err(io::Error::other("the thread that writes has panicked")))
+    }
+}
+
 impl Spill {
     pub(super) fn create() -> io::Result<Self> {
-        Ok(Self { file: tempfile::tempfile()?, end: 0, gathered: 0, parts: Vec::new() })
+        let file = tempfile::tempfile()?;
+        let writer = Some(Writer::start(file.try_clone()?)?);
+        Ok(Self { file, writer, end: 0, gathered: 0, parts: Vec::new() })
     }
 
     /// Appends a row to a part, which may be a new one; `origin` appends where the row comes from.
@@ -63,22 +91,34 @@ impl Spill {
 
     fn write(&mut self) -> io::Result<()> {
         self.gathered = 0;
+        let mut to_write = Vec::new();
         for blocks in self.parts.iter_mut().flat_map(|part| [&mut part.rows, &mut part.origins]) {
             // Taken, so that a part that gets no more rows keeps no memory.
             let bytes = take(&mut blocks.gathered);
             if !bytes.is_empty() {
-                self.file.write_all_at(&bytes, self.end)?;
-                blocks.written.push((self.end, bytes.len()));
+                let at = self.end;
                 self.end += bytes.len() as u64;
+                blocks.written.push((at, bytes.len()));
+                to_write.push((at, bytes));
             }
         }
-        Ok(())
+        match &self.writer {
+            Some(writer) if writer.blocks.send(to_write).is_ok() => Ok(()),
+            // It ends before its input only where it fails.
+            _ => self.written(),
+        }
     }
 
     /// The file and the parts, whole.
     pub(super) fn finish(mut self) -> io::Result<(File, Vec<Part>)> {
         self.write()?;
+        self.written()?;
         Ok((self.file, self.parts))
+    }
+
+    /// Waits until everything is written.
+    fn written(&mut self) -> io::Result<()> {
+        self.writer.take().map_or_else(|| Err(io::Error::other("an earlier write has failed")), Writer::finish)
     }
 }
 
