@@ -84,6 +84,12 @@ const QUESTIONS: &[(&str, Ask)] = &[
         let average = ResourceMetric::average(conn, *customer, instance, ResourceType::Gpu, "utilization")?;
         Ok(average.into_iter().count())
     }),
+    ("average of a metric of an instance, all history", |conn, subjects, turn| {
+        let (customer, instance) = subjects.pair(turn);
+        let average =
+            ResourceMetric::average_of_history(conn, *customer, instance, ResourceType::Gpu, "utilization")?;
+        Ok(average.into_iter().count())
+    }),
     ("latest answer of a model", |conn, subjects, turn| {
         let model = &subjects.models[turn % subjects.models.len()];
         Ok(QualityMetric::latest(conn, None, model)?.into_iter().count())

@@ -466,7 +466,11 @@ diesel::table! {
         last_value -> Float8,
         /// When the newest sample was taken, UTC.
         last_at -> Timestamptz,
-        /// Whether samples of the hour may be gone: the row is never computed again.
+        /// How many samples this model has had until the end of the hour; null until that is counted.
+        total_count -> Nullable<Int8>,
+        /// The average of all of these; null until that is computed.
+        total_avg -> Nullable<Float8>,
+        /// Whether samples of the hour may be gone: its sums are never computed again.
         is_final -> Bool,
         /// When the row was written, UTC.
         created_at -> Timestamptz,
@@ -639,7 +643,11 @@ diesel::table! {
         last_value -> Float8,
         /// When the newest sample was taken, UTC.
         last_at -> Timestamptz,
-        /// Whether samples of the hour may be gone: the row is never computed again.
+        /// How many samples this metric of the instance has had until the end of the hour; null until that is counted.
+        total_count -> Nullable<Int8>,
+        /// The average of all of these; null until that is computed.
+        total_avg -> Nullable<Float8>,
+        /// Whether samples of the hour may be gone: its sums are never computed again.
         is_final -> Bool,
         /// When the row was written, UTC.
         created_at -> Timestamptz,

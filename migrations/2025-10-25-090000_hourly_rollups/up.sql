@@ -22,11 +22,14 @@ CREATE TABLE resource_metrics_hourly (
     p95_value     double precision NOT NULL,
     last_value    double precision NOT NULL,
     last_at       timestamptz      NOT NULL,
+    total_count   bigint,
+    total_avg     double precision,
     is_final      boolean          NOT NULL DEFAULT false,
     created_at    timestamptz      NOT NULL DEFAULT now(),
     CONSTRAINT resource_metrics_hourly_key UNIQUE (customer_id, instance_id, resource_type, metric_name, unit, hour)
 );
 CREATE INDEX ix_resource_metrics_hourly_hour ON resource_metrics_hourly (hour);
+CREATE INDEX ix_resource_metrics_hourly_without_total ON resource_metrics_hourly (hour) WHERE total_count IS NULL;
 CREATE POLICY tenant_isolation ON resource_metrics_hourly
     USING (customer_id = (SELECT nullif(current_setting('app.customer_id', true), '')::uuid))
     WITH CHECK (customer_id = (SELECT nullif(current_setting('app.customer_id', true), '')::uuid));
@@ -46,7 +49,9 @@ COMMENT ON COLUMN resource_metrics_hourly.max_value IS 'The greatest sample.';
 COMMENT ON COLUMN resource_metrics_hourly.p95_value IS 'The 95th percentile of the samples, interpolated between two of them.';
 COMMENT ON COLUMN resource_metrics_hourly.last_value IS 'The newest sample; of those of one time that with the greatest id.';
 COMMENT ON COLUMN resource_metrics_hourly.last_at IS 'When the newest sample was taken, UTC.';
-COMMENT ON COLUMN resource_metrics_hourly.is_final IS 'Whether samples of the hour may be gone: the row is never computed again.';
+COMMENT ON COLUMN resource_metrics_hourly.total_count IS 'How many samples this metric of the instance has had until the end of the hour; null until that is counted.';
+COMMENT ON COLUMN resource_metrics_hourly.total_avg IS 'The average of all of these; null until that is computed.';
+COMMENT ON COLUMN resource_metrics_hourly.is_final IS 'Whether samples of the hour may be gone: its sums are never computed again.';
 COMMENT ON COLUMN resource_metrics_hourly.created_at IS 'When the row was written, UTC.';
 
 CREATE TABLE quality_metrics_hourly (
@@ -62,11 +67,14 @@ CREATE TABLE quality_metrics_hourly (
     p95_value     double precision NOT NULL,
     last_value    double precision NOT NULL,
     last_at       timestamptz      NOT NULL,
+    total_count   bigint,
+    total_avg     double precision,
     is_final      boolean          NOT NULL DEFAULT false,
     created_at    timestamptz      NOT NULL DEFAULT now(),
     CONSTRAINT quality_metrics_hourly_key UNIQUE (customer_id, model_name, model_version, hour)
 );
 CREATE INDEX ix_quality_metrics_hourly_hour ON quality_metrics_hourly (hour);
+CREATE INDEX ix_quality_metrics_hourly_without_total ON quality_metrics_hourly (hour) WHERE total_count IS NULL;
 CREATE POLICY tenant_isolation ON quality_metrics_hourly
     USING (customer_id = (SELECT nullif(current_setting('app.customer_id', true), '')::uuid))
     WITH CHECK (customer_id = (SELECT nullif(current_setting('app.customer_id', true), '')::uuid));
@@ -84,5 +92,7 @@ COMMENT ON COLUMN quality_metrics_hourly.max_value IS 'The greatest score.';
 COMMENT ON COLUMN quality_metrics_hourly.p95_value IS 'The 95th percentile of the scores, interpolated between two of them.';
 COMMENT ON COLUMN quality_metrics_hourly.last_value IS 'The newest score; of those of one time that with the greatest id.';
 COMMENT ON COLUMN quality_metrics_hourly.last_at IS 'When the newest sample was taken, UTC.';
-COMMENT ON COLUMN quality_metrics_hourly.is_final IS 'Whether samples of the hour may be gone: the row is never computed again.';
+COMMENT ON COLUMN quality_metrics_hourly.total_count IS 'How many samples this model has had until the end of the hour; null until that is counted.';
+COMMENT ON COLUMN quality_metrics_hourly.total_avg IS 'The average of all of these; null until that is computed.';
+COMMENT ON COLUMN quality_metrics_hourly.is_final IS 'Whether samples of the hour may be gone: its sums are never computed again.';
 COMMENT ON COLUMN quality_metrics_hourly.created_at IS 'When the row was written, UTC.';

@@ -4,6 +4,7 @@ from statistics import median
 from xml.sax.saxutils import escape
 
 import load
+import retention
 
 SCHEMAS = {"bare": "none, no keys", "deployed": "as deployed", "lean": "lean"}
 
@@ -275,6 +276,7 @@ PARTS = {"ingest": ingest, "memory": memory, "indexes": indexes, "tenancy": tena
 
 
 PARTS["load"] = lambda section: load.report(section, table, thousands)
+PARTS["retention"] = lambda section: retention.report(section, table, thousands)
 
 
 def chart(section):

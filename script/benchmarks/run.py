@@ -21,6 +21,7 @@ from pathlib import Path
 import load
 import partitions
 import report
+import retention
 import rows
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -347,6 +348,9 @@ class Bench:
     def load(self):
         return load.measure(self, sys.modules[__name__], out)
 
+    def retention(self):
+        return retention.measure(self, sys.modules[__name__], out)
+
     def fill(self, database, count, customers, instances, seconds=10, answers=None):
         """Rows first and indexes then, which takes a third of the time."""
         tables = ("resource_metrics", "quality_metrics")
@@ -472,7 +476,7 @@ def machine(bench):
     }
 
 
-SECTIONS = ("ingest", "memory", "indexes", "tenancy", "migrate", "seed", "questions", "partitions", "load")
+SECTIONS = ("ingest", "memory", "indexes", "tenancy", "migrate", "seed", "questions", "partitions", "load", "retention")
 
 
 def main():

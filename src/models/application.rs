@@ -297,7 +297,11 @@ pub struct QualityMetricHour {
     pub last_value: f64,
     /// When the newest sample was taken, UTC.
     pub last_at: DateTime<Utc>,
-    /// Whether samples of the hour may be gone: the row is never computed again.
+    /// How many samples this model has had until the end of the hour; null until that is counted.
+    pub total_count: Option<i64>,
+    /// The average of all of these; null until that is computed.
+    pub total_avg: Option<f64>,
+    /// Whether samples of the hour may be gone: its sums are never computed again.
     pub is_final: bool,
     /// When the row was written, UTC.
     pub created_at: DateTime<Utc>,
@@ -321,6 +325,8 @@ pub struct NewQualityMetricHour {
     pub p95_value: f64,
     pub last_value: f64,
     pub last_at: DateTime<Utc>,
+    pub total_count: Option<i64>,
+    pub total_avg: Option<f64>,
     pub is_final: Option<bool>,
     pub created_at: Option<DateTime<Utc>>,
 }

@@ -182,7 +182,11 @@ pub struct ResourceMetricHour {
     pub last_value: f64,
     /// When the newest sample was taken, UTC.
     pub last_at: DateTime<Utc>,
-    /// Whether samples of the hour may be gone: the row is never computed again.
+    /// How many samples this metric of the instance has had until the end of the hour; null until that is counted.
+    pub total_count: Option<i64>,
+    /// The average of all of these; null until that is computed.
+    pub total_avg: Option<f64>,
+    /// Whether samples of the hour may be gone: its sums are never computed again.
     pub is_final: bool,
     /// When the row was written, UTC.
     pub created_at: DateTime<Utc>,
@@ -208,6 +212,8 @@ pub struct NewResourceMetricHour {
     pub p95_value: f64,
     pub last_value: f64,
     pub last_at: DateTime<Utc>,
+    pub total_count: Option<i64>,
+    pub total_avg: Option<f64>,
     pub is_final: Option<bool>,
     pub created_at: Option<DateTime<Utc>>,
 }
@@ -264,7 +270,8 @@ impl ResourceMetric {
     /// The average of one metric of an instance of a customer over all its history, also of samples that `retention` has
     /// removed after it summed their hours; `None` without a sample.
     ///
-    /// Samples that came late for an hour that is summed count from the next run of `retention` on.
+    /// It reads a few rows, however long the history is. Samples that came late for an hour that is summed count from the next
+    /// run of `retention` on.
     ///
     /// # Errors
     ///
