@@ -11,6 +11,7 @@ use crate::args::Confirm;
 use crate::exit::Exit;
 use crate::hints::Hinted;
 use crate::output::{Output, Table};
+use crate::test_server;
 
 #[derive(Debug, Subcommand)]
 pub enum Action {
@@ -22,6 +23,12 @@ pub enum Action {
     Status,
     /// Print its URL, for other programs. Starts nothing.
     Url,
+    /// Serve databases for tests, on a server that ends with the input.
+    ///
+    /// Each line `migrated` or `seeded` of the input makes a database of its own, and is answered with its URL; a line `drop URL` drops
+    /// it. The server is not that of --local: its data is in a temporary directory and gone with it. The wheel has a pytest
+    /// plugin on top of this.
+    TestServer,
     /// Stop its server and remove all its data.
     Destroy {
         #[command(flatten)]
@@ -56,6 +63,7 @@ pub fn run(action: &Action, out: &mut Output) -> anyhow::Result<Exit> {
         }
         Action::Status => show(&cluster, "", out)?,
         Action::Url => url(&cluster, out)?,
+        Action::TestServer => test_server::run(out)?,
         Action::Destroy { confirm } => destroy(&cluster, confirm, out)?,
     }
     Ok(Exit::Done)

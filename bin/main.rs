@@ -22,6 +22,7 @@ mod seed;
 mod serve;
 mod stats;
 mod target;
+mod test_server;
 mod unfinished;
 mod verify;
 mod wait;

@@ -86,8 +86,7 @@ const QUESTIONS: &[(&str, Ask)] = &[
     }),
     ("average of a metric of an instance, all history", |conn, subjects, turn| {
         let (customer, instance) = subjects.pair(turn);
-        let average =
-            ResourceMetric::average_of_history(conn, *customer, instance, ResourceType::Gpu, "utilization")?;
+        let average = ResourceMetric::average_of_history(conn, *customer, instance, ResourceType::Gpu, "utilization")?;
         Ok(average.into_iter().count())
     }),
     ("latest answer of a model", |conn, subjects, turn| {

@@ -18,6 +18,7 @@
 //! - [`roles`]: the database roles and their rights.
 //! - [`adopt`]: a database that Alembic made, taken over after a proof that it is equal.
 //! - [`local`]: a private PostgreSQL server for development and tests.
+//! - [`testing`]: a database for each test of a service.
 //! - [`raw`]: SQL as text, where Diesel's query builder does not reach.
 //! - [`sqlstate`]: the server's error codes.
 //!
@@ -26,7 +27,7 @@
 //!
 //! A service needs little of this: `default-features = false` leaves the schema, enums, models, catalog, connections,
 //! migrations, `adopt` and `tenant`. The features `ingest`, `local`, `partitions`, `retention`, `roles`, `seed` (with `fleet`), `stats`,
-//! `transfer` and `verify` add the modules of these names.
+//! `testing`, `transfer` and `verify` add the modules of these names.
 //!
 //! `docs/architecture.md` says which module may use which.
 
@@ -64,6 +65,8 @@ pub mod sqlstate;
 #[cfg(feature = "stats")]
 pub mod stats;
 pub mod tenant;
+#[cfg(feature = "testing")]
+pub mod testing;
 #[cfg(any(feature = "roles", feature = "transfer"))]
 pub mod text;
 #[cfg(feature = "ingest")]

@@ -60,8 +60,8 @@ def history(bench, run, days, out):
         "INSERT INTO resource_metrics (agent_id, customer_id, instance_id, resource_type, metric_name, metric_value, unit, \"timestamp\") "
         f"SELECT a.id, {rows.customer(0)}, 'i-' || i, 'gpu', 'utilization', random() * 100, 'percent', t FROM (SELECT id FROM agents LIMIT 1) a, "
         f"generate_series(1, 4) i, generate_series(now() - interval '{days} days', now(), interval '1 minute') t",
-        "INSERT INTO quality_metrics (agent_id, customer_id, request_id, model_name, overall_quality_score, \"timestamp\") "
-        f"SELECT id, {rows.customer(0)}, 'one', 'model', 0.5, now() FROM agents LIMIT 1",
+        "INSERT INTO quality_metrics (agent_id, customer_id, request_id, model_name, model_version, overall_quality_score, \"timestamp\") "
+        f"SELECT id, {rows.customer(0)}, 'one', 'model', '1', 0.5, now() FROM agents LIMIT 1",
         "VACUUM ANALYZE", database="history")
     begin = time.perf_counter()
     bench.dbctl("--database-url", bench.on("history"), "retention", "apply", "--keep", "resource_metrics=3650d", "--rollup", "1h", "--yes")

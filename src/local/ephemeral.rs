@@ -68,6 +68,11 @@ impl Ephemeral {
         self.cluster.url()
     }
 
+    #[cfg(feature = "testing")]
+    pub(crate) fn url_of(&self, database: &str) -> String {
+        self.cluster.url_of(database)
+    }
+
     /// The directory that holds the cluster.
     pub fn dir(&self) -> &Path {
         self.cluster.dir()

@@ -157,12 +157,17 @@ impl Cluster {
 
     /// The same as a URL, for other programs.
     pub fn url(&self) -> String {
+        self.url_of(NAME)
+    }
+
+    /// That of another database of the cluster, whose name is a plain word.
+    pub(crate) fn url_of(&self, database: &str) -> String {
         let encode = |byte: u8| match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' => char::from(byte).to_string(),
             other => format!("%{other:02X}"),
         };
         let host: String = self.dir().to_string_lossy().bytes().map(encode).collect();
-        format!("postgresql:///{NAME}?host={host}&port={PORT}&user={NAME}")
+        format!("postgresql:///{database}?host={host}&port={PORT}&user={NAME}")
     }
 
     /// Sees to it that the server runs: creates the cluster where it is missing and starts it where it is down.

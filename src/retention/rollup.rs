@@ -89,7 +89,11 @@ impl Rollup {
     }
 
     /// Works on an hour in a transaction, while no other run works on one.
-    fn in_turn<T>(&self, conn: &mut PgConnection, work: impl FnOnce(&mut PgConnection) -> QueryResult<T>) -> QueryResult<T> {
+    fn in_turn<T>(
+        &self,
+        conn: &mut PgConnection,
+        work: impl FnOnce(&mut PgConnection) -> QueryResult<T>,
+    ) -> QueryResult<T> {
         conn.transaction(|conn| {
             conn.batch(raw!("LOCK TABLE {hourly} IN SHARE ROW EXCLUSIVE MODE", hourly = self.hourly))?;
             work(conn)

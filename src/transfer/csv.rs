@@ -126,7 +126,9 @@ impl Scan {
             State::Start | State::QuoteInQuotes | State::Closed => Some(0),
         };
         let length = end.unwrap_or(bytes.len());
-        if let Some(last) = bytes[..length].iter().rposition(|&byte| !is_blank(byte)).filter(|_| self.state == State::Plain) {
+        if let Some(last) =
+            bytes[..length].iter().rposition(|&byte| !is_blank(byte)).filter(|_| self.state == State::Plain)
+        {
             self.content_end = self.length + last + 1;
         }
         self.length += length;

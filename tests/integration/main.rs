@@ -58,6 +58,7 @@ mod stats;
 mod stats_formats;
 mod structure;
 mod tenancy;
+mod testing;
 mod tls;
 mod tools;
 mod transfer;

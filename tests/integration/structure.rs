@@ -19,7 +19,7 @@ const LIBRARY: &[&[&str]] = &[
     &["roles", "adopt", "stats", "partitions"],
     &["ingest"],
     &["seed"],
-    &["fleet", "verify"],
+    &["fleet", "verify", "testing"],
     &["transfer"],
     &["retention"],
 ];
@@ -31,7 +31,7 @@ const BINARY: &[&[&str]] = &[
     &["dotenv"],
     &["output"],
     &["interrupt"],
-    &["target", "junit", "report"],
+    &["target", "junit", "report", "test_server"],
 ];
 
 /// A file by its module's path.

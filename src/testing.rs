@@ -1,0 +1,196 @@
+//! A database for each test of a service, copied from one that is migrated, or seeded as well.
+//!
+//! ```no_run
+//! use diesel::prelude::*;
+//! use optiinfra_db::schema::agents;
+//! use optiinfra_db::testing::Database;
+//!
+//! # fn test() -> optiinfra_db::Result<()> {
+//! let db = Database::seeded()?;
+//! let mut conn = db.connect()?;
+//! assert_eq!(agents::table.count().get_result::<i64>(&mut conn)?, 5);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The first test of a process starts a private PostgreSQL from this machine's server binaries (`OPTIINFRA_PG_BIN` names
+//! others), which ends with the process, however that ends. Each test writes as it likes, beside all others: its database
+//! is its own, and is dropped when the value is.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use chrono::Utc;
+use diesel::pg::PgConnection;
+use diesel::prelude::*;
+use diesel::sql_types::Integer;
+use uuid::Uuid;
+
+use crate::connection::{self, Target};
+use crate::error::{Doing, Result};
+use crate::layer::Layer;
+use crate::local::Ephemeral;
+use crate::migrate::{Goal, Migrator};
+use crate::raw::{RunSql, Sql, raw, sql};
+use crate::seed;
+
+const APPLICATION: &str = "optiinfra_db::testing";
+/// Where a database is made or dropped, since nobody may be connected to it.
+const MAINTENANCE: &str = "postgres";
+
+/// What is in a database when a test gets it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Content {
+    /// Every migration is applied, and there are no rows.
+    Migrated,
+    /// The rows of [`seed`] as well, as of the time at which the first such database was made.
+    Seeded,
+}
+
+/// A private PostgreSQL server for tests, which ends with its owner.
+///
+/// [`Database::migrated`] and [`Database::seeded`] share one for the process. One's own is for a runner of tests that are
+/// other processes.
+#[derive(Debug)]
+pub struct Server {
+    cluster: Ephemeral,
+    templates: Mutex<HashMap<Content, Database>>,
+}
+
+impl Server {
+    /// Starts a server.
+    ///
+    /// # Errors
+    ///
+    /// [`local::Error`](crate::local::Error) when the server binaries are missing or the server does not start.
+    pub fn start() -> Result<Self> {
+        Ok(Self { cluster: Ephemeral::start()?, templates: Mutex::default() })
+    }
+
+    /// The server that the tests of this process share.
+    fn shared() -> Result<&'static Self> {
+        static SHARED: OnceLock<Server> = OnceLock::new();
+        static STARTING: Mutex<()> = Mutex::new(());
+        let _starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(server) = SHARED.get() {
+            return Ok(server);
+        }
+        let server = Self::start()?;
+        Ok(SHARED.get_or_init(|| server))
+    }
+
+    /// Makes a database. The first one of a content takes a second, each further one is a copy of files.
+    ///
+    /// # Errors
+    ///
+    /// When the server cannot be reached or refuses a statement.
+    pub fn database(&self, content: Content) -> Result<Database> {
+        let mut templates = self.templates.lock().unwrap_or_else(PoisonError::into_inner);
+        let template = match templates.entry(content) {
+            Entry::Occupied(made) => made.into_mut(),
+            Entry::Vacant(missing) => missing.insert(self.template(content)?),
+        };
+        let template = template.name.clone();
+        drop(templates);
+        self.copy(&template)
+    }
+
+    fn template(&self, content: Content) -> Result<Database> {
+        let making = self.copy("template1")?;
+        let mut conn = making.connect()?;
+        Migrator::default().run(&mut conn, &Goal::Head)?;
+        if content == Content::Seeded {
+            seed::run(&mut conn, &Layer::ALL, Utc::now())?;
+        }
+        drop(conn);
+        // A copy that nobody was ever connected to, so that autovacuum does not change it between two tests.
+        self.copy(&making.name)
+    }
+
+    /// A copy of a database that nobody is connected to.
+    fn copy(&self, template: &str) -> Result<Database> {
+        let name = format!("test_{}", Uuid::new_v4().simple());
+        let url = self.cluster.url_of(&name);
+        let database = Database { server: self.cluster.target(), name, url };
+        let mut conn = database.maintenance()?;
+        let version: i32 = diesel::select(sql::<Integer>("current_setting('server_version_num')::int"))
+            .get_result(&mut conn)
+            .doing("ask for the server's version")?;
+        // Half the time of the default, which writes each block to the log.
+        let strategy = Sql::from(if version < 150_000 { "" } else { " STRATEGY file_copy" });
+        let create = raw!(
+            "CREATE DATABASE {name} TEMPLATE {template}{strategy}",
+            name = Sql::identifier(&database.name),
+            template = Sql::identifier(template),
+            strategy
+        );
+        conn.batch(create).doing("make a database for a test")?;
+        Ok(database)
+    }
+}
+
+/// A database that is dropped with its owner, whoever is still connected to it.
+#[derive(Debug)]
+pub struct Database {
+    server: Target,
+    name: String,
+    url: String,
+}
+
+impl Database {
+    /// A database with every migration applied, on the server that the tests of this process share.
+    ///
+    /// # Errors
+    ///
+    /// As [`Server::start`] and [`Server::database`].
+    pub fn migrated() -> Result<Self> {
+        Server::shared()?.database(Content::Migrated)
+    }
+
+    /// The same with the rows of [`seed`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Server::start`] and [`Server::database`].
+    pub fn seeded() -> Result<Self> {
+        Server::shared()?.database(Content::Seeded)
+    }
+
+    /// Where it is, for [`connection::pool`] and the code under test.
+    pub fn target(&self) -> Target {
+        self.server.clone().with("dbname", &self.name)
+    }
+
+    /// The same as a URL, for other programs.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// A connection of the owner of the tables, who sees the rows of all customers.
+    ///
+    /// # Errors
+    ///
+    /// When the server cannot be reached.
+    pub fn connect(&self) -> Result<PgConnection> {
+        Ok(connection::connect(&self.target(), APPLICATION)?)
+    }
+
+    fn maintenance(&self) -> Result<PgConnection> {
+        Ok(connection::connect(&self.server.clone().with("dbname", MAINTENANCE), APPLICATION)?)
+    }
+
+    fn drop_now(&self) -> Result<()> {
+        let drop = raw!("DROP DATABASE IF EXISTS {name} WITH (FORCE)", name = Sql::identifier(&self.name));
+        self.maintenance()?.batch(drop).doing("drop the database of a test")
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        // It goes with the server anyway.
+        if let Err(error) = self.drop_now() {
+            tracing::warn!(%error, database = self.name, "the database of a test stays");
+        }
+    }
+}
