@@ -2,6 +2,8 @@
 FROM rust:1-bookworm AS build
 WORKDIR /src
 COPY . .
+# For --version, where the build context has no .git: docker build --build-arg OPTIINFRA_COMMIT=$(git rev-parse --short HEAD) .
+ARG OPTIINFRA_COMMIT
 # libpq and OpenSSL are linked into the binary.
 ENV OPENSSL_STATIC=1
 RUN cargo build --profile dist --locked --features bundled --bin optiinfra-dbctl

@@ -4,13 +4,19 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::{env, fs};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 fn main() -> Result<()> {
     println!("cargo::rerun-if-changed=migrations");
-    let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("migrations");
+    println!("cargo::rerun-if-env-changed={COMMIT}");
+    let package = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);
+    if env::var("PROFILE")? == "release" && env::var_os(COMMIT).is_none() {
+        name_commit(&package);
+    }
+    let root = package.join("migrations");
     let mut folders: Vec<PathBuf> = Vec::new();
     for entry in fs::read_dir(&root)? {
         let path = entry?.path();
@@ -27,6 +33,28 @@ fn main() -> Result<()> {
     code.push(']');
     fs::write(PathBuf::from(env::var("OUT_DIR")?).join("migrations.rs"), code)?;
     Ok(())
+}
+
+/// Of which commit the build is: set by whoever packages a copy without its history, else asked of git. A build for development
+/// has none, because it would be compiled anew after every commit.
+const COMMIT: &str = "OPTIINFRA_COMMIT";
+
+fn name_commit(package: &Path) {
+    let git = |arguments: &[&str]| {
+        let output = Command::new("git").arg("-C").arg(package).args(arguments).output().ok()?;
+        let text = String::from_utf8(output.stdout).ok()?;
+        output.status.success().then(|| text.trim().to_owned())
+    };
+    // Not that of a repository which merely holds the package.
+    if git(&["rev-parse", "--show-prefix"]).as_deref() != Some("") {
+        return;
+    }
+    if let Some(history) = git(&["rev-parse", "--git-path", "logs/HEAD"]) {
+        println!("cargo::rerun-if-changed={}", package.join(history).display());
+    }
+    if let Some(commit) = git(&["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]) {
+        println!("cargo::rustc-env={COMMIT}={commit}");
+    }
 }
 
 fn write_migration(code: &mut String, folder: &Path) -> Result<()> {

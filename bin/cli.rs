@@ -1,14 +1,17 @@
 //! The commands: the frame of the command line. Each command's flags are in its own file.
 
 use std::ffi::OsString;
+use std::sync::LazyLock;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use optiinfra_db::migrate::EMBEDDED;
 
 use crate::args::{Global, Tables};
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::{
-    completions, export, import, local, migrate, partitions, retention, roles, seed, serve, stats, verify, wait,
+    completions, database, doctor, dump, export, import, local, migrate, partitions, retention, roles, seed, serve,
+    stats, verify, wait,
 };
 
 const AFTER_HELP: &str = "\
@@ -26,9 +29,16 @@ Exit codes:
   6  the database is ahead of this binary
   130, 143  ended by Ctrl-C or SIGTERM; what was not committed is rolled back";
 
+/// What `--version` says; `-V` has the first line.
+static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
+    let commit = option_env!("OPTIINFRA_COMMIT").map(|commit| format!("\ncommit: {commit}"));
+    let newest = EMBEDDED.last().map(|migration| format!("\nnewest migration: {}", migration.name));
+    [env!("CARGO_PKG_VERSION")].into_iter().map(str::to_owned).chain(commit).chain(newest).collect()
+});
+
 /// Migrates, seeds, verifies and summarises the OptiInfra database.
 #[derive(Debug, Parser)]
-#[command(name = "optiinfra-dbctl", version, after_help = AFTER_HELP)]
+#[command(name = "optiinfra-dbctl", version, long_version = LONG_VERSION.as_str(), after_help = AFTER_HELP)]
 pub struct Cli {
     #[command(flatten)]
     pub global: Global,
@@ -44,6 +54,10 @@ pub enum Command {
     Migrate(migrate::Args),
     Seed(seed::Args),
     Verify(verify::Args),
+    Doctor(doctor::Args),
+    Create(database::Create),
+    Drop(database::Drop),
+    Dump(dump::Args),
     Stats(stats::Args),
     Serve(serve::Args),
     /// Create the platform's database roles, or compare them with what they should be.
@@ -89,6 +103,10 @@ impl Command {
             Self::Migrate(args) => migrate::run(args, global, out),
             Self::Seed(args) => seed::run(args, global, out),
             Self::Verify(args) => verify::run(args, global, out),
+            Self::Doctor(_) => doctor::run(global, out),
+            Self::Create(_) => database::create(global, out),
+            Self::Drop(args) => database::drop(args, global, out),
+            Self::Dump(args) => dump::run(args, global, out),
             Self::Stats(args) => stats::run(args, global, out),
             Self::Serve(args) => serve::run(args, global, out),
             Self::Roles(args) => roles::run(&args.action, global, out),
@@ -109,12 +127,17 @@ impl Command {
             Self::Migrate(args) => args.output.is_json(),
             Self::Seed(args) => args.output.is_json(),
             Self::Verify(args) => args.format == verify::Format::Json,
+            Self::Doctor(args) => args.output.is_json(),
+            Self::Create(args) => args.output.is_json(),
+            Self::Drop(args) => args.output.is_json(),
             Self::Stats(args) => args.format == stats::Format::Json,
             Self::Roles(args) => args.output.is_json(),
             Self::Partitions(args) => args.output.is_json(),
             Self::Retention(args) => args.output.is_json(),
             Self::Import(args) => args.output.is_json(),
-            Self::Export(_) | Self::Serve(_) | Self::Completions(_) | Self::Man(_) | Self::Wait(_) => false,
+            Self::Export(_) | Self::Dump(_) | Self::Serve(_) | Self::Completions(_) | Self::Man(_) | Self::Wait(_) => {
+                false
+            }
             Self::Local(args) => args.output.is_json(),
         }
     }

@@ -1,16 +1,21 @@
 //! `local`: the private cluster that `--local` uses.
 
-use anyhow::bail;
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use anyhow::{Context, bail};
 use clap::Subcommand;
 use optiinfra_db::connection;
 use optiinfra_db::layer;
-use optiinfra_db::local::{Cluster, Started, Status};
+use optiinfra_db::local::{self, Cluster, Snapshot, SnapshotName, Started, Status};
+use optiinfra_db::migrate::{Goal, Migrator};
 use serde::Serialize;
 
 use crate::args::Confirm;
 use crate::exit::Exit;
 use crate::hints::Hinted;
-use crate::output::{Output, Table};
+use crate::output::{Output, Table, bytes, plural, time};
 use crate::test_server;
 
 #[derive(Debug, Subcommand)]
@@ -29,6 +34,34 @@ pub enum Action {
     /// it. The server is not that of --local: its data is in a temporary directory and gone with it. The wheel has a pytest
     /// plugin on top of this.
     TestServer,
+    /// Make its database anew, with every migration and no rows.
+    Reset {
+        #[command(flatten)]
+        confirm: Confirm,
+    },
+    /// Copy its database under a name; with --remove forget such a copy.
+    Snapshot {
+        /// Letters, digits, - and _.
+        name: SnapshotName,
+        /// Remove the snapshot of this name.
+        #[arg(long)]
+        remove: bool,
+    },
+    /// List the snapshots.
+    Snapshots,
+    /// Put a snapshot in the place of its database. The snapshot stays.
+    Restore {
+        /// Name of the snapshot.
+        name: SnapshotName,
+        #[command(flatten)]
+        confirm: Confirm,
+    },
+    /// Open psql on its database: `local psql -- -c 'SELECT 1'`.
+    Psql {
+        /// Arguments of psql.
+        #[arg(last = true, value_name = "ARG")]
+        args: Vec<OsString>,
+    },
     /// Stop its server and remove all its data.
     Destroy {
         #[command(flatten)]
@@ -64,6 +97,22 @@ pub fn run(action: &Action, out: &mut Output) -> anyhow::Result<Exit> {
         Action::Status => show(&cluster, "", out)?,
         Action::Url => url(&cluster, out)?,
         Action::TestServer => test_server::run(out)?,
+        Action::Reset { confirm } => reset(&cluster, confirm, out)?,
+        Action::Snapshot { name, remove } => {
+            cluster.start()?;
+            if *remove {
+                cluster.remove_snapshot(name)?;
+            } else {
+                cluster.snapshot(name)?;
+            }
+            snapshots(&cluster, out)?;
+        }
+        Action::Snapshots => {
+            cluster.start()?;
+            snapshots(&cluster, out)?;
+        }
+        Action::Restore { name, confirm } => restore(&cluster, name, confirm, out)?,
+        Action::Psql { args } => return psql(&cluster, args),
         Action::Destroy { confirm } => destroy(&cluster, confirm, out)?,
     }
     Ok(Exit::Done)
@@ -93,6 +142,53 @@ fn url(cluster: &Cluster, out: &mut Output) -> anyhow::Result<()> {
         bail!(Hinted::new(message, "run `optiinfra-dbctl local start`"));
     }
     out.line(&cluster.url())
+}
+
+fn reset(cluster: &Cluster, confirm: &Confirm, out: &mut Output) -> anyhow::Result<()> {
+    cluster.start()?;
+    confirm_loss(cluster, confirm, "make the database anew", out)?;
+    cluster.reset()?;
+    let mut conn = connection::connect(&cluster.target(), "optiinfra-dbctl/local")?;
+    Migrator::default().run(&mut conn, &Goal::Head)?;
+    show(cluster, "running, with a new database", out)
+}
+
+fn restore(cluster: &Cluster, name: &SnapshotName, confirm: &Confirm, out: &mut Output) -> anyhow::Result<()> {
+    cluster.start()?;
+    cluster.require_snapshot(name)?;
+    confirm_loss(cluster, confirm, &format!("restore the snapshot {name}"), out)?;
+    cluster.restore(name)?;
+    show(cluster, &format!("running, with the snapshot {name}"), out)
+}
+
+fn confirm_loss(cluster: &Cluster, confirm: &Confirm, what: &str, out: &mut Output) -> anyhow::Result<()> {
+    if confirm.yes {
+        return Ok(());
+    }
+    let what = format!("{what} of the local cluster in {} and lose this data", cluster.dir().display());
+    out.confirm_with("yes", &contents(cluster)?, &what)
+}
+
+fn snapshots(cluster: &Cluster, out: &mut Output) -> anyhow::Result<()> {
+    #[derive(Serialize)]
+    struct Shown {
+        snapshots: Vec<Snapshot>,
+    }
+    let snapshots = cluster.snapshots()?;
+    let mut table = Table::new(&["snapshot", "made at", "size"]);
+    for snapshot in &snapshots {
+        table.row([snapshot.name.clone(), time(snapshot.at), bytes(snapshot.bytes)]);
+    }
+    let count = plural(snapshots.len() as u64, "snapshot", "snapshots");
+    out.result(&Shown { snapshots }, &[table.titled(&count)])
+}
+
+/// Becomes psql.
+fn psql(cluster: &Cluster, args: &[OsString]) -> anyhow::Result<Exit> {
+    cluster.start()?;
+    let program = local::client_program("psql", local::OLDEST_MAJOR)?;
+    let failed = Command::new(&program).arg("--dbname").arg(cluster.url()).args(args).exec();
+    Err(failed).with_context(|| format!("cannot run {}", program.display()))
 }
 
 fn destroy(cluster: &Cluster, confirm: &Confirm, out: &mut Output) -> anyhow::Result<()> {

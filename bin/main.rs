@@ -3,7 +3,10 @@
 mod args;
 mod cli;
 mod completions;
+mod database;
+mod doctor;
 mod dotenv;
+mod dump;
 mod exit;
 mod export;
 mod hints;

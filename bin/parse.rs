@@ -49,6 +49,18 @@ where
     PossibleValuesParser::new(words).try_map(|word| word.parse::<T>())
 }
 
+/// A name of words that are joined by underscores.
+pub fn snake_case(text: &str) -> Result<String, String> {
+    let is_word = |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+    let is_name =
+        text.len() <= 60 && text.starts_with(|first: char| first.is_ascii_lowercase()) && text.split('_').all(is_word);
+    if is_name {
+        Ok(text.to_owned())
+    } else {
+        Err("must be lower-case words of letters and digits, joined by _, such as add_region_to_customers".to_owned())
+    }
+}
+
 /// A column and what it gets, which may be empty.
 pub fn assignment(text: &str) -> Result<(String, String), String> {
     let (left, right) = text.split_once('=').ok_or("write it as COLUMN=...")?;
@@ -103,6 +115,23 @@ pub fn whole<T: FromStr + Clone + Send + Sync + 'static>(first: u64, last: u64) 
         let is_within = text.parse::<u64>().is_ok_and(|number| (first..=last).contains(&number));
         let number = text.parse::<T>().ok().filter(|_| is_within);
         number.ok_or_else(|| format!("must be a whole number from {first} to {last}"))
+    }
+}
+
+/// A parser of a whole number of units of so many seconds, at most `last`: alone, or as a duration.
+pub fn whole_or_duration<T: FromStr + Clone + Send + Sync + 'static>(
+    unit: u32,
+    last: u32,
+) -> impl TypedValueParser<Value = T> {
+    let longest = Duration::from_secs(u64::from(unit) * u64::from(last));
+    move |text: &str| {
+        let has_unit = text.ends_with(|last: char| last.is_ascii_alphabetic());
+        let duration =
+            up_to(longest, text).filter(|_| has_unit).map(|duration| duration.as_secs_f64() / f64::from(unit));
+        let count = duration.map_or_else(|| text.to_owned(), |count| count.to_string());
+        let is_within = count.parse::<u32>().is_ok_and(|count| (1..=last).contains(&count));
+        let count = count.parse::<T>().ok().filter(|_| is_within);
+        count.ok_or_else(|| format!("must be a whole number from 1 to {last}, or a duration such as 30s, 5m, 2h or 7d"))
     }
 }
 
@@ -166,6 +195,25 @@ mod tests {
         for wrong in ["", "s", "-1", "1e19", "NaN", "inf", "-inf", "infd", "25d", "1y", "5 m", "1h30m", "1e308d", "½"]
         {
             assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_number_of_hours_or_seconds_may_be_a_duration() {
+        let parse = |unit: u32, text: &str| {
+            let command =
+                clap::Command::new("x").arg(clap::Arg::new("n").value_parser(whole_or_duration::<u16>(unit, 65_535)));
+            command.try_get_matches_from(["x", text]).ok().and_then(|found| found.get_one::<u16>("n").copied())
+        };
+        for (unit, text, count) in
+            [(1, "300", 300), (1, "300s", 300), (1, "5m", 300), (3600, "24", 24), (3600, "7d", 168), (3600, "60m", 1)]
+        {
+            assert_eq!(parse(unit, text), Some(count), "{text}");
+        }
+        for (unit, wrong) in
+            [(1, "0"), (1, "0s"), (1, "0.5s"), (1, "65536"), (1, "19h"), (3600, "90m"), (3600, "-1h"), (1, "s")]
+        {
+            assert_eq!(parse(unit, wrong), None, "{wrong}");
         }
     }
 

@@ -31,6 +31,14 @@ pub fn connect(global: &Global, out: &mut Output, command: &str) -> anyhow::Resu
     Ok(conn)
 }
 
+/// As [`connect`], with where that is, and also for a role that finds no schema there.
+pub fn connect_to(global: &Global, out: &mut Output, command: &str) -> anyhow::Result<(PgConnection, Target)> {
+    let target = find(global, out)?;
+    let mut conn = connection::connect(&target, &application(command))?;
+    interrupt::watch(&mut conn, &target)?;
+    Ok((conn, target))
+}
+
 /// As [`connect`], for a command that must not write: the server sees to it.
 pub fn connect_read_only(global: &Global, out: &mut Output, command: &str) -> anyhow::Result<PgConnection> {
     let mut conn = connect(global, out, command)?;

@@ -16,6 +16,11 @@ pub enum Error {
     #[error(transparent)]
     Connection(#[from] connection::Error),
 
+    /// A database is not made, described, dropped or copied.
+    #[cfg(feature = "database")]
+    #[error(transparent)]
+    Database(#[from] crate::database::Error),
+
     /// Something about the migrations.
     #[error(transparent)]
     Migrate(#[from] migrate::Error),

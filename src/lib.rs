@@ -15,6 +15,8 @@
 //! - [`stats`]: what is in it, and its health.
 //! - [`partitions`]: the hot tables in partitions by time.
 //! - [`retention`]: removing rows of the hot tables that are past their time.
+//! - [`database`]: a database as a whole: made, described, dropped, copied.
+//! - [`doctor`]: whether a server, a role and the way to them suit the platform.
 //! - [`roles`]: the database roles and their rights.
 //! - [`adopt`]: a database that Alembic made, taken over after a proof that it is equal.
 //! - [`local`]: a private PostgreSQL server for development and tests.
@@ -26,7 +28,7 @@
 //! worth a log line goes to `tracing`. Times are UTC. Each module has an error type, and [`Error`] wraps them.
 //!
 //! A service needs little of this: `default-features = false` leaves the schema, enums, models, catalog, connections,
-//! migrations, `adopt` and `tenant`. The features `ingest`, `local`, `partitions`, `retention`, `roles`, `seed` (with `fleet`), `stats`,
+//! migrations, `adopt` and `tenant`. The features `database`, `doctor`, `ingest`, `local`, `partitions`, `retention`, `roles`, `seed` (with `fleet`), `stats`,
 //! `testing`, `transfer` and `verify` add the modules of these names.
 //!
 //! `docs/architecture.md` says which module may use which.
@@ -34,7 +36,11 @@
 pub mod adopt;
 pub mod catalog;
 pub mod connection;
+#[cfg(feature = "database")]
+pub mod database;
 mod deadline;
+#[cfg(feature = "doctor")]
+pub mod doctor;
 pub mod enums;
 mod error;
 #[cfg(feature = "seed")]

@@ -171,7 +171,7 @@ struct Exposed {
 
 /// Tables of the current schema of which row security hides rows from this role. Where a policy shows it every row,
 /// as `roles apply` makes them, none is hidden.
-#[cfg(any(feature = "seed", feature = "stats"))]
+#[cfg(any(feature = "doctor", feature = "seed", feature = "stats"))]
 pub(crate) fn hidden_tables(conn: &mut PgConnection) -> QueryResult<Vec<String>> {
     #[derive(QueryableByName)]
     struct Hidden {

@@ -67,7 +67,7 @@ fn refused(target: &Target, refusal: Refusal, message: &str) -> String {
              and `SELECT pg_reload_conf()`, or connect another way: over TLS, over a Unix socket, as another user"
                 .into()
         }
-        Refusal::NoDatabase => format!("check the name, or create the database: `createdb{} {database}`", server()),
+        Refusal::NoDatabase => "check the name, or create the database: `optiinfra-dbctl create`".into(),
         Refusal::DatabaseClosed => {
             format!("let connections in: `ALTER DATABASE \"{database}\" ALLOW_CONNECTIONS true`")
         }

@@ -25,6 +25,13 @@ pub fn hint(error: &Error) -> Option<String> {
              macOS: brew install postgresql@17), or set OPTIINFRA_PG_BIN to their directory"
                 .into()
         }
+        Error::NoClient { .. } => {
+            "install it (Debian, Ubuntu: apt-get install postgresql-client; Fedora: dnf install postgresql; macOS: brew install \
+             libpq), or set OPTIINFRA_PG_BIN to its directory"
+                .into()
+        }
+        Error::NoSnapshot { known, .. } if known.is_empty() => "make one: `optiinfra-dbctl local snapshot NAME`".into(),
+        Error::NoSnapshot { known, .. } => format!("there are: {}", known.join(", ")),
         Error::NoServerUser => "install the server package, which makes that user, or run this as another user".into(),
         Error::UnknownUser(_) => "run this as a known user".into(),
         Error::NotStarted { log, .. } => format!("read {}", log.display()),

@@ -12,7 +12,7 @@ mod transfer;
 
 use std::fmt::{self, Display};
 
-use optiinfra_db::{Error, ingest, roles, stats, verify};
+use optiinfra_db::{Error, database, ingest, roles, stats, verify};
 
 pub use self::other_tools::command as of_other_tools;
 
@@ -56,6 +56,7 @@ fn of_library(error: &Error) -> Option<String> {
     match error {
         Error::Connection(error) => connection::hint(error),
         Error::Local(error) => local::hint(error),
+        Error::Database(error) => of_database(error).map(ToOwned::to_owned),
         Error::Migrate(error) => migrate::hint(error),
         Error::Partitions(error) => partitions::hint(error),
         Error::Retention(error) => retention::hint(error).map(ToOwned::to_owned),
@@ -73,6 +74,17 @@ fn of_library(error: &Error) -> Option<String> {
         }
         _ => None,
     }
+}
+
+fn of_database(error: &database::Error) -> Option<&'static str> {
+    Some(match error {
+        database::Error::Maintenance { .. } => "name the database that is meant: postgresql://USER@HOST/NAME",
+        database::Error::InUse { .. } => {
+            "`SELECT pid, usename, application_name FROM pg_stat_activity` shows them: end them, or drop with --force"
+        }
+        database::Error::Exists { .. } => "choose another name, or remove that one first",
+        _ => return None,
+    })
 }
 
 fn of_ingest(error: &ingest::Error) -> Option<String> {

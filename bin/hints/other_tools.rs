@@ -16,14 +16,26 @@ pub fn command(word: &str, arguments: &[impl AsRef<str>]) -> Option<&'static str
         "status" => {
             "`optiinfra-dbctl migrate status` shows the migrations, `optiinfra-dbctl stats` what is in the database"
         }
-        "current" | "history" | "heads" | "info" | "list" | "pending" | "version" => {
+        "current" | "history" | "head" | "heads" | "info" | "list" | "show" | "pending" | "version" => {
             "`optiinfra-dbctl migrate status` shows which migrations are applied and pending"
         }
         "stamp" | "baseline" => "`optiinfra-dbctl migrate adopt` takes over a database that Alembic made",
-        "reset" | "drop" => "`optiinfra-dbctl migrate revert --all` undoes everything",
+        "reset" | "drop" | "fresh" | "refresh" => {
+            "`optiinfra-dbctl migrate revert --all` undoes everything, `local reset` renews the private database, `drop` and \
+             `create` work on any"
+        }
+        "new" | "add" | "generate" | "revision" | "make" | "create" => {
+            "`optiinfra-dbctl migrate new NAME` makes the folder of a new migration"
+        }
+        "psql" | "shell" | "dbshell" | "console" | "connect" => {
+            "`optiinfra-dbctl local psql` opens the private database, `psql \"$DATABASE_URL\"` another one"
+        }
+        "ping" | "health" | "diagnose" | "ready" => {
+            "`optiinfra-dbctl doctor` looks at the server and the role, `optiinfra-dbctl wait` waits for the server"
+        }
         "sql" | "--sql" | "--dry-run" | "dry-run" => "`optiinfra-dbctl migrate plan` shows the SQL that would run",
         "check" | "validate" => "`optiinfra-dbctl verify` checks the database, `migrate status --check` the migrations",
-        "dump" => "`optiinfra-dbctl export TABLE` writes rows",
+        "schema" | "inspect" => "`optiinfra-dbctl dump` prints the schema",
         "load" | "copy" => "`optiinfra-dbctl import TABLE FILE` brings rows in",
         _ => return None,
     })

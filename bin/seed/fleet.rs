@@ -26,12 +26,13 @@ pub struct Args {
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = parse::whole::<u16>(1, 65_535))]
     pub instances: Option<u16>,
 
-    /// How many hours it goes back [default: 24].
-    #[arg(long, value_name = "H", allow_negative_numbers = true, value_parser = parse::whole::<u16>(1, 65_535))]
+    /// How far it goes back: hours, or a duration such as 48h or 7d [default: 24h].
+    #[arg(long, value_name = "DURATION", allow_negative_numbers = true, value_parser = parse::whole_or_duration::<u16>(3600, 65_535))]
     pub hours: Option<u16>,
 
-    /// Seconds from one sample of an instance to the next, at most the hours that the fleet goes back [default: 300].
-    #[arg(long, value_name = "S", allow_negative_numbers = true, value_parser = parse::whole::<NonZeroU16>(1, 65_535))]
+    /// From one sample of an instance to the next, at most the time that the fleet goes back: seconds, or a duration such as 30s
+    /// or 5m [default: 5m].
+    #[arg(long, value_name = "DURATION", allow_negative_numbers = true, value_parser = parse::whole_or_duration::<NonZeroU16>(1, 65_535))]
     pub interval: Option<NonZeroU16>,
 
     /// Which fleet: two with different seeds live side by side.

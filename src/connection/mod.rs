@@ -24,6 +24,8 @@ pub(crate) use pool::take;
 pub use pool::{Manager, POOL_TIMEOUT, Pool, PoolBuilder, pool};
 pub use refusal::Refusal;
 pub(crate) use session::DEATH_CHECK;
+#[cfg(feature = "doctor")]
+pub(crate) use session::settings;
 pub use session::{Session, forbid_writing, session};
 pub use target::{Source, Target};
 pub use tls::{SSL_MODES, Weakness};

@@ -55,6 +55,12 @@ settings! {
     "exit_on_error" = "off",
 }
 
+/// Their names.
+#[cfg(feature = "doctor")]
+pub(crate) fn settings() -> impl Iterator<Item = &'static str> {
+    SETTINGS.iter().map(|(name, _)| *name)
+}
+
 /// Makes the server look whether the client is still there while a statement runs. Without it, the statement of a
 /// client that was killed goes on to its end and keeps its locks as long.
 pub(crate) const DEATH_CHECK: &str = "client_connection_check_interval";

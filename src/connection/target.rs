@@ -139,6 +139,16 @@ impl Target {
         pairs.join(" ")
     }
 
+    /// What another program of libpq needs for a session like ours: the `key='value'` form for its arguments, which others can
+    /// read, and the password for its `PGPASSWORD`.
+    pub fn for_arguments(&self) -> (String, Option<String>) {
+        let is_secret = |(key, _): &(String, String)| SECRETS.contains(&key.as_str());
+        let (secrets, open): (Vec<_>, Vec<_>) =
+            self.with_session_settings().parameters.into_iter().partition(is_secret);
+        let password = secrets.into_iter().rev().find(|(key, _)| key == "password").map(|(_, value)| value);
+        (Self::of(open).conninfo(), password)
+    }
+
     /// The server without user and database: `db1:5432`, or the directory of a Unix socket.
     pub fn server(&self) -> String {
         let hosts = self.value("host").filter(|host| !host.is_empty()).or_else(|| self.value("hostaddr"));
@@ -254,6 +264,14 @@ mod tests {
     fn what_libpq_gets_reads_back_as_the_same_parameters() {
         let target = Target::parse(r"host=h password='a b\'c\\' dbname=x").unwrap();
         assert_eq!(Target::parse(&target.conninfo()).unwrap(), target);
+    }
+
+    #[test]
+    fn what_others_can_read_holds_no_secret() {
+        let target = Target::parse("host=h password=S3cr3t sslpassword=t dbname=x").unwrap();
+        let (open, password) = target.for_arguments();
+        assert!(open.starts_with("host='h' dbname='x' options='") && !open.contains("password"), "{open}");
+        assert_eq!(password.as_deref(), Some("S3cr3t"));
     }
 
     #[test]

@@ -38,17 +38,33 @@ impl Binaries {
         if !["initdb", "pg_ctl", "postgres"].iter().all(|name| dir.join(name).is_file()) {
             return None;
         }
-        let output = Command::new(dir.join("postgres")).arg("--version").output().ok()?;
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        // "postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)"
-        let number = text.split_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit()))?;
-        let major = number.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()?;
+        let major = major(&dir.join("postgres"))?;
         Some(Self { dir, major })
     }
 
     pub fn path(&self, program: &str) -> PathBuf {
         self.dir.join(program)
     }
+}
+
+/// Finds a client program, such as `pg_dump`, that is as new as a server: where the server's programs may be.
+///
+/// # Errors
+///
+/// [`Error::NoClient`].
+pub fn client_program(program: &'static str, server_major: u32) -> Result<PathBuf> {
+    let dirs = LocalVariable::Binaries.value()?.map_or_else(usual_dirs, |dir| vec![PathBuf::from(dir)]);
+    let is_new_enough = |path: &PathBuf| path.is_file() && major(path).is_some_and(|major| major >= server_major);
+    let found = dirs.into_iter().map(|dir| dir.join(program)).find(is_new_enough);
+    found.ok_or(Error::NoClient { program, major: server_major })
+}
+
+/// The version of a program, which says `postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`.
+fn major(program: &Path) -> Option<u32> {
+    let output = Command::new(program).arg("--version").output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let number = text.split_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit()))?;
+    number.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
 /// Where server binaries may be, the likeliest first.

@@ -100,6 +100,24 @@ pub enum Error {
         major: u32,
     },
 
+    /// A client program of PostgreSQL was not found, or only an older one.
+    #[error("no {program} of PostgreSQL {major} or newer is on this machine")]
+    NoClient {
+        /// Which one.
+        program: &'static str,
+        /// The least version that it has to have.
+        major: u32,
+    },
+
+    /// No snapshot has this name.
+    #[error("there is no snapshot {name}")]
+    NoSnapshot {
+        /// The name.
+        name: String,
+        /// Names of those that there are.
+        known: Vec<String>,
+    },
+
     /// PostgreSQL does not run as root, and the user that it should run as is missing.
     #[error("PostgreSQL does not run as root, and there is no user 'postgres' to run it as")]
     NoServerUser,

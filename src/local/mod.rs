@@ -11,6 +11,7 @@ mod ephemeral;
 mod error;
 mod owner;
 mod server;
+mod snapshot;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -25,15 +26,17 @@ use serde::Serialize;
 use crate::connection::{self, Target};
 use crate::raw::{RunSql, sql_query};
 use binaries::Binaries;
+pub use binaries::client_program;
 use directory::Directory;
 pub use ephemeral::Ephemeral;
 use error::Doing;
 pub use error::{Error, Result};
 use owner::Owner;
 use server::Server;
+pub use snapshot::{InvalidSnapshotName, Snapshot, SnapshotName};
 
 /// Oldest PostgreSQL that the library works with.
-const OLDEST_MAJOR: u32 = 14;
+pub const OLDEST_MAJOR: u32 = 14;
 
 /// Says that a directory is ours to use and to destroy.
 const MARKER: &str = "optiinfra-local-cluster";

@@ -6,7 +6,7 @@
 
 mod by_hand;
 mod column;
-mod enums;
+pub(super) mod enums;
 mod partition;
 pub(super) mod sql;
 
@@ -178,7 +178,7 @@ impl Case<'_> {
     }
 }
 
-fn change_table(expected: &Table, found: &Table) -> Option<String> {
+pub(super) fn change_table(expected: &Table, found: &Table) -> Option<String> {
     if expected.relation != found.relation || !expected.relation.is_table() {
         return None;
     }

@@ -10,6 +10,7 @@ mod error;
 mod fix;
 mod partitions;
 mod probes;
+mod proposal;
 mod row_access;
 mod rules;
 mod structure;
@@ -25,6 +26,7 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 pub use self::error::Error;
+pub use self::proposal::{Proposal, propose};
 use self::row_access::RowAccess;
 use crate::catalog::{self, Catalog};
 use crate::error::{Doing, Result, plural};

@@ -103,7 +103,7 @@ fn a_server_that_answered_is_told_from_one_that_is_not_there() {
     change(&format!("ALTER ROLE {} CONNECTION LIMIT -1 NOLOGIN", role.name));
     refused(&as_role, "LOGIN");
     change(&format!("ALTER ROLE {} LOGIN", role.name));
-    refused(&db.url().replace(db.database(), "no_such_database"), "createdb");
+    refused(&db.url().replace(db.database(), "no_such_database"), "optiinfra-dbctl create");
     change(&format!("REVOKE CONNECT ON DATABASE {} FROM PUBLIC", db.database()));
     refused(&as_role, "GRANT CONNECT ON DATABASE");
     change(&format!("ALTER DATABASE {} CONNECTION LIMIT 0", db.database()));

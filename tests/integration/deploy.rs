@@ -5,9 +5,12 @@ use std::path::Path;
 use std::process::Command;
 
 use nix::sys::signal::Signal;
+use serde::Deserialize;
+use serde_json::Value;
 
 use crate::support::{Dbctl, Server, TestDb, tool};
 
+const ACTION: &str = include_str!("../../deploy/github/action.yml");
 const ALERTS: &str = include_str!("../../deploy/monitoring/alerts.yml");
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/monitoring");
 
@@ -74,4 +77,61 @@ fn every_command_of_a_manifest_or_a_unit_works() {
         };
         assert_eq!(run.code, Some(code), "{command:?}: {run:?}");
     }
+}
+
+#[test]
+fn every_yaml_file_can_be_read() {
+    for folder in ["github", "kubernetes", "monitoring"] {
+        for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            for document in serde_yaml_ng::Deserializer::from_str(&fs::read_to_string(&path).unwrap()) {
+                let read = Value::deserialize(document).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+                assert!(read.is_object(), "{}: {read}", path.display());
+            }
+        }
+    }
+}
+
+/// Runs the steps of the action as a runner does.
+#[test]
+fn the_action_installs_the_tarball_and_runs_each_command() {
+    let action: Value = serde_yaml_ng::from_str(ACTION).unwrap();
+    let inputs = action["inputs"].as_object().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let content = dir.path().join("optiinfra-dbctl-0.1.0");
+    fs::create_dir(&content).unwrap();
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_optiinfra-dbctl"), content.join("optiinfra-dbctl")).unwrap();
+    let archive = dir.path().join("archive.tar.gz");
+    let mut tar = Command::new("tar");
+    tar.arg("-czf").arg(&archive).arg("-C").arg(dir.path()).arg("optiinfra-dbctl-0.1.0");
+    assert!(tar.status().unwrap().success());
+
+    let db = TestDb::empty();
+    let (archive, url) = (archive.to_str().unwrap(), db.url());
+    let run = |step: &Value, given: &[(&str, &str)]| {
+        assert_eq!(step["shell"], "bash");
+        let on_path = fs::read_to_string(dir.path().join("path")).unwrap_or_default().replace('\n', ":");
+        let mut bash = Command::new("bash");
+        bash.args(["--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"].as_str().unwrap()]);
+        bash.env("RUNNER_TEMP", dir.path()).env("GITHUB_PATH", dir.path().join("path"));
+        bash.env("PATH", format!("{on_path}{}", std::env::var("PATH").unwrap())).env_remove("OPTIINFRA_LOCAL");
+        for (name, value) in step["env"].as_object().unwrap() {
+            let input =
+                value.as_str().and_then(|value| value.strip_prefix("${{ inputs.")?.strip_suffix(" }}")).unwrap();
+            let default = inputs[input]["default"].as_str().unwrap_or_default();
+            bash.env(name, given.iter().find(|(name, _)| *name == input).map_or(default, |(_, value)| value));
+        }
+        bash.output().unwrap()
+    };
+    let steps = action["runs"]["steps"].as_array().unwrap();
+    let [install, commands] = &steps[..] else { panic!("{steps:#?}") };
+    assert!(!run(install, &[("archive", archive), ("sha256", &"0".repeat(64))]).status.success());
+    let installed = run(install, &[("archive", archive)]);
+    assert!(installed.status.success(), "{installed:?}");
+    let done = run(commands, &[("database-url", &url)]);
+    assert!(done.status.success(), "{done:?}");
+    assert_eq!(Dbctl::on(&db).run("migrate status --check").code, Some(0));
+    let failed = run(commands, &[("database-url", &url), ("commands", "verify --seed\nmigrate revert --all --yes")]);
+    assert_eq!(failed.status.code(), Some(1), "{failed:?}");
+    assert_eq!(Dbctl::on(&db).run("migrate status --check").code, Some(0), "nothing runs after the one that failed");
 }

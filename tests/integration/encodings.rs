@@ -39,6 +39,7 @@ fn bytes_that_are_no_utf_8_keep_no_command_from_its_work() {
         ("migrate plan", 0),
         ("seed --all --plan", 0),
         ("roles plan", 0),
+        ("doctor", 1),
     ] {
         let run = run(command);
         assert_eq!(run.code, Some(code), "{command}: {run:#?}");

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
+use diesel::connection::SimpleConnection;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use optiinfra_db::connection;
@@ -241,4 +242,78 @@ fn destroy_shows_the_directory_and_asks_for_its_name() {
     let run = dbctl().run_on_terminal("local destroy", "c");
     assert_eq!(run.code, Some(0), "{run:#?}");
     assert!(!scratch.cluster.dir().exists());
+}
+
+#[test]
+fn a_database_is_reset_copied_and_put_back() {
+    let scratch = Scratch::new();
+    let dir = scratch.cluster.dir().to_str().unwrap().to_owned();
+    let run = |arguments: &str| Dbctl::new().env("OPTIINFRA_LOCAL_DIR", &dir).run(arguments);
+    let done = |arguments: &str| {
+        let run = run(arguments);
+        assert_eq!(run.code, Some(0), "{arguments}: {run:#?}");
+        run
+    };
+    done("local reset --yes");
+    assert_eq!(done("local snapshots --format json").json()["snapshots"], serde_json::json!([]));
+    done("local snapshot empty");
+    done("--local seed --all");
+    let listed = done("local snapshot seeded --format json").json();
+    let names: Vec<_> =
+        listed["snapshots"].as_array().unwrap().iter().map(|snapshot| snapshot["name"].clone()).collect();
+    assert_eq!(names, ["seeded", "empty"]);
+    let again = run("local snapshot seeded");
+    assert!(again.code == Some(2) && again.stderr.contains("exists already"), "{again:#?}");
+
+    let rows = || {
+        let mut conn = connection::connect(&scratch.cluster.target(), "test").unwrap();
+        number(&mut conn, "SELECT count(*) FROM customers")
+    };
+    assert!(rows() > 0);
+    let mut held = connection::connect(&scratch.cluster.target(), "test").unwrap();
+    let in_use = run("local snapshot other");
+    assert!(in_use.code == Some(2) && in_use.stderr.contains("open sessions: 1"), "{in_use:#?}");
+    for question in ["local restore empty", "local reset"] {
+        let asked = run(question);
+        assert!(asked.code == Some(2) && asked.stderr.contains("pass --yes"), "{asked:#?}");
+        assert!(asked.stderr.contains("customers") && asked.stderr.contains(&dir), "{asked:#?}");
+    }
+    done("local restore empty --yes");
+    assert_eq!(rows(), 0);
+    assert!(held.batch_execute("SELECT 1").is_err(), "its sessions are ended");
+    done("local restore seeded --yes");
+    assert!(rows() > 0);
+    done("local reset --yes");
+    assert_eq!(rows(), 0);
+    done("--local migrate status --check");
+
+    done("local snapshot empty --remove");
+    for arguments in ["local restore empty --yes", "local snapshot empty --remove"] {
+        let gone = run(arguments);
+        assert!(gone.code == Some(2) && gone.stderr.contains("there is no snapshot empty"), "{gone:#?}");
+        assert!(gone.stderr.contains("hint: there are: seeded"), "{gone:#?}");
+    }
+    assert_eq!(run("local snapshot a/b").code, Some(2));
+}
+
+#[test]
+fn psql_is_opened_on_the_cluster_with_the_arguments_behind_two_dashes() {
+    let scratch = Scratch::new();
+    let dir = scratch.cluster.dir().to_str().unwrap().to_owned();
+    let dbctl = || Dbctl::new().env("OPTIINFRA_LOCAL_DIR", &dir);
+    let run = dbctl().run_with(&["local", "psql", "--", "-AtXc", "SELECT current_database(), 1 + 1"]);
+    assert_eq!((run.code, run.stdout.as_str()), (Some(0), "optiinfra|2\n"), "{run:#?}");
+    assert_eq!(dbctl().run_with(&["local", "psql", "--", "-Xc", "SELECT nothing"]).code, Some(1), "its own exit code");
+
+    // Server programs alone.
+    let bin = scratch.cluster.dir().with_file_name("bin");
+    fs::create_dir(&bin).unwrap();
+    let started_as = fs::read_to_string(scratch.cluster.dir().join("data/postmaster.opts")).unwrap();
+    let server = Path::new(started_as.split(' ').next().unwrap());
+    for program in ["initdb", "pg_ctl", "postgres"] {
+        std::os::unix::fs::symlink(server.with_file_name(program), bin.join(program)).unwrap();
+    }
+    let run = dbctl().env("OPTIINFRA_PG_BIN", bin.to_str().unwrap()).run("local psql");
+    assert!(run.code == Some(2) && run.stderr.contains("no psql of PostgreSQL "), "{run:#?}");
+    assert!(run.stderr.contains("postgresql-client"), "{run:#?}");
 }

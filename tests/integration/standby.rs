@@ -102,6 +102,7 @@ fn every_command_that_only_reads_works_on_a_standby_that_refuses_serializable() 
         ("stats --exact --format json", 0),
         ("stats --format prometheus", 0),
         ("roles plan", 0),
+        ("doctor", 1),
         ("roles check", 1),
         ("export events", 0),
         ("export quality_metrics --customer TechStart --since 2020-01-01T00:00:00Z", 2),

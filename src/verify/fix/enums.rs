@@ -42,7 +42,7 @@ impl Case<'_> {
 
 /// A new label goes in; one that has another name gets it back. `None` for labels too many or in another order: only a
 /// new type has fewer of them.
-pub(super) fn change(expected: &Enum, found: &Enum) -> Option<String> {
+pub(in crate::verify) fn change(expected: &Enum, found: &Enum) -> Option<String> {
     let (name, to, from) = (ident(&expected.name), &expected.labels, &found.labels);
     let kept: Vec<_> = to.iter().filter(|label| from.contains(label)).collect();
     if kept.len() == from.len() && kept.iter().zip(from).all(|(kept, found)| *kept == found) {

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use optiinfra_db::migrate::EMBEDDED;
+
 use super::{PASSWORD, assert_fails, on};
 use crate::support::{Dbctl, TestDb};
 
@@ -42,7 +44,11 @@ fn help_and_version_go_to_stdout() {
     assert_eq!(help.code, Some(0));
     assert!(help.stderr.is_empty() && help.stdout.contains("Exit codes:"));
     assert!(!help.stdout.contains(PASSWORD));
-    assert!(Dbctl::new().run("--version").stdout.starts_with("optiinfra-dbctl "));
+    let short = format!("optiinfra-dbctl {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(Dbctl::new().run("-V").stdout, short);
+    let long = Dbctl::new().run("--version").stdout;
+    let newest = format!("newest migration: {}\n", EMBEDDED.last().unwrap().name);
+    assert!(long.starts_with(&short) && long.ends_with(&newest), "{long}");
 }
 
 #[test]
@@ -196,6 +202,12 @@ fn the_words_of_other_tools_name_our_command() {
         ("status", "`optiinfra-dbctl migrate status` shows the migrations"),
         ("stamp head", "migrate adopt"),
         ("migrate --dry-run", "migrate plan"),
+        ("revision --autogenerate", "migrate new NAME"),
+        ("migrate create", "migrate new NAME"),
+        ("migrate info", "migrate status"),
+        ("check", "verify"),
+        ("psql", "`optiinfra-dbctl local psql`"),
+        ("shell", "`optiinfra-dbctl local psql`"),
     ] {
         let run = Dbctl::new().run(arguments);
         assert_fails(&run, 2, "", "hint: `optiinfra-dbctl");

@@ -23,7 +23,7 @@ fn a_server_that_is_down_is_exit_3() {
 fn a_missing_database_and_a_missing_role_are_told_apart() {
     let db = TestDb::empty();
     let run = on(&db.url().replace(db.database(), "nowhere")).run("verify");
-    assert_fails(&run, 3, "database \"nowhere\" does not exist", "createdb");
+    assert_fails(&run, 3, "database \"nowhere\" does not exist", "optiinfra-dbctl create");
     let run = on(&db.url_as("nobody_here")).run("verify");
     assert_fails(&run, 3, "role \"nobody_here\" does not exist", "createuser");
 }

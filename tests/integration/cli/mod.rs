@@ -5,6 +5,7 @@ mod completions;
 mod contents;
 mod failures;
 mod migrating;
+mod new_migration;
 mod printing;
 mod stats;
 mod waiting;

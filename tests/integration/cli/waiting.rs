@@ -42,5 +42,10 @@ fn a_refusal_that_does_not_pass_is_not_waited_for() {
     let db = TestDb::empty();
     assert_eq!(Dbctl::on(&db).run("wait").code, Some(0));
     let nowhere = db.url().replace(db.database(), "nowhere");
-    assert_fails(&on(&nowhere).run("wait --wait=10m"), 3, "database \"nowhere\" does not exist", "createdb");
+    assert_fails(
+        &on(&nowhere).run("wait --wait=10m"),
+        3,
+        "database \"nowhere\" does not exist",
+        "optiinfra-dbctl create",
+    );
 }

@@ -1,4 +1,6 @@
-//! `migrate`: apply, go to a version, status, plan, redo, revert, repair.
+//! `migrate`: apply, go to a version, status, plan, redo, revert, repair, new.
+
+mod new;
 
 use std::time::Duration;
 
@@ -74,6 +76,8 @@ enum Action {
         #[command(flatten)]
         lock: LockWait,
     },
+    /// Make the folder of a new migration in ./migrations, with up.sql and down.sql. Without --diff it needs no database.
+    New(new::Args),
     /// Undo applied migrations, the newest first.
     Revert {
         #[command(flatten)]
@@ -117,6 +121,7 @@ pub fn run(args: &Args, global: &Global, out: &mut Output) -> anyhow::Result<Exi
             go(&Goal::Redo(*steps as usize), confirm, lock.lock_wait, global, out)
         }
         Some(Action::Adopt { dry_run }) => adopt(*dry_run, global, out),
+        Some(Action::New(args)) => new::run(args, global, out),
         Some(Action::Repair { reason, lock }) => repair(reason, lock.lock_wait, global, out),
     }
 }
