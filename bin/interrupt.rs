@@ -47,6 +47,8 @@ static WAIT: Mutex<()> = Mutex::new(());
 static CANCELLED: AtomicBool = AtomicBool::new(false);
 /// Whether there is such work.
 static CANCELLABLE: AtomicBool = AtomicBool::new(false);
+/// Whether Ctrl-C is for a program that we have started and wait for.
+static LEFT_TO_OTHERS: AtomicBool = AtomicBool::new(false);
 /// Set by the thread that reports how the command ended.
 static REPORTED: AtomicBool = AtomicBool::new(false);
 
@@ -69,7 +71,8 @@ pub fn listen() -> io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     let listener = thread::Builder::new().name("signals".to_owned());
     listener.spawn(move || {
-        if let Some(signal) = signals.forever().next() {
+        let is_ours = |signal: &i32| *signal == SIGTERM || !LEFT_TO_OTHERS.load(Ordering::SeqCst);
+        if let Some(signal) = signals.forever().find(is_ours) {
             end(signal);
         }
     })?;
@@ -94,6 +97,11 @@ pub fn watch(conn: &mut PgConnection, target: &Target) -> anyhow::Result<()> {
 pub fn cancellable() -> &'static AtomicBool {
     CANCELLABLE.store(true, Ordering::SeqCst);
     &CANCELLED
+}
+
+/// From now on Ctrl-C is for the program that we have started and wait for.
+pub fn leave_ctrl_c_to_others() {
+    LEFT_TO_OTHERS.store(true, Ordering::SeqCst);
 }
 
 /// How the program ends: as it would have, or with the signal's code where a signal is why it failed.

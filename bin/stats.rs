@@ -6,15 +6,18 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 use clap::ValueEnum;
 use diesel::pg::PgConnection;
-use optiinfra_db::stats::{self, Options};
+use optiinfra_db::stats::{self, Options, Report};
 
 use crate::args::Global;
 use crate::exit::Exit;
 use crate::hints::Hinted;
-use crate::output::{Output, json, plain, printable, write_atomically};
+use crate::output::{Output, Table, json, plain, printable, write_atomically};
 use crate::parse::Since;
-use crate::report::{self, csv, html, prometheus, table, verified};
+use crate::report::{self, compare, csv, html, prometheus, table, verified};
 use crate::{interrupt, parse, target};
+
+/// How many rows of a long list a terminal shows.
+const TOP: usize = 12;
 
 /// Show what is in the database, and its health.
 #[derive(Debug, clap::Args)]
@@ -35,6 +38,14 @@ pub struct Args {
     /// Only this part of the report: its table, or in csv a column a field.
     #[arg(long, value_name = "NAME", value_parser = parse::one_of::<String>(&report::names()))]
     pub section: Option<String>,
+
+    /// Of a long list this many rows, those that matter most [default: 12 on a terminal, elsewhere all].
+    #[arg(long, value_name = "N", value_parser = parse::whole::<usize>(1, 1_000_000))]
+    pub top: Option<usize>,
+
+    /// First show what has changed since this report, which --format json has written.
+    #[arg(long, value_name = "REPORT.json", conflicts_with = "section")]
+    pub compare: Option<PathBuf>,
 
     /// Show it again at this interval, such as 5s or 1m, until Ctrl-C, with what changes most at the top. A terminal is drawn
     /// over; elsewhere the reports follow one another [default: 2s].
@@ -69,12 +80,23 @@ pub fn run(args: &Args, global: &Global, out: &mut Output) -> anyhow::Result<Exi
     if args.section.is_some() && !matches!(args.format, Format::Csv | Format::Table) {
         bail!(Hinted::new("--section is for tables and csv", "pass --format table or csv"));
     }
+    if args.compare.is_some() && args.format != Format::Table {
+        bail!(Hinted::new("--compare is for tables", "pass --format table"));
+    }
     if args.watch.is_some() && args.format == Format::Html && args.output.is_none() {
         bail!(Hinted::new("--watch would print one page after the other", "pass --output FILE"));
     }
     let shown = target::connect(global, out, "stats").and_then(|mut conn| match args.watch {
         Some(interval) => watch(args, interval, &mut conn, out),
-        None => show(args, &mut conn, out).map(|()| Exit::Done),
+        None => {
+            let shown = show(args, &mut conn, out)?;
+            // Nobody holds a session while somebody reads.
+            drop(conn);
+            if out.start_pager() {
+                interrupt::leave_ctrl_c_to_others();
+            }
+            print(args, shown, out).map(|()| Exit::Done)
+        }
     });
     // Old figures would look as if all were well.
     if let Err(error) = &shown
@@ -89,7 +111,7 @@ pub fn run(args: &Args, global: &Global, out: &mut Output) -> anyhow::Result<Exi
 fn watch(args: &Args, interval: Duration, conn: &mut PgConnection, out: &mut Output) -> anyhow::Result<Exit> {
     let _screen = (args.format == Format::Table && args.output.is_none()).then(|| out.take_screen()).transpose()?;
     loop {
-        let shown = show(args, conn, out);
+        let shown = show(args, conn, out).and_then(|shown| print(args, shown, out));
         // Ctrl-C reaches everybody in a pipeline: a reader that has gone because of it is no news.
         if let Some(exit) = interrupt::caught() {
             return Ok(exit);
@@ -104,25 +126,47 @@ fn watch(args: &Args, interval: Duration, conn: &mut PgConnection, out: &mut Out
     }
 }
 
-fn show(args: &Args, conn: &mut PgConnection, out: &mut Output) -> anyhow::Result<()> {
+/// What there is to print.
+enum Shown {
+    Tables(Box<Report>, Vec<Table>),
+    Text(String),
+}
+
+/// Asks the database, and makes of its answer what is to be printed.
+fn show(args: &Args, conn: &mut PgConnection, out: &Output) -> anyhow::Result<Shown> {
     let begun = Instant::now();
+    let before = args.compare.as_deref().map(compare::read).transpose()?;
     let options = options(args, conn)?;
     let report = stats::run(conn, &options)?;
     // A figure that a signal cancelled looks like one that is not available.
     interrupt::refuse_partial()?;
-    let tables = || match &args.section {
-        Some(section) => table::one(&report, section),
-        None => table::all(&report, args.watch.is_some()),
+    let is_for_people = args.output.is_none() && out.is_terminal();
+    let most = args.top.unwrap_or(if is_for_people { TOP } else { usize::MAX });
+    let tables = || -> anyhow::Result<Vec<Table>> {
+        if let Some(section) = &args.section {
+            return Ok(table::one(&report, section, most));
+        }
+        let changes = before.as_ref().map(|before| compare::sections(before, &report)).transpose()?;
+        Ok(table::all(&report, changes.unwrap_or_default(), args.watch.is_some(), most))
     };
-    let text = match args.format {
-        Format::Csv => csv::render(&report, args.section.as_deref())?,
-        Format::Prometheus => prometheus::render(&report, &verified(conn), begun.elapsed()),
-        Format::Html => html::render(&report, &verified(conn), None)?,
-        Format::Json if args.output.is_some() => json(&report)?,
-        _ if args.output.is_some() => plain(&tables())?,
-        _ => return out.result(&report, &tables()),
-    };
-    deliver(args, &text, out)
+    Ok(match args.format {
+        Format::Csv => Shown::Text(csv::render(&report, args.section.as_deref())?),
+        Format::Prometheus => Shown::Text(prometheus::render(&report, &verified(conn), begun.elapsed())),
+        Format::Html => Shown::Text(html::render(&report, &verified(conn), None)?),
+        Format::Json if args.output.is_some() => Shown::Text(json(&report)?),
+        _ if args.output.is_some() => Shown::Text(plain(&tables()?)?),
+        _ => {
+            let tables = tables()?;
+            Shown::Tables(Box::new(report), tables)
+        }
+    })
+}
+
+fn print(args: &Args, shown: Shown, out: &mut Output) -> anyhow::Result<()> {
+    match shown {
+        Shown::Tables(report, tables) => out.result(&report, &tables),
+        Shown::Text(text) => deliver(args, &text, out),
+    }
 }
 
 /// Prints a text, or puts it where `--output` says. CSV has the values as they are; a page and a metric have no use for a

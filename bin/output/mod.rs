@@ -3,6 +3,7 @@
 mod failure;
 mod file;
 mod log;
+mod pager;
 mod progress;
 mod table;
 mod terminal;
@@ -44,6 +45,8 @@ pub struct Output {
     is_json: bool,
     quiet: bool,
     has_screen: bool,
+    /// The program that shows results a page at a time.
+    pager: Option<String>,
     /// Whether the reader of stdout has closed it.
     is_closed: bool,
     /// Where the command writes: `optiinfra on db1:5432 as app`.
@@ -73,6 +76,7 @@ impl Output {
             is_json,
             quiet: global.quiet,
             has_screen: false,
+            pager: None,
             is_closed: false,
             place: String::new(),
             stdout: AutoStream::new(io::stdout(), choice),
@@ -88,8 +92,24 @@ impl Output {
         if self.has_screen {
             return self.redraw(tables);
         }
+        if let Some(pager) = self.pager.take()
+            && pager::show(&pager, &self.drawn(tables)?)
+        {
+            return Ok(());
+        }
         let printed = table::print_all(tables, &mut self.stdout, terminal::width(io::stdout()));
         self.printed(printed)
+    }
+
+    /// Whether somebody reads the results on a terminal.
+    pub fn is_terminal(&self) -> bool {
+        !self.is_json && io::stdout().is_terminal()
+    }
+
+    /// Shows the tables that follow a page at a time, where there is somebody to turn the pages.
+    pub fn start_pager(&mut self) -> bool {
+        self.pager = if self.is_json { None } else { pager::find() };
+        self.pager.is_some()
     }
 
     /// Prints a result that is a text for people: the text, or the body as a JSON document.
@@ -135,11 +155,15 @@ impl Output {
         Screen::take(self.has_screen)
     }
 
-    /// Draws as much as fits on the screen.
-    fn redraw(&mut self, tables: &[Table]) -> anyhow::Result<()> {
+    fn drawn(&self, tables: &[Table]) -> io::Result<Vec<u8>> {
         let mut drawn = AutoStream::new(Vec::new(), self.stdout.current_choice());
         table::print_all(tables, &mut drawn, terminal::width(io::stdout()))?;
-        let drawn = String::from_utf8(drawn.into_inner())?;
+        Ok(drawn.into_inner())
+    }
+
+    /// Draws as much as fits on the screen.
+    fn redraw(&mut self, tables: &[Table]) -> anyhow::Result<()> {
+        let drawn = String::from_utf8(self.drawn(tables)?)?;
         let lines: Vec<_> = drawn.lines().collect();
         let more = lines.len().saturating_sub(terminal::height().saturating_sub(1));
         let shown = lines[..lines.len() - more].join("\r\n");

@@ -1,8 +1,8 @@
 //! What `stats` and `serve` show. Each part of the library's report is a section, which every format but JSON shows.
 
 mod charts;
+pub mod compare;
 pub mod csv;
-pub mod frame;
 pub mod html;
 pub mod prometheus;
 mod section;

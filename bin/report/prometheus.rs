@@ -1,7 +1,8 @@
 //! The text format of Prometheus, for the textfile collector and for `/metrics`.
 //!
-//! Most metrics are columns of the sections. Labels name tables, indexes and words of the schema. Customers, agents and
-//! instances never become labels: each would be a series for ever. Base units, a HELP and a TYPE a family, no timestamps.
+//! Most metrics are columns of the sections. Labels name tables, indexes and words of the schema. Agents and instances never
+//! become labels: each would be a series for ever. Customers do in one metric, which says who has stopped sending. Base
+//! units, a HELP and a TYPE a family, no timestamps.
 
 use std::borrow::Cow;
 use std::fmt::{Display, Write as _};
@@ -12,7 +13,7 @@ use optiinfra_db::stats::{Observation, Report};
 use optiinfra_db::{Error, migrate, verify};
 
 use super::Verified;
-use super::section::{Metric, Section};
+use super::section::{Metric, Section, Value};
 use super::sections;
 
 type Labels<'a> = Vec<(&'a str, Cow<'a, str>)>;
@@ -117,7 +118,10 @@ fn series(text: &mut Text, section: &Section, at: usize, metric: &Metric) {
         let of_row = section.columns.iter().zip(row);
         let of_row = of_row.filter_map(|(column, value)| Some((column.label?, value.raw().into())));
         let of_metric = metric.label.iter().map(|(label, text)| (*label, (*text).into()));
-        Some((of_section.chain(of_row).chain(of_metric).collect(), row.get(at)?.sample(metric.of_estimates)?))
+        let value = row.get(at)?;
+        let kind = if matches!(value, Value::About(_)) { "estimated" } else { "exact" };
+        let of_value = metric.says_kind.then(|| ("kind", kind.into()));
+        Some((of_section.chain(of_row).chain(of_metric).chain(of_value).collect(), value.sample()?))
     });
     text.family(metric.kind, metric.name, metric.help, samples);
 }
@@ -149,6 +153,7 @@ fn skipped(report: &Report, verified: &Verified) -> Vec<String> {
         ("unused indexes", is_skipped(&operations.unused_indexes)),
         ("foreign keys", is_skipped(&operations.unindexed_foreign_keys)),
         ("sessions", is_skipped(&operations.blocked_session_count)),
+        ("write-ahead log", is_skipped(&report.server.wal_kept_bytes)),
         ("verify", verified.is_err()),
     ];
     let observations = observations.into_iter().filter(|(_, is)| *is).map(|(name, _)| name.to_owned());

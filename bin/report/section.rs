@@ -13,6 +13,7 @@ pub struct Section {
     pub more_titles: Vec<&'static str>,
     pub layout: Layout,
     pub shown: Shown,
+    pub top: Top,
     /// Why there are no rows, where that is not known.
     pub skipped: Option<String>,
     pub columns: Vec<Column>,
@@ -43,6 +44,17 @@ pub enum Shown {
     InData,
     /// Only among the tables: it is made of others.
     InTables,
+}
+
+/// Which rows are shown where there is no space for all.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub enum Top {
+    #[default]
+    First,
+    /// Those with the greatest values in this column.
+    By(&'static str),
+    /// All of them: their number is that of the schema.
+    All,
 }
 
 /// A column.
@@ -88,8 +100,8 @@ pub struct Metric {
     pub help: &'static str,
     /// A label of its own, where several columns make one metric.
     pub label: Option<(&'static str, &'static str)>,
-    /// Whether it takes the values that are estimates, and not the others.
-    pub of_estimates: bool,
+    /// Whether a label says which values are estimates.
+    pub says_kind: bool,
 }
 
 /// A value.
@@ -137,6 +149,21 @@ impl Section {
     /// The place of a column.
     pub fn at(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| column.name == name)
+    }
+
+    /// Leaves the rows that are shown where there is space for so many, and says how many go.
+    pub fn keep_top(&mut self, most: usize) -> usize {
+        let more = self.rows.len().saturating_sub(most);
+        if more == 0 || self.top == Top::All {
+            return 0;
+        }
+        if let Top::By(column) = self.top
+            && let Some(at) = self.at(column)
+        {
+            self.rows.sort_by(|one, other| other[at].number().total_cmp(&one[at].number()));
+        }
+        self.rows.truncate(most);
+        more
     }
 
     /// The columns of one of its tables that people see, each with its place.
@@ -208,22 +235,22 @@ impl<'a, T> Builder<'a, T> {
 
     /// Makes the last column a metric that may rise and fall.
     pub fn gauge(self, name: &'static str, help: &'static str) -> Self {
-        self.metric(Metric { kind: "gauge", name, help, label: None, of_estimates: false })
+        self.metric(Metric { kind: "gauge", name, help, label: None, says_kind: false })
     }
 
     /// The same with a label of its own.
     pub fn gauge_with(self, name: &'static str, help: &'static str, label: &'static str, value: &'static str) -> Self {
-        self.metric(Metric { kind: "gauge", name, help, label: Some((label, value)), of_estimates: false })
+        self.metric(Metric { kind: "gauge", name, help, label: Some((label, value)), says_kind: false })
     }
 
-    /// The same for the values that are estimates.
-    pub fn gauge_of_estimates(self, name: &'static str, help: &'static str) -> Self {
-        self.metric(Metric { kind: "gauge", name, help, label: None, of_estimates: true })
+    /// The same with a label that says whether a value is exact or an estimate.
+    pub fn gauge_with_kind(self, name: &'static str, help: &'static str) -> Self {
+        self.metric(Metric { kind: "gauge", name, help, label: None, says_kind: true })
     }
 
     /// Makes the last column a metric that only rises.
     pub fn counter(self, name: &'static str, help: &'static str) -> Self {
-        self.metric(Metric { kind: "counter", name, help, label: None, of_estimates: false })
+        self.metric(Metric { kind: "counter", name, help, label: None, says_kind: false })
     }
 
     fn metric(mut self, metric: Metric) -> Self {
@@ -244,6 +271,11 @@ impl<'a, T> Builder<'a, T> {
 
     pub const fn shown(mut self, shown: Shown) -> Self {
         self.section.shown = shown;
+        self
+    }
+
+    pub const fn top(mut self, top: Top) -> Self {
+        self.section.top = top;
         self
     }
 
@@ -277,6 +309,16 @@ impl Value {
         matches!(self, Self::Whole(_) | Self::About(_) | Self::Real(_))
     }
 
+    /// The number, and for what is none the least.
+    fn number(&self) -> f64 {
+        match self {
+            #[expect(clippy::cast_precision_loss, reason = "an order")]
+            Self::Whole(number) | Self::About(number) => *number as f64,
+            Self::Real(number) => *number,
+            _ => f64::NEG_INFINITY,
+        }
+    }
+
     /// The value as JSON would hold it, a list as its texts one after the other; what is null or not known is empty.
     pub fn raw(&self) -> String {
         match self {
@@ -293,16 +335,14 @@ impl Value {
     }
 
     /// The value as a sample of a metric: a time in seconds, of a list its length.
-    pub fn sample(&self, of_estimates: bool) -> Option<String> {
+    pub fn sample(&self) -> Option<String> {
         match self {
-            Self::About(number) if of_estimates => Some(number.to_string()),
-            _ if of_estimates => None,
-            Self::Whole(number) => Some(number.to_string()),
+            Self::Whole(number) | Self::About(number) => Some(number.to_string()),
             Self::Real(number) => Some(number.to_string()),
             Self::Flag(flag) => Some(u8::from(*flag).to_string()),
             Self::Time(at) => Some(at.timestamp().to_string()),
             Self::List(texts) => Some(texts.len().to_string()),
-            Self::Null | Self::Unknown(_) | Self::About(_) | Self::Word(_) | Self::Text(_) => None,
+            Self::Null | Self::Unknown(_) | Self::Word(_) | Self::Text(_) => None,
         }
     }
 }

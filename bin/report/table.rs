@@ -10,37 +10,45 @@ use crate::output::{Table, sparkline};
 /// Sections that change while somebody looks, the first of a screen.
 const LIVELY: [&str; 5] = ["skipped", "health", "blocked_sessions", "long_transactions", "latest_gpu_utilization"];
 
-/// The tables that have something to show.
-pub fn all(report: &Report, is_watched: bool) -> Vec<Table> {
-    let mut sections = sections::of(report, None);
+/// The tables that have something to show, the `first` ones before the others; of a list so many rows.
+pub fn all(report: &Report, first: Vec<Section>, is_watched: bool, most: usize) -> Vec<Table> {
+    let mut sections = first;
+    sections.extend(sections::of(report, None));
     sections.retain(|section| section.shown != Shown::InData && !section.rows.is_empty());
     if is_watched {
         sections.sort_by_key(|section| !LIVELY.contains(&section.name));
     }
     // The upkeep of the tables comes behind what is in them.
-    let (first, more): (Vec<_>, Vec<_>) = sections.iter().map(of_section).map(|mut of| (of.remove(0), of)).unzip();
+    let tables = sections.into_iter().map(|section| of_section(section, most));
+    let (first, more): (Vec<_>, Vec<_>) = tables.map(|mut of| (of.remove(0), of)).unzip();
     first.into_iter().chain(more.into_iter().flatten()).collect()
 }
 
 /// The tables of one section; a line where it has no row.
-pub fn one(report: &Report, name: &str) -> Vec<Table> {
-    let shown = |section: &Section| match &section.skipped {
+pub fn one(report: &Report, name: &str, most: usize) -> Vec<Table> {
+    let shown = |section: Section| match &section.skipped {
         Some(reason) => vec![line(&format!("{}: skipped: {reason}", section.name))],
         None if section.rows.is_empty() => vec![line(&format!("{}: nothing to show", section.name))],
-        None => of_section(section),
+        None => of_section(section, most),
     };
-    sections::of(report, Some(name)).iter().flat_map(shown).collect()
+    sections::of(report, Some(name)).into_iter().flat_map(shown).collect()
 }
 
 fn line(text: &str) -> Table {
     Table::new(&[]).titled(text)
 }
 
-fn of_section(section: &Section) -> Vec<Table> {
+fn of_section(mut section: Section, most: usize) -> Vec<Table> {
     match section.layout {
-        Layout::Rows => (0..=section.more_titles.len()).map(|table| rows(section, table)).collect(),
-        Layout::Record => vec![record(section)],
-        Layout::Lines => vec![lines(section)],
+        Layout::Rows => {
+            let more = section.keep_top(most);
+            if more > 0 {
+                section.title += &format!(", {most} of {} (--top N shows more)", most + more);
+            }
+            (0..=section.more_titles.len()).map(|table| rows(&section, table)).collect()
+        }
+        Layout::Record => vec![record(&section)],
+        Layout::Lines => vec![lines(&section)],
     }
 }
 

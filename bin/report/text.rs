@@ -9,7 +9,8 @@ use crate::output;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Medium {
     Terminal,
-    Page,
+    /// A page of this time, which says how long ago other times are.
+    Page(DateTime<Utc>),
 }
 
 /// A value of a column, with the text for its nulls.
@@ -22,10 +23,12 @@ pub fn cell(value: &Value, unit: Unit, null: &str, medium: Medium) -> String {
         Value::About(number) => format!("~{number}"),
         Value::Real(number) => real(*number, unit),
         Value::Flag(flag) => if *flag { "yes" } else { "no" }.to_owned(),
-        Value::Time(at) if medium == Medium::Page => at.format("%-d %b %Y, %H:%M UTC").to_string(),
-        Value::Time(at) => time(*at),
-        Value::Word(word) if medium == Medium::Page => word.replace('_', " "),
-        Value::Word(word) => (*word).to_owned(),
+        Value::Time(at) => match medium {
+            Medium::Terminal => time(*at),
+            Medium::Page(now) => with_age(*at, now),
+        },
+        Value::Word(word) if medium == Medium::Terminal => (*word).to_owned(),
+        Value::Word(word) => word.replace('_', " "),
         Value::Text(text) => text.clone(),
         Value::List(texts) if texts.is_empty() => "none".to_owned(),
         Value::List(texts) => texts.join(", "),
@@ -50,12 +53,26 @@ pub fn time(at: DateTime<Utc>) -> String {
     output::time(at)
 }
 
+/// A time on a page.
+pub fn date(at: DateTime<Utc>) -> String {
+    at.format("%-d %b %Y, %H:%M UTC").to_string()
+}
+
+/// A time that has passed, with how long ago that was.
+fn with_age(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    let age = (now - at).as_seconds_f64();
+    if age < 0.0 { date(at) } else { format!("{} ({} ago)", date(at), output::seconds(age)) }
+}
+
+/// A text as the beginning of a sentence.
+pub fn capitalised(text: &str) -> String {
+    let (first, rest) = text.split_at(text.chars().next().map_or(0, char::len_utf8));
+    first.to_uppercase() + rest
+}
+
 /// The id of a part of the page, by its title.
 pub fn anchor(title: &str) -> String {
-    title
-        .to_lowercase()
-        .split(|c: char| !c.is_ascii_alphanumeric())
-        .filter(|word| !word.is_empty())
-        .collect::<Vec<_>>()
-        .join("-")
+    let title = title.to_lowercase();
+    let words = title.split(|character: char| !character.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join("-")
 }

@@ -25,7 +25,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
 use super::figures::Figures;
-use crate::report::frame;
+use crate::report::html::frame;
 
 /// Connections at a time. Where a further one comes, the oldest that has asked for nothing yet is closed.
 const MOST_CONNECTIONS: usize = 256;

@@ -13,6 +13,7 @@ mod layers;
 mod observation;
 mod operations;
 mod resource;
+mod server;
 mod sessions;
 mod statistics;
 mod tables;
@@ -33,8 +34,10 @@ pub use self::indexes::{ForeignKey, Index, IndexName, Redundancy, Redundant};
 pub use self::observation::{Observation, Unavailable, VERDICT_DAYS};
 pub use self::operations::{Cache, Migrations, NewestSample, Operations};
 pub use self::resource::{
-    GpuSample, Instance, Metrics, Resource, ScalingEvent, ScalingEvents, ScalingOutcome, Utilization,
+    Band, CustomerSample, GpuSample, Instance, Metrics, Resource, ScalingEvent, ScalingEvents, ScalingOutcome, Spread,
+    Utilization,
 };
+pub use self::server::{Connections, Replica, Server, Statement};
 pub use self::sessions::{BlockedSession, LONG_TRANSACTION_SECONDS, LongTransaction};
 pub use self::statistics::Statistics;
 pub use self::tables::{RowsAre, Table};
@@ -102,6 +105,8 @@ pub struct Report {
     pub application: Application,
     /// The health of the database.
     pub operations: Operations,
+    /// The server that it is on.
+    pub server: Server,
     /// Layers that could not be read.
     pub skipped: Vec<Skipped>,
 }
@@ -185,6 +190,7 @@ fn gather(conn: &mut PgConnection, options: &Options) -> Result<Report> {
         application: layers.application,
         skipped: layers.skipped,
         operations: operations::read(conn, &tables, migrations)?,
+        server: server::read(conn)?,
         tables,
     })
 }

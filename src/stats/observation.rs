@@ -51,6 +51,8 @@ pub enum Unavailable {
     },
     /// The role may not see other roles' sessions.
     SessionsHidden,
+    /// The extension that counts statements is not installed.
+    NoStatementStatistics,
     /// The server is set not to count scans, blocks and rows.
     NotCounted,
     /// The server has not counted for long enough.
@@ -94,6 +96,7 @@ impl fmt::Display for Unavailable {
             Self::TooSlow => write!(f, "took longer than {} s", STATEMENT_LIMIT.as_secs()),
             Self::Behind { pending } => write!(f, "migrations pending: {}", pending.join(", ")),
             Self::SessionsHidden => write!(f, "needs the role pg_monitor or pg_read_all_stats"),
+            Self::NoStatementStatistics => write!(f, "needs the extension pg_stat_statements"),
             Self::NotCounted => write!(f, "the server does not count (track_counts = off)"),
             Self::TooYoung { age } => write!(f, "needs {VERDICT_DAYS} days of statistics, has {}", span(*age)),
             Self::Refused(message) => f.write_str(message),

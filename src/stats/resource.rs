@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::figures::{Point, float, float_or_null};
 use crate::enums::{ResourceType, ScalingEventType};
@@ -24,6 +25,10 @@ pub struct Resource {
     /// Utilisation over time of the twelve instances with most samples of it, those of equally many in the order of their
     /// names; by instance and resource type.
     pub utilization: Vec<Utilization>,
+    /// Utilisation over time of all instances together, by resource type.
+    pub utilization_bands: Vec<Band>,
+    /// The newest sample of each customer, of the thousand that sent last; by name.
+    pub newest_by_customer: Vec<CustomerSample>,
     /// How many instances have samples of utilisation, drawn or not; `None` when the layer was skipped.
     pub utilization_instances: Option<i64>,
     /// The newest two hundred scaling events, the oldest first.
@@ -39,6 +44,44 @@ pub struct Utilization {
     pub resource_type: ResourceType,
     /// Averages in percent of at most 97 equal spans, the oldest first.
     pub points: Vec<Point>,
+}
+
+/// Utilisation of one resource of all instances over time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Band {
+    /// The resource.
+    pub resource_type: ResourceType,
+    /// At most 97 equal spans, the oldest first.
+    pub points: Vec<Spread>,
+}
+
+/// How the averages of the instances are spread in a span of time, in percent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Spread {
+    /// When the span begins, UTC.
+    pub at: DateTime<Utc>,
+    /// The 5th percentile.
+    #[serde(deserialize_with = "float")]
+    pub low: f64,
+    /// The median.
+    #[serde(deserialize_with = "float")]
+    pub median: f64,
+    /// The 95th percentile.
+    #[serde(deserialize_with = "float")]
+    pub high: f64,
+    /// How many instances had samples.
+    pub instances: i64,
+}
+
+/// The newest sample of a customer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CustomerSample {
+    /// The customer.
+    pub customer_id: Uuid,
+    /// The customer's name.
+    pub customer: String,
+    /// When it was taken, UTC; `None` without any.
+    pub newest_sample: Option<DateTime<Utc>>,
 }
 
 /// The samples of one resource type. (0.2d part 2)
@@ -115,4 +158,10 @@ pub struct ScalingEvent {
     /// How long it took in seconds; `None` while it runs.
     #[serde(deserialize_with = "float_or_null")]
     pub duration_seconds: Option<f64>,
+    /// The customer's name.
+    pub customer: String,
+    /// On which instances, as far as the event says: their ids, or how many there were before.
+    pub instances: Option<String>,
+    /// What went wrong, as far as the event says.
+    pub error: Option<String>,
 }

@@ -8,9 +8,31 @@ WITH metric AS NOT MATERIALIZED (
         AND ($3 IS NULL OR "timestamp" >= $3)
 ),
 event AS NOT MATERIALIZED (
-    SELECT *, extract(epoch FROM completed_at - executed_at)::float8 AS duration_seconds
-    FROM scaling_events
-    WHERE ($1 IS NULL OR customer_id = $1) AND ($2 IS NULL OR executed_at >= $2)
+    SELECT
+        e.id,
+        e.event_type,
+        e.success,
+        e.trigger_reason,
+        e.executed_at,
+        e.completed_at,
+        extract(epoch FROM e.completed_at - e.executed_at)::float8 AS duration_seconds,
+        c.name AS customer,
+        coalesce(
+            e.metadata ->> 'instance_id',
+            e.before_state ->> 'instance_id',
+            e.after_state ->> 'instance_id',
+            (
+                SELECT string_agg(i.id, ', ')
+                FROM jsonb_array_elements_text(
+                    CASE jsonb_typeof(e.before_state -> 'instances') WHEN 'array' THEN e.before_state -> 'instances' END
+                ) AS i (id)
+            ),
+            (e.before_state ->> 'instance_count') || ' instances'
+        ) AS instances,
+        coalesce(e.error_details ->> 'error_message', e.error_details ->> 'error_type') AS error
+    FROM scaling_events AS e
+    LEFT JOIN customers AS c ON c.id = e.customer_id
+    WHERE ($1 IS NULL OR e.customer_id = $1) AND ($2 IS NULL OR e.executed_at >= $2)
 ),
 -- The first read of the samples, from which every figure but the lines comes.
 figure AS MATERIALIZED (
@@ -25,13 +47,13 @@ figure AS MATERIALIZED (
     FROM metric
     GROUP BY instance_id, resource_type, metric_name = 'utilization'
 ),
--- The second read is for the line of each instance: 96 spans of at least a minute from the first sample on.
+-- The second read is for what is drawn over time: 96 spans of at least a minute from the first sample on.
 span AS MATERIALIZED (
     SELECT min(first) AS origin, greatest(interval '1 minute', (max(last) - min(first)) / 96) AS width
     FROM figure
 ),
--- The instances with most samples of utilisation. Only their lines are drawn, so only they are read again. Of equally
--- many the first by name, in every database the same.
+-- The instances with most samples of utilisation, which have a line each. Of equally many the first by name, in every
+-- database the same.
 drawn AS MATERIALIZED (
     SELECT instance_id
     FROM figure
@@ -46,8 +68,7 @@ average AS MATERIALIZED (
         m.resource_type,
         date_bin(s.width, m."timestamp", s.origin) AS "at",
         avg(m.metric_value) AS value
-    FROM drawn AS d
-    JOIN metric AS m ON m.instance_id = d.instance_id
+    FROM metric AS m
     CROSS JOIN span AS s
     -- Not by the index of metric_name, where most entries are older.
     WHERE m.metric_name || '' = 'utilization'
@@ -103,7 +124,7 @@ SELECT jsonb_build_object(
     'latest_scaling_event', (
         SELECT to_jsonb(f)
         FROM (
-            SELECT event_type, success, trigger_reason, executed_at, duration_seconds
+            SELECT event_type, success, trigger_reason, executed_at, duration_seconds, customer, instances, error
             FROM event
             ORDER BY executed_at DESC, id DESC
             LIMIT 1
@@ -117,14 +138,62 @@ SELECT jsonb_build_object(
                 a.resource_type,
                 jsonb_agg(jsonb_build_object('at', a."at", 'value', a.value) ORDER BY a."at") AS points
             FROM average AS a
+            WHERE a.instance_id IN (SELECT instance_id FROM drawn)
             GROUP BY a.instance_id, a.resource_type
+        ) AS f
+    ),
+    'utilization_bands', (
+        SELECT coalesce(jsonb_agg(to_jsonb(f) ORDER BY f.resource_type), '[]')
+        FROM (
+            SELECT
+                b.resource_type,
+                jsonb_agg(
+                    jsonb_build_object(
+                        'at', b."at", 'low', b.spread[1], 'median', b.spread[2], 'high', b.spread[3],
+                        'instances', b.instances
+                    ) ORDER BY b."at"
+                ) AS points
+            FROM (
+                SELECT
+                    resource_type,
+                    "at",
+                    percentile_cont(ARRAY[0.05, 0.5, 0.95]) WITHIN GROUP (ORDER BY value) AS spread,
+                    count(*) AS instances
+                FROM average
+                GROUP BY resource_type, "at"
+            ) AS b
+            GROUP BY b.resource_type
+        ) AS f
+    ),
+    'newest_by_customer', (
+        SELECT coalesce(jsonb_agg(to_jsonb(f) ORDER BY f.customer, f.customer_id), '[]')
+        FROM (
+            SELECT c.id AS customer_id, c.name AS customer, n."timestamp" AS newest_sample
+            FROM customers AS c
+            CROSS JOIN LATERAL (
+                SELECT max(t."timestamp") AS "timestamp"
+                FROM unnest(enum_range(NULL::resource_type)) AS kind
+                CROSS JOIN LATERAL (
+                    SELECT r."timestamp"
+                    FROM resource_metrics AS r
+                    -- A range of one type and an order by type, which the index with customer, type and time has. That of the
+                    -- time alone does not have it: there, a customer's samples lie among everybody's.
+                    WHERE r.customer_id = c.id AND r.resource_type >= kind AND r.resource_type <= kind
+                    ORDER BY r.resource_type DESC, r."timestamp" DESC
+                    LIMIT 1
+                ) AS t
+            ) AS n
+            WHERE $1 IS NULL OR c.id = $1
+            ORDER BY n."timestamp" DESC NULLS LAST, c.id
+            LIMIT 1000
         ) AS f
     ),
     'utilization_instances', (SELECT count(DISTINCT instance_id) FROM figure WHERE is_utilization),
     'scaling_timeline', (
         SELECT coalesce(jsonb_agg(to_jsonb(f) - 'id' ORDER BY f.executed_at, f.id), '[]')
         FROM (
-            SELECT id, event_type, success, trigger_reason, executed_at, duration_seconds
+            SELECT
+                id, event_type, success, trigger_reason, executed_at, duration_seconds, customer, instances, error
             FROM event
             ORDER BY executed_at DESC, id DESC
             LIMIT 200

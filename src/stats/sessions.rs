@@ -94,16 +94,18 @@ fn some<'a, T>(sessions: impl Iterator<Item = &'a Session> + Clone, shown: impl 
     (sessions.clone().count(), sessions.take(MOST_SESSIONS).map(shown).collect())
 }
 
-/// Reads the other sessions. Without the right the server shows those of other roles as if they did nothing.
+/// Reads the other sessions.
 pub(super) fn read(conn: &mut PgConnection) -> Result<Observation<Vec<Session>>> {
+    observe_all(conn, |conn| sql_query(include_str!("activity.sql")).load(conn).doing("look at the other sessions"))
+}
+
+/// Runs a query about sessions. Without the right the server shows those of other roles as if they did nothing.
+pub(super) fn observe_all<T>(
+    conn: &mut PgConnection,
+    query: impl FnOnce(&mut PgConnection) -> Result<T>,
+) -> Result<Observation<T>> {
     let may: bool = diesel::select(sql::<Bool>("pg_has_role('pg_read_all_stats', 'USAGE')"))
         .get_result(conn)
         .doing("ask for the rights of the role")?;
-    if !may {
-        return Ok(Observation::Skipped { reason: Unavailable::SessionsHidden });
-    }
-    let load = |conn: &mut PgConnection| {
-        sql_query(include_str!("activity.sql")).load(conn).doing("look at the other sessions")
-    };
-    observe(conn, load)
+    if may { observe(conn, query) } else { Ok(Observation::Skipped { reason: Unavailable::SessionsHidden }) }
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use diesel::connection::SimpleConnection;
 
-use crate::support::{Dbctl, TestDb, tool};
+use crate::support::{Dbctl, Server, TestDb, tool};
 
 fn page(db: &TestDb, arguments: &str) -> String {
     let run = Dbctl::on(db).run(&format!("stats --format html {arguments}"));
@@ -39,12 +39,12 @@ fn the_page_needs_nothing_but_itself() {
 #[test]
 fn each_table_has_its_size_in_figures_and_a_wide_one_can_be_scrolled() {
     let page = page(&seeded(), "");
-    let chart = page.split("<h2>Size of the tables</h2>").nth(1).unwrap().split("</section>").next().unwrap();
+    let chart = page.split("<h3>Size of the tables</h3>").nth(1).unwrap().split("</section>").next().unwrap();
     assert_eq!(chart.matches(" KiB</text></svg>").count(), 20);
     let scrolling = page.matches("class=\"scroll\" tabindex=\"0\" role=\"region\"").count();
     assert_eq!(scrolling, page.matches("<table>").count());
     for title in ["Tables", "Upkeep"] {
-        let table = page.split(&format!("<h2>{title}</h2>")).nth(1).unwrap().split("</table>").next().unwrap();
+        let table = page.split(&format!("<h3>{title}</h3>")).nth(1).unwrap().split("</table>").next().unwrap();
         assert!(table.contains("<td>agent_configs</td>"), "{title}: a name is shown as it is: {table}");
     }
     assert!(page.contains("background-attachment: local"), "a shadow where there is more to the side");
@@ -55,7 +55,7 @@ fn the_verdict_of_verify_comes_first() {
     let db = seeded();
     let clean = page(&db, "");
     assert!(clean.contains("class=\"verdict good\"") && !clean.contains("<details"));
-    assert!(clean.find("checks passed</strong>").unwrap() < clean.find("<h2>").unwrap());
+    assert!(clean.find("checks passed</strong>").unwrap() < clean.find("<h2").unwrap());
     db.conn().batch_execute("DROP INDEX idx_event_type").unwrap();
     let drifted = page(&db, "");
     assert!(drifted.contains("class=\"verdict bad\"") && drifted.contains(" checks failed</strong>"));
@@ -128,6 +128,67 @@ fn an_empty_database_and_a_part_of_one_have_a_page_too() {
     assert!(one.contains("since 20 Oct 2025, 00:00 UTC"));
 }
 
+#[test]
+fn health_comes_first_then_what_is_wrong_then_what_is_there() {
+    let db = seeded();
+    db.conn().batch_execute("UPDATE agents SET status = 'failed' WHERE name = 'cost-agent-1'").unwrap();
+    let page = page(&db, "");
+    let at = |text: &str| page.find(text).unwrap_or_else(|| panic!("{text} in {page}"));
+    let order = [
+        " on this machine as ",
+        "samples and answers from 19 Oct 2025, ",
+        "id=\"verdict\"",
+        "<strong>To look at</strong>",
+        "class=\"figures\"",
+        "<h2 id=\"wrong\">",
+        "<h3>Unresolved regressions</h3>",
+        "There are none of these: blocked sessions, ",
+        "<h2>What is there</h2>",
+        "<h3>Tables</h3>",
+    ];
+    assert!(order.map(at).is_sorted(), "{:?}", order.map(at));
+    let concerns = &page[at("id=\"concerns\"")..at("class=\"figures\"")];
+    for concern in [
+        "1 regression is not resolved</a>",
+        "1 of the newest 8 scaling events failed",
+        "agent cost-agent-1 is failed",
+        "the newest row of resource_metrics is ",
+    ] {
+        assert!(concerns.contains(concern), "{concern} in {concerns}");
+    }
+    // Each of them, and the contents, lead somewhere.
+    let links: Vec<_> = page.split("href=\"#").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+    assert!(links.len() > 15, "{links:?}");
+    for link in links {
+        assert_eq!(page.matches(&format!(" id=\"{link}\"")).count(), 1, "{link}");
+    }
+    let failed = &page[at("<h3>Failed scaling events</h3>")..];
+    let failed = failed.split("</section>").next().unwrap();
+    for cell in ["Acme Corp", "4 instances", "Requested by a user", "no H100 to be had in us-west-2a", " ago)"] {
+        assert!(failed.contains(cell), "{cell} in {failed}");
+    }
+    assert!(page.contains("<title>20 Oct 2025, 10:30 UTC\nscale up, failed: no H100"), "what a mark is about");
+}
+
+#[test]
+fn a_page_of_much_names_what_it_leaves_out() {
+    let db = seeded();
+    db.conn()
+        .batch_execute(
+            "INSERT INTO resource_metrics (agent_id, customer_id, instance_id, resource_type, metric_name, metric_value,
+                 unit, timestamp)
+             SELECT agent_id, customer_id, 'i-' || n, 'gpu', 'utilization', n, 'percent', '2025-10-20T12:00:00Z'
+             FROM generate_series(1, 99) AS n, (SELECT agent_id, customer_id FROM resource_metrics LIMIT 1) AS r",
+        )
+        .unwrap();
+    let page = page(&db, "");
+    let instances = page.split("<h3>Instances with most samples</h3>").nth(1).unwrap();
+    let instances = instances.split("</section>").next().unwrap();
+    assert_eq!(instances.matches("<tr>").count(), 13);
+    assert!(instances.contains("and 92 more") && instances.contains("data-v=\"64.25\""), "{instances}");
+    assert!(page.contains("of 104 instances, average"));
+}
+
 /// The page as a browser shows it.
 #[test]
 fn a_browser_shows_the_page_and_says_nothing_on_its_console() {
@@ -140,8 +201,10 @@ fn a_browser_shows_the_page_and_says_nothing_on_its_console() {
     let (dom, log) = browse(&file);
     for text in [
         "checks passed</strong>",
-        "Utilisation per instance",
-        "i-0abc123def456 (gpu)",
+        "of 5 instances, average in percent",
+        "gpu, median",
+        "gpu: median ",
+        "i-0abc123def456",
         "utilisation, %",
         "time, UTC",
         "8 events, 1 failed",
@@ -149,12 +212,18 @@ fn a_browser_shows_the_page_and_says_nothing_on_its_console() {
         "claude-3-opus",
         "open regression",
         "size on disk, KiB",
-        "ix_scaling_events_workflow_execution_id",
+        "Redundant indexes",
         "toxicity increase",
     ] {
         assert!(dom.contains(text), "{text} is not on the page");
     }
     assert!(fs::read_to_string(&file).unwrap().len() > 20_000);
+    let said: Vec<_> = log.lines().filter(|line| line.contains("CONSOLE")).collect();
+    assert_eq!(said, [""; 0]);
+    // Served, with the policy of the headers: nothing is refused.
+    let server = Server::start(Dbctl::on(&db), "--interval 1h");
+    let (dom, log) = browse_url(&chromium, &format!("http://{}/", server.address), dir.path());
+    assert!(dom.contains("data-refresh=\"3600\"") && dom.contains("checks passed</strong>"));
     let said: Vec<_> = log.lines().filter(|line| line.contains("CONSOLE")).collect();
     assert_eq!(said, [""; 0]);
     // The same reading of the log does see what a page says there.
@@ -164,12 +233,16 @@ fn a_browser_shows_the_page_and_says_nothing_on_its_console() {
 }
 
 fn browse(chromium: &Path, file: &Path, dir: &Path) -> (String, String) {
+    browse_url(chromium, &format!("file://{}", file.display()), dir)
+}
+
+fn browse_url(chromium: &Path, url: &str, dir: &Path) -> (String, String) {
     let output = Command::new(chromium)
         .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
         .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
         .args(["--enable-logging=stderr", "--dump-dom"])
         .arg(format!("--user-data-dir={}", dir.join("profile").display()))
-        .arg(format!("file://{}", file.display()))
+        .arg(url)
         .output()
         .unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

@@ -481,7 +481,86 @@ fn of_many_instances_twelve_have_a_line_and_the_report_says_of_how_many() {
     let table = Dbctl::on(&db).run("stats").stdout;
     assert!(table.contains("utilisation over time of the 12 of 25 instances with most samples"), "{table}");
     let page = Dbctl::on(&db).run("stats --format html").stdout;
-    assert!(page.contains("average in percent, the 12 of 25 instances with most samples, 20 October 2025"));
+    assert!(page.contains("of 25 instances, average in percent, 20 October 2025"));
+}
+
+#[test]
+fn bands_hold_every_instance_and_its_median_and_percentiles() {
+    let db = seeded();
+    let at = "2025-10-20T12:00:00Z";
+    db.conn()
+        .batch_execute(&format!(
+            "DELETE FROM resource_metrics WHERE resource_type = 'gpu';
+             INSERT INTO resource_metrics (agent_id, customer_id, instance_id, resource_type, metric_name, metric_value,
+                 unit, timestamp)
+             SELECT agent_id, customer_id, 'i-' || n, 'gpu', 'utilization', n, 'percent', '{at}'
+             FROM generate_series(0, 100) AS n, (SELECT agent_id, customer_id FROM resource_metrics LIMIT 1) AS r"
+        ))
+        .unwrap();
+    let bands = of_all(&db).resource.utilization_bands;
+    assert_eq!(bands.iter().map(|band| band.resource_type).collect::<Vec<_>>(), [ResourceType::Gpu, ResourceType::Cpu]);
+    let point = bands[0].points.last().unwrap();
+    assert_eq!((point.low, point.median, point.high, point.instances), (5.0, 50.0, 95.0, 101));
+}
+
+#[test]
+fn the_newest_sample_of_each_customer_is_there_and_of_one_only_its_own() {
+    let db = seeded();
+    let newest = |customer: Option<uuid::Uuid>| {
+        let options = Options { customer: customer.map(CustomerId::new), ..Options::default() };
+        let found = stats::run(&mut db.conn(), &options).unwrap().resource.newest_by_customer;
+        found.into_iter().map(|newest| (newest.customer, newest.newest_sample)).collect::<Vec<_>>()
+    };
+    let [acme, demo, startup, techstart] =
+        ["Acme Corp", "Demo Customer", "StartupCo", "TechStart Inc"].map(str::to_owned);
+    let all = [(acme, Some(at())), (demo, None), (startup, None), (techstart.clone(), Some(at()))];
+    assert_eq!(newest(None), all);
+    assert_eq!(newest(Some(ids::techstart())), [(techstart, Some(at()))]);
+}
+
+#[test]
+fn the_server_says_who_asks_and_what_it_has() {
+    let db = seeded();
+    let _others = [db.conn(), db.conn()];
+    let server = of_all(&db).server;
+    assert_eq!((server.address, server.role.as_str()), (None, "optiinfra"), "through a Unix socket");
+    let connections = server.connections.found().unwrap();
+    assert!(connections.total >= 3 && connections.idle >= 2 && connections.active >= 1, "{connections:?}");
+    assert!(connections.total <= server.max_connections && server.transaction_id_age > 0);
+    assert!(server.wal_bytes.found() > Some(&0) && server.wal_kept_bytes.found() > Some(&0));
+    assert_eq!(server.replay_lag_seconds.found(), Some(&None), "a primary");
+    assert_eq!(server.replicas.found().map(Vec::len), Some(0));
+    assert_eq!(server.slowest_statements.reason(), Some(&Unavailable::NoStatementStatistics));
+    let reader = db.reader();
+    let mut conn = PgConnection::establish(&db.url_as(&reader.name)).unwrap();
+    let server = stats::run(&mut conn, &Options::default()).unwrap().server;
+    assert_eq!(server.connections.reason(), Some(&Unavailable::SessionsHidden));
+    assert!(server.wal_kept_bytes.reason().is_some() && server.wal_bytes.found().is_some());
+}
+
+/// The suite's server does not load the extension: a table stands in for its view, under the extension's name.
+#[test]
+fn statements_are_shown_without_values_and_commands_not_at_all() {
+    let db = seeded();
+    db.conn()
+        .batch_execute(
+            r"CREATE TABLE pg_stat_statements AS SELECT d.oid AS dbid, s.* FROM pg_database AS d, (VALUES
+                 ('SELECT  *' || chr(10) || 'FROM events WHERE id = $1', 3::bigint, 3000::float8, 7::bigint),
+                 ('UPDATE customers SET api_key = ''hunter2'' WHERE name = ''it''''s''', 1, 9000, 1),
+                 ('ALTER ROLE app PASSWORD ''hunter2''', 1, 99000, 0),
+                 ('SELECT $$hunter2$$', 1, 99000, 0),
+                 ('SELECT E''\''hunter2''', 1, 99000, 0),
+                 ('SELECT 1 -- ''hunter2', 1, 99000, 0)
+             ) AS s (query, calls, total_exec_time, rows) WHERE d.datname = current_database();
+             UPDATE pg_extension SET extname = 'pg_stat_statements', extnamespace = current_schema()::regnamespace
+             WHERE extname = 'plpgsql'",
+        )
+        .unwrap();
+    let server = of_all(&db).server;
+    let found = server.slowest_statements.found().unwrap_or_else(|| panic!("{server:?}"));
+    let found: Vec<_> = found.iter().map(|s| (s.statement.as_str(), s.calls, s.total_seconds, s.rows)).collect();
+    let update = "UPDATE customers SET api_key = '...' WHERE name = '...''...'";
+    assert_eq!(found, [(update, 1, 9.0, 1), ("SELECT * FROM events WHERE id = $1", 3, 3.0, 7)]);
 }
 
 #[test]

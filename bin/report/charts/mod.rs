@@ -5,15 +5,15 @@ mod plot;
 mod time;
 
 use chrono::{DateTime, Utc};
-use optiinfra_db::enums::ScalingEventType;
-use optiinfra_db::stats::{Point, QualityOverTime, RegressionMark, Report, ScalingEvent, Table, Utilization};
+use optiinfra_db::enums::{ResourceType, ScalingEventType};
+use optiinfra_db::stats::{Band, Point, QualityOverTime, RegressionMark, Report, ScalingEvent, Spread, Table};
 
 use self::axis::{Scale, Tick, percent};
 pub use self::plot::Mark;
 use self::plot::{Bar, Placed, Plot, line_mark};
 use self::time::{Time, dates};
 use super::{sections, text};
-use crate::output::bytes;
+use crate::output::{bytes, plural};
 
 /// A drawing with what has to be said around it.
 #[derive(Default)]
@@ -51,9 +51,8 @@ impl Chart {
 /// The charts of the page.
 pub fn all(report: &Report) -> Vec<Chart> {
     let (resource, application) = (&report.resource, &report.application);
-    let drawn = sections::drawn(resource).map(|drawn| format!(", {drawn}")).unwrap_or_default();
     let of_layers = [
-        ("resource", utilization(&resource.utilization, &drawn)),
+        ("resource", utilization(&resource.utilization_bands, resource.utilization_instances.unwrap_or_default())),
         ("resource", scaling(&resource.scaling_timeline)),
         ("application", quality(&application.quality_over_time, &application.regression_timeline)),
         ("tables", sizes(&report.tables)),
@@ -67,18 +66,26 @@ pub fn all(report: &Report) -> Vec<Chart> {
     of_layers.map(with_reason).into()
 }
 
-/// Utilisation per instance; `drawn` says of which, if not all.
-fn utilization(lines: &[Utilization], drawn: &str) -> Chart {
-    let mut chart = Chart::empty("Utilisation per instance", "No samples of utilisation.");
-    let times = lines.iter().flat_map(|line| times(&line.points));
+/// Utilisation of all instances together, a band a resource.
+fn utilization(bands: &[Band], instances: i64) -> Chart {
+    let mut chart = Chart::empty("Utilisation", "No samples of utilisation.");
+    let points = || bands.iter().flat_map(|band| band.points.iter().map(move |point| (band.resource_type, point)));
+    let times = points().map(|(_, point)| point.at);
     let Some(time) = Time::over(times.clone()) else { return chart };
-    chart.subtitle = format!("average in percent{drawn}, {}", dates(times));
+    let instances = plural(instances.unsigned_abs(), "instance", "instances");
+    chart.subtitle = format!("of {instances}, average in percent, {}", dates(times));
     let scale = Scale { low: 0.0, high: 100.0 };
     let mut plot = Plot::over_time(&time, scale, "utilisation, %", |value| format!("{value:.0}"));
-    for (at, line) in lines.iter().enumerate() {
-        chart.legend.push(Entry::new(line_mark(at), format!("{} ({})", line.instance_id, line.resource_type)));
-        plot.series(&line.points, &time, scale, line_mark(at));
+    for (color, band) in bands.iter().enumerate() {
+        plot.band(&band.points, &time, scale, color);
+        chart.legend.push(Entry::new(line_mark(color), format!("{}, median", band.resource_type)));
+        chart.legend.push(Entry::new(Mark::Band { color }, "5th to 95th percentile"));
     }
+    let text = |(resource, point): (ResourceType, &Spread)| {
+        let Spread { at, low, median, high, instances } = point;
+        (*at, format!("{resource}: median {median:.0} %, {low:.0} to {high:.0} % ({instances} instances)"))
+    };
+    plot.hover(&time, points().map(text));
     chart.plot = Some(plot);
     chart
 }
@@ -103,7 +110,8 @@ fn scaling(events: &[ScalingEvent]) -> Chart {
         .iter()
         .filter_map(|event| {
             let lane = lanes.iter().position(|lane| *lane == event.event_type)?;
-            Some(Placed { x: time.x(event.executed_at), y: middle(lane, lanes.len()), mark: mark(event) })
+            let (x, y) = (time.x(event.executed_at), middle(lane, lanes.len()));
+            Some(Placed { x, y, mark: mark(event), hover: event_text(event) })
         })
         .collect();
     // A failure among successes is what somebody looks for: nothing may cover it.
@@ -119,6 +127,23 @@ fn scaling(events: &[ScalingEvent]) -> Chart {
         ..Plot::default()
     });
     chart
+}
+
+fn event_text(event: &ScalingEvent) -> String {
+    let outcome = match (mark(event), &event.error) {
+        (Mark::Failed, Some(error)) => format!("failed: {error}"),
+        (Mark::Failed, None) => "failed".to_owned(),
+        (Mark::StillRuns, _) => "still runs".to_owned(),
+        _ => "succeeded".to_owned(),
+    };
+    let instances = event.instances.as_ref().map(|instances| format!(", {instances}")).unwrap_or_default();
+    format!(
+        "{}\n{}, {outcome}\n{}{instances}\n{}",
+        text::date(event.executed_at),
+        event.event_type.as_str().replace('_', " "),
+        event.customer,
+        event.trigger_reason,
+    )
 }
 
 const fn mark(event: &ScalingEvent) -> Mark {
@@ -165,6 +190,8 @@ fn quality(lines: &[QualityOverTime], regressions: &[RegressionMark]) -> Chart {
         regressions.iter().filter_map(|regression| place(regression, lines, &time, scale)).collect();
     marks.sort_by_key(|placed| placed.mark == Mark::Open);
     plot.marks.extend(marks);
+    let points = lines.iter().flat_map(|line| line.points.iter().map(move |point| (line, point)));
+    plot.hover(&time, points.map(|(line, point)| (point.at, format!("{}: {:.3}", line.model_name, point.value))));
     chart.plot = Some(plot);
     chart
 }
@@ -185,7 +212,15 @@ fn place(regression: &RegressionMark, lines: &[QualityOverTime], time: &Time, sc
     let nearest = near.min_by_key(|point| (point.at - regression.detected_at).abs())?;
     let mark = if regression.resolved_at.is_some() { Mark::Resolved } else { Mark::Open };
     let (x, y) = (time.x(regression.detected_at), 100.0 - scale.place(nearest.value));
-    time.spans(regression.detected_at).then_some(Placed { x, y, mark })
+    let hover = format!(
+        "{}\n{} of {}, {}, {}",
+        text::date(regression.detected_at),
+        regression.regression_type.as_str().replace('_', " "),
+        regression.model_name,
+        regression.severity,
+        if mark == Mark::Open { "open" } else { "resolved" },
+    );
+    time.spans(regression.detected_at).then_some(Placed { x, y, mark, hover })
 }
 
 /// Bytes of each table, a bar a table.
@@ -211,7 +246,10 @@ fn sizes(tables: &[Table]) -> Chart {
             end += scale.place(scaled(part));
             (begin, end - begin)
         });
-        Bar { y: middle(lane, measured.len()), parts: parts.into(), end, label: bytes(*total) }
+        let of_parts = names.iter().zip([table.heap_bytes, table.index_bytes, table.toast_bytes]);
+        let of_parts = of_parts.map(|(name, part)| format!("{name} {}", bytes(part.unwrap_or_default())));
+        let hover = format!("{}: {}", table.table, of_parts.collect::<Vec<_>>().join(", "));
+        Bar { y: middle(lane, measured.len()), parts: parts.into(), end, label: bytes(*total), hover }
     };
     chart.plot = Some(Plot {
         height: 22 * measured.len(),
@@ -244,6 +282,9 @@ mod tests {
             trigger_reason: String::new(),
             executed_at: DateTime::default(),
             duration_seconds: Some(1.0),
+            customer: String::new(),
+            instances: None,
+            error: None,
         };
         let plot = scaling(&[event(false), event(true)]).plot.unwrap();
         let marks: Vec<_> = plot.marks.iter().map(|placed| placed.mark).collect();

@@ -3,7 +3,7 @@
 use optiinfra_db::stats::{Point, Report};
 
 use super::{newest, skipped};
-use crate::report::section::{Layout, Section, Shown, Unit};
+use crate::report::section::{Layout, Section, Shown, Top, Unit};
 
 const LAYER: &str = "application";
 /// Maximum of models that become labels of metrics.
@@ -13,6 +13,7 @@ pub fn quality(report: &Report) -> Section {
     let lines = &report.application.quality_over_time;
     let baseline = |model: &str| lines.iter().find(|line| line.model_name == model).and_then(|line| line.baseline);
     Section::of(format!("quality by model{}", newest(report, report.answers_since)), &report.application.quality)
+        .top(Top::By("answers"))
         .skipped(skipped(report, LAYER))
         .most_series(MOST_MODELS)
         .key("model_name", "model", |model| &model.model_name)

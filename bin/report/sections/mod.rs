@@ -4,12 +4,12 @@ mod application;
 mod core;
 mod operations;
 mod resource;
+mod server;
 mod tables;
 
 use chrono::{DateTime, Utc};
 use optiinfra_db::stats::Report;
 
-pub use self::resource::drawn;
 pub use self::tables::head;
 use super::section::Section;
 use super::text;
@@ -28,6 +28,8 @@ const SECTIONS: &[(&str, Make)] = &[
     ("resource_metrics", resource::metrics),
     ("instances", resource::instances),
     ("utilization", resource::utilization),
+    ("utilization_bands", resource::utilization_bands),
+    ("newest_by_customer", resource::newest_by_customer),
     ("utilization_instances", resource::utilization_instances),
     ("scaling_events", resource::events),
     ("scaling_outcomes", resource::outcomes),
@@ -41,6 +43,9 @@ const SECTIONS: &[(&str, Make)] = &[
     ("unresolved_regressions", application::unresolved),
     ("open_regressions", application::open),
     ("regression_timeline", application::timeline),
+    ("server", server::server),
+    ("replicas", server::replicas),
+    ("slowest_statements", server::slowest_statements),
     ("operations", operations::operations),
     ("cache", operations::cache),
     ("newest_samples", operations::newest_samples),

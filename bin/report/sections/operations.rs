@@ -2,12 +2,13 @@
 
 use optiinfra_db::stats::{IndexName, NewestSample, Observation, Report};
 
-use crate::report::section::{Column, Section, Shown, Unit, Value, observed};
+use super::server::server;
+use crate::report::section::{Column, Section, Shown, Top, Unit, Value, observed};
 use crate::report::text::{self, Medium};
 
 /// What one line each can say of the sections below.
 pub fn health(report: &Report) -> Section {
-    let records = [operations(report), cache(report)];
+    let records = [operations(report), cache(report), server(report)];
     let of_record = |section: &Section| {
         let cells = section.columns.iter().zip(section.rows.iter().flatten());
         cells.filter(|(column, _)| !column.heading.is_empty()).map(check).collect::<Vec<_>>()
@@ -18,6 +19,7 @@ pub fn health(report: &Report) -> Section {
     });
     let checks: Vec<(String, String)> = records.iter().flat_map(of_record).chain(newest).collect();
     Section::of("health", &checks)
+        .top(Top::All)
         .shown(Shown::InTables)
         .key("check", "check", |(check, _)| check)
         .column("value", "value", Unit::None, |(_, value)| value)
@@ -144,6 +146,7 @@ pub fn newest_samples(report: &Report) -> Section {
 
 pub fn indexes(report: &Report) -> Section {
     Section::observed("indexes", &report.operations.indexes)
+        .top(Top::By("bytes"))
         .shown(Shown::InData)
         .labels(vec![("datname", report.database.clone()), ("schemaname", report.schema.clone())])
         .key("table", "table", |index| &index.table)
@@ -166,6 +169,7 @@ pub fn indexes(report: &Report) -> Section {
 pub fn redundant_indexes(report: &Report) -> Section {
     let title = "redundant indexes (verify expects those in the schema: only drop the others)";
     Section::observed(title, &report.operations.redundant_indexes)
+        .top(Top::By("bytes"))
         .key("table", "table", |index| &index.table)
         .key("index", "index", |index| &index.index)
         .column("in_schema", "in the schema", Unit::None, |index| index.in_schema)
@@ -186,6 +190,7 @@ pub fn invalid_indexes(report: &Report) -> Section {
 
 fn index_names(title: &'static str, indexes: &Observation<Vec<IndexName>>) -> Section {
     Section::observed(title, indexes)
+        .top(Top::By("bytes"))
         .key("table", "table", |index| &index.table)
         .key("index", "index", |index| &index.index)
         .column("bytes", "size", Unit::Bytes, |index| index.bytes)

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use optiinfra_db::stats::{Point, Report, Resource, ScalingEvent};
+use optiinfra_db::stats::{Point, Report, Resource, ScalingEvent, Spread};
 
 use super::{newest, skipped};
-use crate::report::section::{Builder, Layout, Section, Shown, Unit};
+use crate::report::section::{Builder, Layout, Section, Shown, Top, Unit};
 
 const LAYER: &str = "resource";
 /// Maximum of failed events that are listed.
@@ -28,6 +28,7 @@ pub fn metrics(report: &Report) -> Section {
 pub fn instances(report: &Report) -> Section {
     let title = format!("resource metrics by instance{}", newest(report, report.samples_since));
     Section::of(title, &report.resource.instances)
+        .top(Top::By("metrics"))
         .skipped(skipped(report, LAYER))
         .key("instance_id", "instance", |instance| &instance.instance_id)
         .column("metrics", "samples", Unit::None, |instance| instance.metrics)
@@ -54,6 +55,34 @@ pub fn utilization(report: &Report) -> Section {
         .done()
 }
 
+pub fn utilization_bands(report: &Report) -> Section {
+    let bands = report.resource.utilization_bands.iter();
+    let points: Vec<_> = bands.flat_map(|band| band.points.iter().map(move |point| (band, point))).collect();
+    Section::of("utilisation of all instances over time", &points)
+        .skipped(skipped(report, LAYER))
+        .shown(Shown::InData)
+        .key("resource_type", "measure", |(band, _)| band.resource_type.as_str())
+        .key("at", "time", |(_, point): &(_, &Spread)| point.at)
+        .column("low", "5th percentile", Unit::Percent, |(_, point)| point.low)
+        .column("median", "median", Unit::Percent, |(_, point)| point.median)
+        .column("high", "95th percentile", Unit::Percent, |(_, point)| point.high)
+        .column("instances", "instances", Unit::None, |(_, point)| point.instances)
+        .done()
+}
+
+pub fn newest_by_customer(report: &Report) -> Section {
+    Section::of("newest sample by customer", &report.resource.newest_by_customer)
+        .skipped(skipped(report, LAYER))
+        .key("customer", "customer", |newest| &newest.customer)
+        .label("customer")
+        .hidden("customer_id", |newest| newest.customer_id.to_string())
+        .label("customer_id")
+        .column("newest_sample", "newest sample", Unit::None, |newest| newest.newest_sample)
+        .null("none")
+        .gauge("customer_newest_sample_timestamp_seconds", "Time of the newest resource sample of a customer.")
+        .done()
+}
+
 pub fn utilization_instances(report: &Report) -> Section {
     Section::record("instances with utilisation", &report.resource)
         .skipped(skipped(report, LAYER))
@@ -63,7 +92,7 @@ pub fn utilization_instances(report: &Report) -> Section {
 }
 
 /// Which instances have a line over time, if not all.
-pub fn drawn(resource: &Resource) -> Option<String> {
+fn drawn(resource: &Resource) -> Option<String> {
     let drawn: BTreeSet<_> = resource.utilization.iter().map(|line| &line.instance_id).collect();
     let all = resource.utilization_instances.and_then(|all| usize::try_from(all).ok()).unwrap_or_default();
     (drawn.len() < all).then(|| format!("the {} of {all} instances with most samples", drawn.len()))
@@ -123,8 +152,11 @@ fn scaling<'a>(events: Builder<'a, ScalingEvent>, report: &Report) -> Builder<'a
         .skipped(skipped(report, LAYER))
         .key("event_type", "event type", |event| event.event_type.as_str())
         .column("success", "success", Unit::None, |event| event.success)
+        .column("customer", "customer", Unit::None, |event| &event.customer)
+        .column("instances", "instances", Unit::None, |event| event.instances.clone())
         .column("trigger_reason", "reason", Unit::None, |event| &event.trigger_reason)
         .column("executed_at", "began", Unit::None, |event| event.executed_at)
         .column("duration_seconds", "took", Unit::Seconds, |event| event.duration_seconds)
         .null("still runs")
+        .column("error", "error", Unit::None, |event| event.error.clone())
 }

@@ -2,7 +2,7 @@
 
 use optiinfra_db::stats::{Report, RowsAre, Table};
 
-use crate::report::section::{Section, Shown, Unit, Value};
+use crate::report::section::{Section, Shown, Top, Unit, Value};
 
 const UNKNOWN: &str = "unknown";
 
@@ -11,14 +11,14 @@ pub fn tables(report: &Report) -> Section {
     const SIZE_HELP: &str = "Bytes on disk.";
     let never = if report.standby { UNKNOWN } else { "never" };
     Section::of(title(report), &report.tables)
+        .top(Top::All)
         .labels(vec![("datname", report.database.clone()), ("schemaname", report.schema.clone())])
         .key("layer", "layer", |table| table.layer.as_str())
         .key("table", "table", |table| table.table.to_owned())
         .label("relname")
         .column("rows", "rows", Unit::None, rows)
         .null(UNKNOWN)
-        .gauge("table_rows", "Rows, counted.")
-        .gauge_of_estimates("table_rows_estimate", "Rows, as the planner estimates them.")
+        .gauge_with_kind("table_rows", "Rows, counted or as the planner estimates them.")
         .column("total_bytes", "size", Unit::Bytes, |table| table.total_bytes)
         .null(UNKNOWN)
         .column("heap_bytes", "heap", Unit::Bytes, |table| table.heap_bytes)

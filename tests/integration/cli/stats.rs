@@ -66,7 +66,7 @@ fn every_format_of_stats_tells_the_same_figures() {
     for (at, entry) in json["tables"].as_array().unwrap().iter().enumerate() {
         let name = entry["table"].as_str().unwrap();
         let rows = entry["rows"].as_i64().unwrap();
-        let found = series(&prometheus.stdout, &format!("optiinfra_db_table_rows{{{}}}", labels(name)));
+        let found = series(&prometheus.stdout, &format!("optiinfra_db_table_rows{{{},kind=\"exact\"}}", labels(name)));
         assert_eq!(found, Some(rows as f64), "{name}");
         assert!(csv.stdout.contains(&format!("\ntables,{},rows,{rows}\n", at + 1)), "{name}");
         assert!(csv.stdout.contains(&format!("\ntables,{},rows_are,exact\n", at + 1)), "{name}");
@@ -113,9 +113,13 @@ fn prometheus_text_keeps_the_rules_of_its_format() {
             assert_eq!(families.last(), Some(&name), "families are contiguous");
         }
     }
-    for never in ["i-0abc123def456", "Acme", "customer_id=\"", "agent_id=\"", "instance_id=\""] {
+    for never in ["i-0abc123def456", "agent_id=\"", "instance_id=\""] {
         assert!(!text.contains(never), "{never}");
     }
+    // Who has stopped sending.
+    let of_customers: Vec<_> = text.lines().filter(|line| line.contains("customer_id=\"")).collect();
+    assert_eq!(of_customers.len(), 2, "{of_customers:#?}");
+    assert!(of_customers.iter().all(|line| line.starts_with("optiinfra_db_customer_newest_sample_timestamp_seconds{")));
     assert!(series(&text, "optiinfra_db_verify_violations{check=\"schema.tables\"}") == Some(0.0), "{text}");
     assert!(text.contains("optiinfra_db_skipped_info{what=\"unused indexes\"} 1\n"));
     assert_promtool_agrees(&text);
@@ -243,4 +247,86 @@ fn stats_shows_the_database_and_never_a_key() {
     let json = Dbctl::on(&db).run("stats --format json");
     assert_eq!(json.json()["schema_version"], 1);
     assert!(!table.stdout.contains("test_key") && !json.stdout.contains("test_key"));
+}
+
+#[test]
+fn a_long_list_shows_its_top_where_that_is_asked_for_and_on_a_terminal() {
+    let db = TestDb::seeded_now();
+    let indexes = |arguments: &str| {
+        let run = Dbctl::on(&db).run(&format!("stats --section indexes {arguments}"));
+        assert_eq!(run.code, Some(0), "{run:?}");
+        run.stdout
+    };
+    let all = indexes("");
+    let top = indexes("--top 3");
+    assert!(all.starts_with("indexes\n") && all.lines().count() > 100, "a pipe gets all of it");
+    assert!(top.starts_with("indexes, 3 of ") && top.contains(" (--top N shows more)\n"), "{top}");
+    assert_eq!(top.lines().count(), 6);
+    let on_terminal = |section: &str| {
+        Dbctl::on(&db).env("PAGER", "").run_on_terminal(&format!("stats --section {section}"), "").stdout
+    };
+    assert!(on_terminal("indexes").contains("indexes, 12 of "));
+    let whole = on_terminal("tables");
+    assert!(whole.contains("rollup") && !whole.contains("--top N"), "there are never more tables: {whole}");
+    assert_eq!(Dbctl::on(&db).run("stats --top 0").code, Some(2));
+}
+
+#[test]
+fn a_pager_shows_a_result_on_a_terminal_and_nowhere_else() {
+    const SHOWN: &str = "resource metrics by type";
+    let db = TestDb::seeded_now();
+    let dir = tempfile::tempdir().unwrap();
+    let paged = dir.path().join("paged");
+    let with = |pager: &str| Dbctl::on(&db).env("PAGER", pager).without("CI");
+    let pager = format!("cat > {}", paged.display());
+    let shown = with(&pager).run_on_terminal("stats", "").stdout;
+    assert!(!shown.contains(SHOWN) && fs::read_to_string(&paged).unwrap().contains(SHOWN), "{shown}");
+    fs::remove_file(&paged).unwrap();
+    assert!(with(&pager).env("CI", "true").run_on_terminal("stats", "").stdout.contains(SHOWN));
+    assert!(with(&pager).run("stats").stdout.contains(SHOWN), "in a pipe");
+    assert!(!paged.exists());
+    for none in ["", "no-such-pager"] {
+        assert!(with(none).run_on_terminal("stats", "").stdout.contains(SHOWN), "{none}");
+    }
+}
+
+#[test]
+fn a_report_is_compared_with_an_earlier_one() {
+    let db = TestDb::plain_seeded_now();
+    let dir = tempfile::tempdir().unwrap();
+    let before = dir.path().join("before.json");
+    let compare = || Dbctl::on(&db).run(&format!("stats --exact --compare {}", before.display()));
+    assert_eq!(Dbctl::on(&db).run(&format!("stats --exact --format json --output {}", before.display())).code, Some(0));
+    db.conn()
+        .batch_execute(
+            "DELETE FROM events WHERE id = (SELECT min(id::text)::uuid FROM events);
+             INSERT INTO customers (name, email, api_key) VALUES ('Newcomer', 'n@example.com', 'k');
+             CREATE INDEX ours ON events (customer_id);
+             UPDATE quality_regressions SET resolved_at = now() WHERE resolved_at IS NULL",
+        )
+        .unwrap();
+    let table = compare().stdout;
+    let squeezed: Vec<_> = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    assert!(table.starts_with("tables that changed since 20"), "{table}");
+    for line in [
+        "new redundant index ours",
+        "new index ours",
+        "new customer Newcomer",
+        "gone unresolved regression Acme Corp, claude-3-opus, toxicity_score, medium",
+        "unresolved regressions 1 0",
+    ] {
+        assert!(squeezed.iter().any(|found| found == line), "{line} in {table}");
+    }
+    assert!(squeezed.iter().any(|line| line.starts_with("events 3 2 -1 ")), "{table}");
+    assert!(!squeezed.iter().any(|line| line.starts_with("new agent") || line.starts_with("gone agent")), "{table}");
+
+    fs::write(&before, "{\"schema_version\": 1}").unwrap();
+    let run = compare();
+    assert!(
+        run.code == Some(2) && run.stderr.contains("is no report") && run.stderr.contains("--format json"),
+        "{run:?}"
+    );
+    fs::remove_file(&before).unwrap();
+    assert!(compare().stderr.contains("cannot read"));
+    assert_eq!(Dbctl::on(&db).run("stats --compare x --format json").code, Some(2));
 }
