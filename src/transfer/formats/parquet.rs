@@ -179,8 +179,8 @@ fn read_values<T: DataType>(
 fn int32(of: &ColumnDescriptor, value: i32) -> Result<String, String> {
     match of.converted_type() {
         ConvertedType::DATE => {
-            let date = NaiveDateTime::UNIX_EPOCH.checked_add_signed(TimeDelta::days(value.into()));
-            Ok(date.ok_or("is a date that is out of range")?.date().to_string())
+            let date = DateTime::UNIX_EPOCH.date_naive().checked_add_signed(TimeDelta::days(value.into()));
+            Ok(date.ok_or("is a date that is out of range")?.to_string())
         }
         ConvertedType::UINT_8 | ConvertedType::UINT_16 | ConvertedType::UINT_32 => {
             Ok(value.cast_unsigned().to_string())

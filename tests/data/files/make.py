@@ -44,17 +44,17 @@ registry = prom.CollectorRegistry()
 load = prom.Gauge("node_load1", "1m load average.", ["instance"], registry=registry)
 load.labels("10.0.0.12:9100").set(0.72)
 received = prom.Counter("node_network_receive_bytes", "Bytes.", ["instance", "device"], registry=registry)
-received.labels("10.0.0.12:9100", 'et"h\\0').inc(1024)
-latency = prom.Histogram("vllm:e2e_request_latency_seconds", "Latency.", ["instance"], registry=registry, buckets=(1, 5))
-latency.labels("10.0.0.13:8000").observe(0.5, {"trace_id": "abc"})
+received.labels("10.0.0.12:9100", 'et"h\\0').inc(1024, {"trace_id": "abc"})
 with open("openmetrics.prom", "wb") as file:
     file.write(generate_latest(registry))
 
 book = openpyxl.Workbook()
 sheet = book.active
 sheet.append(["instance_id", "metric_value", "timestamp", "metadata"])
-for row in (("i-1", 12.5, dt.datetime(2025, 10, 20, 14, 0), None), ("größe; \"2\"", 0.25, dt.datetime(2025, 10, 20, 14, 1), None)):
-    sheet.append(row)
+sheet.append(["i-1", 12.5, dt.datetime(2025, 10, 20, 14, 0), None])
+sheet.append(["größe; \"2\"", 0.25, dt.datetime(2025, 10, 20, 14, 1), None])
+for cell in sheet["B"][1:]:
+    cell.number_format = "[$-407]0.00"
 for cell in sheet["C"][1:]:
     cell.number_format = "DD.MM.YYYY HH:MM"
 book.save("excel.xlsx")

@@ -6,6 +6,8 @@ mod conflicts;
 mod exports;
 mod input;
 mod other_tools;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod rejects;
 mod retry;
 mod round_trip;

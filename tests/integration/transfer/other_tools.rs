@@ -390,3 +390,58 @@ fn a_file_that_is_cut_or_of_something_else_ends_the_import_with_its_place() {
     let found: Vec<_> = reasons(&run.json()).into_iter().map(|(.., reason)| reason).collect();
     assert_eq!(found, ["lacks values: its StatusCode is 'PartialData'", "has 1 times and 0 values"]);
 }
+
+#[test]
+fn one_command_imports_what_libreoffice_and_the_client_library_of_prometheus_write() {
+    let (db, mut conn, agent, customer) = ground(AgentType::Resource);
+    let same = "--set resource_type=cpu --set metric_name=load --set unit=processes --set metadata={}";
+    let excel =
+        ["--time-format", "%d.%m.%Y %H:%M", "--time-zone", "Europe/Berlin", "--delimiter", ";", "--decimal", ","];
+    let run = Dbctl::on(&db)
+        .args(&["import", "resource_metrics", of_tool("excel.csv").to_str().unwrap()])
+        .args(&excel)
+        .run(&format!("--set agent={} --set customer={} {same}", agent.id, customer.id));
+    assert_eq!(run.code, Some(0), "{run:#?}");
+    let expected = ["größe; \"2\" cpu load 0.25 processes 12:01:00.000", "i-1 cpu load 12.5 processes 12:00:00.000"];
+    assert_eq!(stored(&mut conn).into_iter().collect::<BTreeSet<_>>(), expected.map(str::to_owned).into());
+
+    conn.batch_execute("DELETE FROM resource_metrics").unwrap();
+    let flags = format!("--input-format prometheus-text {AT} --ignore-unknown");
+    let run = import_of(&db, &agent, &customer, &flags, &of_tool("openmetrics.prom"));
+    assert_eq!(run.code, Some(0), "{run:#?}");
+    let expected = [
+        "10.0.0.12:9100 cpu load1 0.72 processes 12:00:00.000",
+        "10.0.0.12:9100 network network_received 1024 bytes 12:00:00.000",
+    ];
+    assert_eq!(stored(&mut conn), expected);
+    assert_eq!(run.json()["unknown_metrics"], json!({"node_network_receive_bytes_created": 1}));
+    let device = "SELECT count(*) FROM resource_metrics WHERE metadata ->> 'device' = 'et\"h\\0'";
+    assert_eq!(number(&mut conn, device), 1);
+}
+
+#[test]
+fn one_command_imports_what_pandas_and_duckdb_write() {
+    let (db, mut conn, agent, customer) = ground(AgentType::Application);
+    let rows_are = "SELECT count(*) FROM quality_metrics q JOIN (VALUES \
+        ('a', 12, 101.5::float8, false, 0.5, '2025-10-20 12:00:00Z'::timestamptz, '{\"region\": \"eu\"}'::jsonb), \
+        ('b', NULL, NULL, true, 0.25, '2025-10-20 12:00:01.5Z', '{}'), \
+        ('c', 7, 99.25, false, 1, '2025-10-20 12:00:02.000001Z', '{}')) AS written (id, tokens, latency, is_wrong, score, at, data) \
+        ON q.request_id = written.id AND q.prompt_tokens IS NOT DISTINCT FROM tokens AND q.latency_ms IS NOT DISTINCT FROM latency \
+        AND q.hallucination_detected = is_wrong AND q.overall_quality_score = score AND q.timestamp = at AND q.metadata = data";
+    let mut files = vec![("pandas.csv", ""), ("pandas.tsv.gz", "--delimiter tab --null NaN"), ("duckdb.csv.zst", "")];
+    if cfg!(feature = "parquet") {
+        files.extend([("pandas.parquet", ""), ("duckdb.parquet", "")]);
+    }
+    for (name, flags) in files {
+        let arguments = format!("quality_metrics --set agent={} --set customer={} {flags}", agent.id, customer.id);
+        let run = import(&db, &arguments, &of_tool(name));
+        assert_eq!(run.code, Some(0), "{name}: {run:#?}");
+        assert_eq!((number(&mut conn, rows_are), rows(&mut conn, "quality_metrics")), (3, 3), "{name}");
+        conn.batch_execute("DELETE FROM quality_metrics").unwrap();
+    }
+    if cfg!(not(feature = "parquet")) {
+        let run = import(&db, "quality_metrics", &of_tool("pandas.parquet"));
+        assert_eq!(run.code, Some(2), "{run:#?}");
+        assert!(run.stderr.contains("this program was built without the feature parquet"), "{run:#?}");
+    }
+}

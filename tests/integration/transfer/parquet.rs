@@ -1,0 +1,93 @@
+//! Parquet: what goes out comes back, and other programs read it.
+
+use super::round_trip::plant;
+use super::*;
+
+#[test]
+fn every_table_goes_out_as_parquet_and_comes_back_to_the_bit() {
+    let (db, mut conn, agent, customer) = ground(AgentType::Application);
+    plant(&mut conn, &agent, &customer, 50);
+    let folder = Folder::new();
+    for table in Table::ALL {
+        let plain = |db: &TestDb| {
+            let text = Dbctl::on(db).run(&format!("export {table}")).stdout;
+            text.lines().map(str::to_owned).collect::<BTreeSet<_>>()
+        };
+        let before = plain(&db);
+        assert!(before.len() > 1, "{table}");
+        let path = folder.path(&format!("{table}.parquet"));
+        let run = Dbctl::on(&db).run(&format!("export {table} --format parquet --output {}", path.display()));
+        assert_eq!(run.code, Some(0), "{run:#?}");
+        conn.batch_execute(&format!("DELETE FROM {table}")).unwrap();
+        let run = import(&db, &format!("{table} --no-range-checks"), &path);
+        assert_eq!((run.code, &run.json()["input_format"]), (Some(0), &json!("parquet")), "{run:#?}");
+        assert_eq!(plain(&db), before, "{table}");
+        // A pipe has no end to begin with.
+        let run = Dbctl::on(&db)
+            .stdin(File::open(&path).unwrap())
+            .run(&format!("import {table} - --on-conflict skip --no-range-checks --format json"));
+        assert_eq!((run.code, &run.json()["written"]), (Some(0), &json!(0)), "{run:#?}");
+    }
+    let path = folder.path("none.parquet");
+    conn.batch_execute("DELETE FROM events").unwrap();
+    assert_eq!(
+        Dbctl::on(&db).run(&format!("export events --format parquet --output {}", path.display())).code,
+        Some(0)
+    );
+    let run = import(&db, "events", &path);
+    assert_eq!((run.code, &run.json()["read"]), (Some(0), &json!(0)), "{run:#?}");
+}
+
+/// What pyarrow, and so pandas, reads of a file.
+const PYARROW: &str = "
+import sys, pyarrow.parquet
+file = pyarrow.parquet.ParquetFile(sys.argv[1])
+print(file.metadata.num_row_groups, file.metadata.num_rows)
+print([str(field.type) for field in file.schema_arrow])
+for row in file.read().to_pylist():
+    print(*[value.hex() if isinstance(value, bytes) else value for value in row.values()])
+";
+
+/// What DuckDB reads of a file.
+const DUCKDB: &str = "
+import sys, duckdb
+duckdb.execute(\"SET TimeZone = 'UTC'\")
+rows = duckdb.execute('SELECT * FROM read_parquet(?)', [sys.argv[1]])
+print([str(column[1]) for column in rows.description])
+for row in rows.fetchall():
+    print(*row)
+";
+
+#[test]
+fn pandas_and_duckdb_read_the_types_and_values() {
+    let (db, mut conn, agent, customer) = ground(AgentType::Resource);
+    let id = "0199aaaa-0000-7000-8000-00000000000a";
+    conn.batch_execute(&format!(
+        "INSERT INTO resource_metrics (id, agent_id, customer_id, instance_id, resource_type, metric_name, metric_value, unit, \
+         timestamp, metadata) VALUES ('{id}', '{}', '{}', 'größe', 'gpu', 'utilization', 0.1, 'percent', \
+         '2025-10-20 12:00:00.000001Z', '{{\"a\": 1}}')",
+        agent.id, customer.id
+    ))
+    .unwrap();
+    let folder = Folder::new();
+    let path = folder.path("metrics.parquet");
+    let columns = "id,instance_id,resource_type,metric_value,timestamp,metadata";
+    let arguments = format!("export resource_metrics --format parquet --columns {columns} --output {}", path.display());
+    assert_eq!(Dbctl::on(&db).run(&arguments).code, Some(0));
+    for (program, module, expected) in
+        [(PYARROW, "pyarrow", "timestamp[us, tz=UTC]"), (DUCKDB, "duckdb", "TIMESTAMP WITH TIME ZONE")]
+    {
+        let python = |arguments: &[&str]| std::process::Command::new("python3").args(arguments).output().unwrap();
+        if !python(&["-c", &format!("import {module}")]).status.success() {
+            figures(&format!("not read by {module}, which is not installed"));
+            continue;
+        }
+        let read = python(&["-c", program, path.to_str().unwrap()]);
+        let text = String::from_utf8_lossy(&read.stdout).into_owned();
+        assert!(read.status.success(), "{module}: {}", String::from_utf8_lossy(&read.stderr));
+        assert!(text.contains(expected), "{module}: {text}");
+        let row = text.lines().last().unwrap().replace('-', "");
+        assert!(row.contains(&id.replace('-', "")), "{module}: {text}");
+        assert!(row.contains(" größe gpu 0.1 20251020 12:00:00.000001+00:00 {\"a\": 1}"), "{module}: {text}");
+    }
+}
