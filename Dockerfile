@@ -6,7 +6,7 @@ COPY . .
 ARG OPTIINFRA_COMMIT
 # libpq and OpenSSL are linked into the binary.
 ENV OPENSSL_STATIC=1
-RUN cargo build --profile dist --locked --features bundled --bin optiinfra-dbctl
+RUN cargo build --profile dist --locked --features bundled,parquet --bin optiinfra-dbctl
 
 FROM debian:bookworm-slim
 # The certificates that sslrootcert=system trusts.
