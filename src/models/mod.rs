@@ -88,6 +88,7 @@ macro_rules! relations {
 mod agent_state;
 mod application;
 mod core;
+mod history;
 mod resource;
 mod workflow_history;
 

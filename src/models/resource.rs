@@ -6,7 +6,6 @@ use bon::Builder;
 use chrono::{DateTime, Utc};
 use diesel::pg::Pg;
 use diesel::prelude::*;
-use diesel::sql_types::{self, Double, Nullable};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
@@ -14,7 +13,6 @@ use uuid::Uuid;
 use crate::enums::{ResourceType, ScalingEventType};
 use crate::id::CustomerId;
 use crate::models::{Agent, Customer, Rows, WorkflowExecution, newest, seconds_between};
-use crate::raw::sql_query;
 use crate::schema::{resource_metrics, resource_metrics_hourly, scaling_events};
 
 /// One row of `resource_metrics`. Samples of the use of GPU, CPU, memory, disk and network by an instance.
@@ -265,36 +263,6 @@ impl ResourceMetric {
             .filter(resource_metrics::metric_name.eq(metric_name))
             .select(diesel::dsl::avg(resource_metrics::metric_value))
             .first(conn)
-    }
-
-    /// The average of one metric of an instance of a customer over all its history, also of samples that `retention` has
-    /// removed after it summed their hours; `None` without a sample.
-    ///
-    /// It reads a few rows, however long the history is. Samples that came late for an hour that is summed count from the next
-    /// run of `retention` on.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the query does.
-    pub fn average_of_history(
-        conn: &mut PgConnection,
-        customer: CustomerId,
-        instance_id: &str,
-        resource_type: ResourceType,
-        metric_name: &str,
-    ) -> QueryResult<Option<f64>> {
-        #[derive(QueryableByName)]
-        struct Average {
-            #[diesel(sql_type = Nullable<Double>)]
-            average: Option<f64>,
-        }
-        let found: Average = sql_query(include_str!("average_of_history.sql"))
-            .bind::<sql_types::Uuid, _>(customer)
-            .bind::<sql_types::Text, _>(instance_id)
-            .bind::<crate::schema::sql_types::ResourceType, _>(resource_type)
-            .bind::<sql_types::Text, _>(metric_name)
-            .get_result(conn)?;
-        Ok(found.average)
     }
 
     /// The newest sample of a metric, of one customer or of all; `None` without a sample. (0.2d)
