@@ -114,10 +114,10 @@ impl Cluster {
     /// When the server refuses.
     pub fn snapshots(&self) -> Result<Vec<Snapshot>> {
         let mut conn = connection::connect(&self.target().with("dbname", "postgres"), APPLICATION)?;
-        // The file is written when the database is made and never again.
+        // The file is written when the database is made and never again; its time is to the second.
         let query = "SELECT substr(datname, length($1) + 1) AS name, pg_database_size(oid) AS bytes, \
                      (pg_stat_file('base/' || oid || '/PG_VERSION')).modification AS at \
-                     FROM pg_database WHERE starts_with(datname, $1) ORDER BY at DESC, name";
+                     FROM pg_database WHERE starts_with(datname, $1) ORDER BY at DESC, oid DESC";
         sql_query(query).bind::<Text, _>(PREFIX).load(&mut conn).doing("list the snapshots")
     }
 

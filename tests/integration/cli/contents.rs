@@ -49,7 +49,7 @@ fn verify_is_clean_on_a_seeded_database_and_exit_1_with_findings() {
     let report = clean.json();
     assert_eq!(report["failed"], 0);
     for (id, count) in
-        [("schema.tables", 20), ("schema.enums", 22), ("schema.indexes", 143), ("schema.foreign_keys", 33)]
+        [("schema.tables", 20), ("schema.enums", 22), ("schema.indexes", 145), ("schema.foreign_keys", 33)]
     {
         assert_eq!(found(&report, id), count, "{id}");
     }
