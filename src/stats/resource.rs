@@ -55,7 +55,7 @@ pub struct Band {
     pub points: Vec<Spread>,
 }
 
-/// How the averages of the instances are spread in a span of time, in percent.
+/// How the samples of all instances are spread in a span of time, in percent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Spread {
     /// When the span begins, UTC.
@@ -69,8 +69,8 @@ pub struct Spread {
     /// The 95th percentile.
     #[serde(deserialize_with = "float")]
     pub high: f64,
-    /// How many instances had samples.
-    pub instances: i64,
+    /// How many there are.
+    pub samples: i64,
 }
 
 /// The newest sample of a customer.

@@ -52,8 +52,8 @@ span AS MATERIALIZED (
     SELECT min(first) AS origin, greatest(interval '1 minute', (max(last) - min(first)) / 96) AS width
     FROM figure
 ),
--- The instances with most samples of utilisation, which have a line each. Of equally many the first by name, in every
--- database the same.
+-- The instances with most samples of utilisation. Only their lines are drawn, so only they are read again for these. Of
+-- equally many the first by name, in every database the same.
 drawn AS MATERIALIZED (
     SELECT instance_id
     FROM figure
@@ -68,7 +68,8 @@ average AS MATERIALIZED (
         m.resource_type,
         date_bin(s.width, m."timestamp", s.origin) AS "at",
         avg(m.metric_value) AS value
-    FROM metric AS m
+    FROM drawn AS d
+    JOIN metric AS m ON m.instance_id = d.instance_id
     CROSS JOIN span AS s
     -- Not by the index of metric_name, where most entries are older.
     WHERE m.metric_name || '' = 'utilization'
@@ -138,7 +139,6 @@ SELECT jsonb_build_object(
                 a.resource_type,
                 jsonb_agg(jsonb_build_object('at', a."at", 'value', a.value) ORDER BY a."at") AS points
             FROM average AS a
-            WHERE a.instance_id IN (SELECT instance_id FROM drawn)
             GROUP BY a.instance_id, a.resource_type
         ) AS f
     ),
@@ -150,17 +150,19 @@ SELECT jsonb_build_object(
                 jsonb_agg(
                     jsonb_build_object(
                         'at', b."at", 'low', b.spread[1], 'median', b.spread[2], 'high', b.spread[3],
-                        'instances', b.instances
+                        'samples', b.samples
                     ) ORDER BY b."at"
                 ) AS points
             FROM (
                 SELECT
-                    resource_type,
-                    "at",
-                    percentile_cont(ARRAY[0.05, 0.5, 0.95]) WITHIN GROUP (ORDER BY value) AS spread,
-                    count(*) AS instances
-                FROM average
-                GROUP BY resource_type, "at"
+                    m.resource_type,
+                    date_bin(s.width, m."timestamp", s.origin) AS "at",
+                    percentile_cont(ARRAY[0.05, 0.5, 0.95]) WITHIN GROUP (ORDER BY m.metric_value) AS spread,
+                    count(*) AS samples
+                FROM metric AS m
+                CROSS JOIN span AS s
+                WHERE m.metric_name || '' = 'utilization'
+                GROUP BY m.resource_type, date_bin(s.width, m."timestamp", s.origin)
             ) AS b
             GROUP BY b.resource_type
         ) AS f

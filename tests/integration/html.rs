@@ -120,7 +120,7 @@ fn an_empty_database_and_a_part_of_one_have_a_page_too() {
     for said in ["No samples of utilisation.", "No scaling events.", "No judged answers.", "Size of the tables"] {
         assert!(empty.contains(said), "{said}");
     }
-    for dangling in ["average in percent", "0 events", "average overall score"] {
+    for dangling in ["in percent, ", "0 events", "average overall score"] {
         assert!(!empty.contains(dangling), "{dangling}");
     }
     let db = seeded();
@@ -186,7 +186,7 @@ fn a_page_of_much_names_what_it_leaves_out() {
     let instances = instances.split("</section>").next().unwrap();
     assert_eq!(instances.matches("<tr>").count(), 13);
     assert!(instances.contains("and 92 more") && instances.contains("data-v=\"64.25\""), "{instances}");
-    assert!(page.contains("of 104 instances, average"));
+    assert!(page.contains("samples of 104 instances in percent"));
 }
 
 /// The page as a browser shows it.
@@ -201,7 +201,7 @@ fn a_browser_shows_the_page_and_says_nothing_on_its_console() {
     let (dom, log) = browse(&file);
     for text in [
         "checks passed</strong>",
-        "of 5 instances, average in percent",
+        "samples of 5 instances in percent",
         "gpu, median",
         "gpu: median ",
         "i-0abc123def456",

@@ -481,7 +481,7 @@ fn of_many_instances_twelve_have_a_line_and_the_report_says_of_how_many() {
     let table = Dbctl::on(&db).run("stats").stdout;
     assert!(table.contains("utilisation over time of the 12 of 25 instances with most samples"), "{table}");
     let page = Dbctl::on(&db).run("stats --format html").stdout;
-    assert!(page.contains("of 25 instances, average in percent, 20 October 2025"));
+    assert!(page.contains("samples of 25 instances in percent, 20 October 2025"));
 }
 
 #[test]
@@ -500,7 +500,7 @@ fn bands_hold_every_instance_and_its_median_and_percentiles() {
     let bands = of_all(&db).resource.utilization_bands;
     assert_eq!(bands.iter().map(|band| band.resource_type).collect::<Vec<_>>(), [ResourceType::Gpu, ResourceType::Cpu]);
     let point = bands[0].points.last().unwrap();
-    assert_eq!((point.low, point.median, point.high, point.instances), (5.0, 50.0, 95.0, 101));
+    assert_eq!((point.low, point.median, point.high, point.samples), (5.0, 50.0, 95.0, 101));
 }
 
 #[test]
@@ -1023,5 +1023,5 @@ fn what_stats_reads_does_not_grow_with_the_tables() {
     fill(&mut conn, 4_001, 40_000);
     let many = read(&mut conn);
     assert!(few > 500, "it does read: {few}");
-    assert!(many < 4_000, "{few} rows of 4 thousand, {many} of 40 thousand");
+    assert!(many < 6_000, "{few} rows of 4 thousand, {many} of 40 thousand");
 }

@@ -73,7 +73,7 @@ fn utilization(bands: &[Band], instances: i64) -> Chart {
     let times = points().map(|(_, point)| point.at);
     let Some(time) = Time::over(times.clone()) else { return chart };
     let instances = plural(instances.unsigned_abs(), "instance", "instances");
-    chart.subtitle = format!("of {instances}, average in percent, {}", dates(times));
+    chart.subtitle = format!("samples of {instances} in percent, {}", dates(times));
     let scale = Scale { low: 0.0, high: 100.0 };
     let mut plot = Plot::over_time(&time, scale, "utilisation, %", |value| format!("{value:.0}"));
     for (color, band) in bands.iter().enumerate() {
@@ -82,8 +82,8 @@ fn utilization(bands: &[Band], instances: i64) -> Chart {
         chart.legend.push(Entry::new(Mark::Band { color }, "5th to 95th percentile"));
     }
     let text = |(resource, point): (ResourceType, &Spread)| {
-        let Spread { at, low, median, high, instances } = point;
-        (*at, format!("{resource}: median {median:.0} %, {low:.0} to {high:.0} % ({instances} instances)"))
+        let Spread { at, low, median, high, samples } = point;
+        (*at, format!("{resource}: median {median:.0} %, {low:.0} to {high:.0} % ({samples} samples)"))
     };
     plot.hover(&time, points().map(text));
     chart.plot = Some(plot);

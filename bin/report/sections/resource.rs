@@ -66,7 +66,7 @@ pub fn utilization_bands(report: &Report) -> Section {
         .column("low", "5th percentile", Unit::Percent, |(_, point)| point.low)
         .column("median", "median", Unit::Percent, |(_, point)| point.median)
         .column("high", "95th percentile", Unit::Percent, |(_, point)| point.high)
-        .column("instances", "instances", Unit::None, |(_, point)| point.instances)
+        .column("samples", "samples", Unit::None, |(_, point)| point.samples)
         .done()
 }
 
