@@ -7,6 +7,8 @@ use crate::connection::Target;
 use crate::error::{Error, Result, plural};
 use crate::migrate;
 
+const NO_TABLE: &str = "no table is there yet";
+
 pub(super) fn tls(facts: &Facts, target: &Target) -> Check {
     let found = match (&facts.tls, facts.is_socket) {
         (Some(tls), _) => tls.clone(),
@@ -49,7 +51,7 @@ pub(super) fn tenants(facts: &Facts) -> Check {
         _ => "it owns the tables, or a policy shows it every row",
     };
     let found = match (facts.tables.is_empty(), seen.is_empty()) {
-        (true, _) => "no table is there yet".to_owned(),
+        (true, _) => NO_TABLE.to_owned(),
         (false, true) => format!("{role} sees the rows of one customer at a time"),
         (false, false) => format!("{role} sees the rows of every customer in {}: {why}", plural(seen.len(), "table")),
     };
@@ -59,6 +61,9 @@ pub(super) fn tenants(facts: &Facts) -> Check {
 
 pub(super) fn rows(facts: &Facts) -> Check {
     let all = facts.tables.len();
+    if all == 0 {
+        return Check::of("rows", NO_TABLE);
+    }
     let (read, written) = (all - facts.unreadable.len(), all - facts.unwritable.len());
     let mut found = format!("{} may read {read} and write {written} of {}", facts.role, plural(all, "table"));
     if !facts.unreadable.is_empty() {

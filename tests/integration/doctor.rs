@@ -32,6 +32,7 @@ fn a_sound_server_has_no_problem_and_says_what_an_administrator_sees() {
     assert_eq!((new.code, new.json()["problems"].as_u64()), (Some(0), Some(0)), "{new:#?}");
     assert_check(&new, "migrations", "note", "0 applied, ");
     assert_check(&new, "tenants", "ok", "no table is there yet");
+    assert_check(&new, "rows", "ok", "no table is there yet");
     assert_check(&new, "time_limits", "ok", "none");
     assert_eq!(dbctl().run("--local migrate").code, Some(0));
     let run = dbctl().run("--local doctor");

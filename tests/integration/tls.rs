@@ -94,6 +94,23 @@ fn a_server_with_a_good_certificate_is_let_through_and_any_doubt_is_refused() {
 }
 
 #[test]
+fn doctor_says_whether_the_way_is_encrypted_and_who_answers_is_checked() {
+    let authority = Authority::new();
+    let server = server(&authority, Validity::Now);
+    let open = TcpServer::start(None, "host all all 127.0.0.1/32 trust");
+    for (database, state, words) in [
+        (server.keywords(&format!("sslmode=verify-full {}", trusting(&authority))), "ok", "TLSv1."),
+        (server.keywords("sslmode=require"), "note", "takes any certificate"),
+        (open.keywords(""), "problem", "none; the connection to db.example.test is not protected"),
+    ] {
+        let report = Dbctl::new().env("DATABASE_URL", &database).run("doctor --format json").json();
+        let tls = report["checks"].as_array().unwrap().iter().find(|check| check["id"] == "tls").unwrap();
+        assert_eq!(tls["state"], state, "{tls:#}");
+        assert!(tls["found"].as_str().unwrap().contains(words), "{tls:#}");
+    }
+}
+
+#[test]
 fn an_expired_certificate_is_refused() {
     let authority = Authority::new();
     let server = server(&authority, Validity::LongAgo);
