@@ -13,10 +13,7 @@ pub(super) mod sql;
 use std::collections::{BTreeMap, BTreeSet};
 
 use self::sql::{comment_on, ident, literal};
-use crate::catalog::{
-    Catalog, Constraint, Difference, Enabled, Entry, Function, Index, Kind, Object, OtherType, Rule, Table, TypeSort,
-    contract,
-};
+use crate::catalog::{Catalog, Constraint, Difference, Enabled, Entry, Index, Kind, Object, Rule, Table, contract};
 
 /// What to do about a difference.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,13 +81,9 @@ impl Case<'_> {
             Object::Constraint(constraint) => Some(create_constraint(constraint)),
             Object::Index(it) if self.found.is_partitioned(&it.table) => Some(partition::create_index(it, self.found)),
             Object::Index(index) => Some(create_index(index, &index.name)),
-            Object::Trigger(trigger) => Some(format!("CREATE TRIGGER {} {}", ident(&trigger.name), trigger.definition)),
             Object::Enum(expected) => Some(self.create_enum(expected)),
-            Object::Function(function) => create_function(function),
+            Object::Trigger(_) | Object::Policy(_) | Object::Function(_) => sql::create(expected),
             Object::Comment(comment) => comment_on(comment, &literal(&comment.text)),
-            Object::Policy(policy) => {
-                Some(format!("CREATE POLICY {} ON {} {policy}", ident(&policy.name), ident(&policy.table)))
-            }
             // A table needs all that belongs to it, in order: that is a migration.
             Object::Table(_) | Object::ColumnOrder(_) | Object::Type(_) | Object::Partition(_) => None,
         }
@@ -99,22 +92,13 @@ impl Case<'_> {
     /// What holds rows is never dropped, and a label cannot be.
     fn drop(&self, found: &Object) -> Option<String> {
         match found {
-            Object::Constraint(it) => {
-                Some(format!("ALTER TABLE {} DROP CONSTRAINT {}", ident(&it.table), ident(&it.name)))
-            }
             Object::Index(it) if self.found.is_partitioned(&it.table) => {
                 Some(format!("DROP INDEX {}", ident(&it.name)))
             }
             Object::Index(index) => Some(format!("DROP INDEX CONCURRENTLY {}", ident(&index.name))),
-            Object::Trigger(it) => Some(format!("DROP TRIGGER {} ON {}", ident(&it.name), ident(&it.table))),
-            Object::Policy(it) => Some(format!("DROP POLICY {} ON {}", ident(&it.name), ident(&it.table))),
             Object::Enum(found) if self.is_renamed_enum(found) => None,
-            Object::Enum(found) => Some(format!("DROP TYPE {}", ident(&found.name))),
-            Object::Type(OtherType { name, sort: TypeSort::Domain(_) }) => Some(format!("DROP DOMAIN {}", ident(name))),
-            Object::Type(found) => Some(format!("DROP TYPE {}", ident(&found.name))),
-            Object::Function(function) => Some(format!("DROP ROUTINE {}", function.signature)),
             Object::Comment(comment) => comment_on(comment, "NULL"),
-            Object::Table(_) | Object::ColumnOrder(_) | Object::Column(_) | Object::Partition(_) => None,
+            other => sql::drop(other),
         }
     }
 
@@ -139,7 +123,7 @@ impl Case<'_> {
                 Some(format!("CREATE OR REPLACE TRIGGER {name} {}", expected.definition))
             }
             (Object::Enum(expected), Object::Enum(found)) => enums::change(expected, found),
-            (Object::Function(expected), _) => create_function(expected),
+            (Object::Function(_), _) => sql::create(expected),
             (Object::Comment(expected), _) => comment_on(expected, &literal(&expected.text)),
             // Without its policy, a table under row security shows nobody anything: nothing leaks in between.
             (Object::Policy(expected), _) => {
@@ -243,9 +227,4 @@ fn create_index(expected: &Index, name: &str) -> String {
     let unique = if expected.unique { "UNIQUE " } else { "" };
     let (table, name) = (ident(&expected.table), ident(name));
     format!("CREATE {unique}INDEX CONCURRENTLY {name} ON {table} USING {}", expected.definition)
-}
-
-fn create_function(expected: &Function) -> Option<String> {
-    let body = expected.body.as_ref().filter(|body| !body.contains("$fix$"))?;
-    Some(format!("CREATE OR REPLACE FUNCTION {} {} AS $fix${body}$fix$", expected.signature, expected.head()))
 }

@@ -9,7 +9,7 @@ use diesel::pg::PgConnection;
 
 use super::fix::change_table;
 use super::fix::enums;
-use super::fix::sql::{ident, literal};
+use super::fix::sql::{self, ident, literal};
 use crate::catalog::{self, Catalog, Column, Constraint, Entry, Enum, Kind, Object, Rule, Table, contract};
 use crate::error::Result;
 use crate::migrate;
@@ -109,18 +109,8 @@ impl<'a> Way<'a> {
                 let unique = if it.unique { "UNIQUE " } else { "" };
                 format!("CREATE {unique}INDEX {} ON {} USING {}", ident(&it.name), ident(&it.table), it.definition)
             }
-            Object::Trigger(it) => format!("CREATE TRIGGER {} {}", ident(&it.name), it.definition),
-            Object::Policy(it) => format!("CREATE POLICY {} ON {} {it}", ident(&it.name), ident(&it.table)),
-            Object::Enum(it) => {
-                let labels: Vec<_> = it.labels.iter().map(|label| literal(label)).collect();
-                format!("CREATE TYPE {} AS ENUM ({})", ident(&it.name), labels.join(", "))
-            }
-            Object::Function(it) => {
-                let body = it.body.as_ref().filter(|body| !body.contains("$body$"))?;
-                format!("CREATE OR REPLACE FUNCTION {} {} AS $body${body}$body$", it.signature, it.head())
-            }
             Object::Comment(it) => comment_on(it, self.to, &literal(&it.text)),
-            Object::Table(_) | Object::Type(_) | Object::ColumnOrder(_) | Object::Partition(_) => return None,
+            other => return sql::create(other),
         })
     }
 
@@ -140,14 +130,9 @@ impl<'a> Way<'a> {
         Some(match object {
             Object::Table(table) if table.relation.is_table() => format!("DROP TABLE {}", ident(&table.name)),
             Object::Column(it) => format!("ALTER TABLE {} DROP COLUMN {}", ident(&it.table), ident(&it.name)),
-            Object::Constraint(it) => format!("ALTER TABLE {} DROP CONSTRAINT {}", ident(&it.table), ident(&it.name)),
             Object::Index(it) => format!("DROP INDEX {}", ident(&it.name)),
-            Object::Trigger(it) => format!("DROP TRIGGER {} ON {}", ident(&it.name), ident(&it.table)),
-            Object::Policy(it) => format!("DROP POLICY {} ON {}", ident(&it.name), ident(&it.table)),
-            Object::Enum(it) => format!("DROP TYPE {}", ident(&it.name)),
-            Object::Function(it) => format!("DROP ROUTINE {}", it.signature),
             Object::Comment(it) => comment_on(it, self.from, "NULL"),
-            Object::Table(_) | Object::Type(_) | Object::ColumnOrder(_) | Object::Partition(_) => return None,
+            other => return sql::drop(other),
         })
     }
 

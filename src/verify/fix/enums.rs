@@ -1,7 +1,7 @@
 //! Enum types that are missing or differ.
 
 use super::Case;
-use super::sql::{ident, literal, with_comment};
+use super::sql::{create_enum, ident, literal, with_comment};
 use crate::catalog::{Difference, Enum, Object};
 
 impl Case<'_> {
@@ -9,11 +9,7 @@ impl Case<'_> {
         let name = ident(&expected.name);
         match self.renamed_enum(expected) {
             Some(other) => format!("ALTER TYPE {} RENAME TO {name}", ident(other)),
-            None => {
-                let labels: Vec<_> = expected.labels.iter().map(|label| literal(label)).collect();
-                let create = format!("CREATE TYPE {name} AS ENUM ({})", labels.join(", "));
-                with_comment(create, &expected.name, None)
-            }
+            None => with_comment(create_enum(expected), &expected.name, None),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-use crate::catalog::{Comment, Object, contract};
+use crate::catalog::{Comment, Enum, Object, OtherType, TypeSort, contract};
 
 /// A name. Those of the contract are plain words; any other may hold anything.
 pub(in crate::verify) fn ident(name: &str) -> String {
@@ -25,6 +25,38 @@ pub(in crate::verify) fn ident(name: &str) -> String {
 pub(in crate::verify) fn literal(text: &str) -> String {
     let quoted = text.replace('\'', "''");
     if quoted.contains('\\') { format!("E'{}'", quoted.replace('\\', r"\\")) } else { format!("'{quoted}'") }
+}
+
+/// Creates what is made in one statement and holds no rows.
+pub(in crate::verify) fn create(object: &Object) -> Option<String> {
+    Some(match object {
+        Object::Trigger(it) => format!("CREATE TRIGGER {} {}", ident(&it.name), it.definition),
+        Object::Policy(it) => format!("CREATE POLICY {} ON {} {it}", ident(&it.name), ident(&it.table)),
+        Object::Enum(it) => create_enum(it),
+        Object::Function(it) => {
+            let body = it.body.as_ref().filter(|body| !body.contains("$fix$"))?;
+            format!("CREATE OR REPLACE FUNCTION {} {} AS $fix${body}$fix$", it.signature, it.head())
+        }
+        _ => return None,
+    })
+}
+
+pub(super) fn create_enum(expected: &Enum) -> String {
+    let labels: Vec<_> = expected.labels.iter().map(|label| literal(label)).collect();
+    format!("CREATE TYPE {} AS ENUM ({})", ident(&expected.name), labels.join(", "))
+}
+
+/// Drops what holds no rows; indexes are for the caller, who knows whether somebody writes meanwhile.
+pub(in crate::verify) fn drop(object: &Object) -> Option<String> {
+    Some(match object {
+        Object::Constraint(it) => format!("ALTER TABLE {} DROP CONSTRAINT {}", ident(&it.table), ident(&it.name)),
+        Object::Trigger(it) => format!("DROP TRIGGER {} ON {}", ident(&it.name), ident(&it.table)),
+        Object::Policy(it) => format!("DROP POLICY {} ON {}", ident(&it.name), ident(&it.table)),
+        Object::Type(OtherType { name, sort: TypeSort::Domain(_) }) => format!("DROP DOMAIN {}", ident(name)),
+        Object::Type(OtherType { name, .. }) | Object::Enum(Enum { name, .. }) => format!("DROP TYPE {}", ident(name)),
+        Object::Function(it) => format!("DROP ROUTINE {}", it.signature),
+        _ => return None,
+    })
 }
 
 const BESIDE: &str = "_new";
