@@ -232,16 +232,57 @@ fn a_browser_shows_the_page_and_says_nothing_on_its_console() {
     assert!(browse(&noisy).1.lines().any(|line| line.contains("CONSOLE") && line.contains("heard")));
 }
 
+#[test]
+fn a_click_on_a_heading_sorts_its_table_and_a_served_page_refreshes_itself() {
+    let Some(chromium) = tool("chromium") else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let db = seeded();
+    // Somebody who clicks stands in the page's own file, which its policy would not let run.
+    let clicked = |column: usize, clicks: usize| {
+        let file = dir.path().join("clicked.html");
+        let click = format!("document.querySelectorAll('#tables th button')[{column}].click();").repeat(clicks);
+        let page = page(&db, "").replace("Content-Security-Policy", "X-None");
+        fs::write(&file, page.replace("</body>", &format!("<script>{click}</script></body>"))).unwrap();
+        let dom = browse(&chromium, &file, dir.path()).0;
+        let table = dom.split("<section id=\"tables\">").nth(1).unwrap().split("</table>").next().unwrap().to_owned();
+        let rows: Vec<_> = table.split("<tr>").skip(2).map(|row| row.split("<td").nth(2).unwrap().to_owned()).collect();
+        let names = rows.iter().map(|row| row.split(['>', '<']).nth(1).unwrap().to_owned()).collect::<Vec<_>>();
+        (names, table.contains("aria-sort=\"descending\""))
+    };
+    let (by_name, is_descending) = clicked(1, 1);
+    assert!(by_name.is_sorted() && by_name.len() == 20 && !is_descending, "{by_name:?}");
+    let (reversed, is_descending) = clicked(1, 2);
+    assert!(reversed.iter().rev().eq(&by_name) && is_descending, "{reversed:?}");
+    let (by_rows, is_descending) = clicked(2, 1);
+    assert_eq!(
+        (by_rows[0].as_str(), by_rows[1].as_str(), is_descending),
+        ("quality_metrics", "resource_metrics", true)
+    );
+
+    let server = Server::start(Dbctl::on(&db), "--interval 0.1");
+    let url = format!("http://{}/", server.address);
+    let (dom, log) = browse_for(&chromium, &url, dir.path(), &["--virtual-time-budget=8000"]);
+    assert!(dom.contains("id=\"stale\" hidden") && dom.contains("All "), "{dom}");
+    assert!(!log.contains("CONSOLE"), "{log}");
+    let collections = server.get("/metrics").series("optiinfra_db_collections_total");
+    assert!(collections > Some(2.0), "it asked for itself again: {collections:?}");
+}
+
 fn browse(chromium: &Path, file: &Path, dir: &Path) -> (String, String) {
     browse_url(chromium, &format!("file://{}", file.display()), dir)
 }
 
 fn browse_url(chromium: &Path, url: &str, dir: &Path) -> (String, String) {
+    browse_for(chromium, url, dir, &[])
+}
+
+fn browse_for(chromium: &Path, url: &str, dir: &Path, more: &[&str]) -> (String, String) {
     let output = Command::new(chromium)
         .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
         .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
         .args(["--enable-logging=stderr", "--dump-dom"])
         .arg(format!("--user-data-dir={}", dir.join("profile").display()))
+        .args(more)
         .arg(url)
         .output()
         .unwrap();
