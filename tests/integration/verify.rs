@@ -81,7 +81,7 @@ fn the_figures_are_those_of_the_deployed_schema() {
     for (id, figure) in [
         ("schema.tables", 20),
         ("schema.enums", 22),
-        ("schema.indexes", 143),
+        ("schema.indexes", 145),
         ("schema.foreign_keys", 33),
         ("schema.triggers", 12),
         ("schema.policies", 15),
@@ -97,7 +97,7 @@ fn the_figures_are_those_of_the_deployed_schema() {
         ("workflow_history.enums", 4),
         ("resource.tables", 3),
         ("resource.enums", 2),
-        ("resource.indexes", 26),
+        ("resource.indexes", 27),
         ("resource.foreign_keys", 6),
         ("application.tables", 4),
         ("application.enums", 4),
