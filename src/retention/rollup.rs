@@ -55,7 +55,12 @@ impl Rollup {
             if deadline.has_passed() {
                 return Ok((written, false));
             }
-            written += self.in_turn(conn, |conn| self.sum(conn, hour)).doing(doing())?;
+            let of_hour = self.in_turn(conn, |conn| {
+                let sums = self.sum(conn, hour)?;
+                self.total(conn, hour)?;
+                Ok(sums)
+            });
+            written += of_hour.doing(doing())?;
         }
         for hour in self.hours_without_total(conn).doing(doing())? {
             if deadline.has_passed() {
