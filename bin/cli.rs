@@ -10,8 +10,8 @@ use crate::args::{Global, Tables};
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::{
-    completions, database, doctor, dump, export, import, local, migrate, partitions, retention, roles, seed, serve,
-    stats, verify, wait,
+    completions, database, doctor, dump, export, import, local, migrate, partitions, retention, roles, schema, seed,
+    serve, stats, verify, wait,
 };
 
 const AFTER_HELP: &str = "\
@@ -58,6 +58,7 @@ pub enum Command {
     Create(database::Create),
     Drop(database::Drop),
     Dump(dump::Args),
+    Schema(schema::Args),
     Stats(stats::Args),
     Serve(serve::Args),
     /// Create the platform's database roles, or compare them with what they should be.
@@ -107,6 +108,7 @@ impl Command {
             Self::Create(_) => database::create(global, out),
             Self::Drop(args) => database::drop(args, global, out),
             Self::Dump(args) => dump::run(args, global, out),
+            Self::Schema(args) => schema::run(args, out),
             Self::Stats(args) => stats::run(args, global, out),
             Self::Serve(args) => serve::run(args, global, out),
             Self::Roles(args) => roles::run(&args.action, global, out),
@@ -131,6 +133,7 @@ impl Command {
             Self::Create(args) => args.output.is_json(),
             Self::Drop(args) => args.output.is_json(),
             Self::Stats(args) => args.format == stats::Format::Json,
+            Self::Schema(args) => args.format == schema::Format::Json,
             Self::Roles(args) => args.output.is_json(),
             Self::Partitions(args) => args.output.is_json(),
             Self::Retention(args) => args.output.is_json(),

@@ -21,6 +21,7 @@ mod partitions;
 mod report;
 mod retention;
 mod roles;
+mod schema;
 mod seed;
 mod serve;
 mod stats;

@@ -7,6 +7,7 @@ mod failures;
 mod migrating;
 mod new_migration;
 mod printing;
+mod schema;
 mod stats;
 mod waiting;
 
