@@ -108,6 +108,10 @@ fn detail<'a>(kind: &DatabaseErrorKind, info: &'a dyn DatabaseErrorInformation) 
 #[expect(clippy::exit, reason = "a program that is in no known state does nothing more")]
 pub fn catch_panics(is_json: bool) {
     panic::set_hook(Box::new(move |panic| {
+        #[cfg(feature = "parquet")]
+        if optiinfra_db::transfer::is_panic_caught() {
+            return;
+        }
         let payload = panic.payload();
         let text =
             payload.downcast_ref::<String>().map(String::as_str).or_else(|| payload.downcast_ref::<&str>().copied());

@@ -35,6 +35,8 @@ mod value;
 
 pub use self::error::{Error, Missing};
 pub use self::format::{Compression, Format, OtherCompression, OtherJson, UnknownFormat};
+#[cfg(feature = "parquet")]
+pub use self::formats::is_panic_caught;
 pub use self::input::LONGEST;
 pub use self::mapping::Mapping;
 pub use self::metrics::{Metric, NotAMetric};

@@ -17,6 +17,8 @@ pub(super) use self::cloudwatch::Cloudwatch;
 pub(super) use self::nvidia_smi::NvidiaSmi;
 #[cfg(feature = "parquet")]
 pub(super) use self::parquet::ParquetRows;
+#[cfg(feature = "parquet")]
+pub use self::parquet::is_panic_caught;
 pub(super) use self::prometheus_json::PrometheusJson;
 pub(super) use self::prometheus_text::PrometheusText;
 use super::mapping::Plan;

@@ -1,7 +1,9 @@
 //! Parquet files: columns of single values, some rows of each in memory at a time.
 
+use std::cell;
 use std::fs::File;
 use std::io::{self, Seek};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use chrono::{DateTime, NaiveDateTime, TimeDelta};
 use parquet::basic::{ConvertedType, LogicalType, TimeUnit};
@@ -48,7 +50,7 @@ impl ParquetRows {
             Ok(file)
         };
         let file = open().map_err(Error::input)?;
-        let file = SerializedFileReader::new(file).map_err(|error| Error::input(damaged(&error)))?;
+        let file = guarded(|| SerializedFileReader::new(file)).map_err(Error::input)?;
         let (columns, cells, raw) = (Vec::new(), Vec::new(), Vec::new());
         Ok(Self { file, group: 0, columns, left: 0, cells, rows: 0, row: 0, number: 0, raw })
     }
@@ -62,7 +64,7 @@ impl ParquetRows {
     /// The next row; `None` at the end.
     pub fn next_record(&mut self) -> io::Result<Option<Record<'_>>> {
         while self.row == self.rows {
-            if !self.read_rows()? {
+            if !guarded(|| self.read_rows())? {
                 return Ok(None);
             }
         }
@@ -82,13 +84,12 @@ impl ParquetRows {
     }
 
     /// Reads the next rows of all columns; false at the end of the file.
-    fn read_rows(&mut self) -> io::Result<bool> {
-        let damaged = |error: ParquetError| damaged(&error);
+    fn read_rows(&mut self) -> Result<bool, ParquetError> {
         if self.left == 0 {
             if self.group == self.file.num_row_groups() {
                 return Ok(false);
             }
-            self.open_group().map_err(damaged)?;
+            self.open_group()?;
         }
         let count = self.left.min(ROWS);
         let schema = self.file.metadata().file_metadata().schema_descr_ptr();
@@ -99,11 +100,11 @@ impl ParquetRows {
             let descriptor = schema.column(leaf);
             leaf += leaves(field);
             *cells = match reader {
-                Some(reader) => read_cells(reader, &descriptor, count).map_err(damaged)?,
+                Some(reader) => read_cells(reader, &descriptor, count)?,
                 None => vec![Cell::Wrong("is of a nested type, which is not read".to_owned()); count],
             };
             if cells.len() != count {
-                return Err(invalid(format!("the column {} ends before the others", descriptor.name())));
+                return Err(ParquetError::General(format!("the column {} ends before the others", descriptor.name())));
             }
         }
         (self.rows, self.row, self.left) = (count, 0, self.left - count);
@@ -128,8 +129,24 @@ impl ParquetRows {
     }
 }
 
-fn damaged(error: &ParquetError) -> io::Error {
-    invalid(format!("the Parquet data cannot be read: {error}"))
+thread_local! {
+    static IS_CAUGHT: cell::Cell<bool> = const { cell::Cell::new(false) };
+}
+
+/// Whether a panic of this thread is caught and becomes an error: the crate panics where a file is damaged in some ways.
+pub fn is_panic_caught() -> bool {
+    IS_CAUGHT.get()
+}
+
+fn guarded<T>(read: impl FnOnce() -> Result<T, ParquetError>) -> io::Result<T> {
+    IS_CAUGHT.set(true);
+    // What was being read is not used again after an error.
+    let read = catch_unwind(AssertUnwindSafe(read));
+    IS_CAUGHT.set(false);
+    match read {
+        Ok(read) => read.map_err(|error| invalid(format!("the Parquet data cannot be read: {error}"))),
+        Err(_) => Err(invalid("the Parquet data is damaged".to_owned())),
+    }
 }
 
 /// How many columns of values a field has.

@@ -91,3 +91,48 @@ fn pandas_and_duckdb_read_the_types_and_values() {
         assert!(row.contains(" größe gpu 0.1 20251020 12:00:00.000001+00:00 {\"a\": 1}"), "{module}: {text}");
     }
 }
+
+#[test]
+fn a_damaged_file_is_an_error_or_other_rows_and_never_a_panic() {
+    let set = ["agent_id", "customer_id"].map(|column| (column.to_owned(), Uuid::nil().to_string())).to_vec();
+    let options = read::Options { mapping: Mapping { set, ..Mapping::default() }, ..read::Options::default() };
+    let names = || Names::new([(Uuid::nil(), "c".to_owned())], [(Uuid::nil(), "a".to_owned())]);
+    let read = |bytes: &[u8]| -> Result<usize, String> {
+        let mut reader = Reader::new(bytes, Table::QualityMetrics, &options, names()).map_err(|e| e.to_string())?;
+        let mut rows = 0;
+        while reader.next_row().map_err(|error| error.to_string())?.is_some() {
+            rows += 1;
+        }
+        Ok(rows)
+    };
+    let attempt = |bytes: Vec<u8>| std::panic::catch_unwind(|| read(&bytes));
+    for name in ["pandas.parquet", "duckdb.parquet"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/files").join(name);
+        let whole = fs::read(path).unwrap();
+        assert_eq!(read(&whole), Ok(3));
+        let mut panics = Vec::new();
+        for at in (0..whole.len()).step_by(rounds(7, 1)) {
+            for bits in [0x01, 0x80, 0xff] {
+                let mut damaged = whole.clone();
+                damaged[at] ^= bits;
+                if attempt(damaged).is_err() {
+                    panics.push((at, bits));
+                }
+            }
+        }
+        assert!(panics.is_empty(), "{name}: {panics:?}");
+        for length in (4..whole.len()).step_by(rounds(31, 1)) {
+            let cut = attempt(whole[..length].to_vec()).expect("no panic");
+            assert!(cut.is_err(), "{name}: {length} bytes");
+        }
+    }
+    // In the program too it is an error of the file.
+    let (db, _conn, agent, customer) = ground(AgentType::Application);
+    let folder = Folder::new();
+    let mut damaged = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/files/pandas.parquet")).unwrap();
+    damaged[1141] ^= 1;
+    let arguments = format!("quality_metrics --set agent={} --set customer={}", agent.id, customer.id);
+    let run = import(&db, &arguments, &folder.write("damaged.parquet", damaged));
+    assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{run:#?}");
+    assert!(run.stderr.contains("damaged.parquet: the Parquet data "), "{run:#?}");
+}
