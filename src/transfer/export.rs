@@ -112,6 +112,7 @@ pub fn run(
         }
         Some(Compression::Zstd) => {
             let mut packed = zstd::Encoder::new(&mut *out, zstd::DEFAULT_COMPRESSION_LEVEL).map_err(output)?;
+            packed.include_checksum(true).map_err(output)?;
             let rows = write(conn, &rows_of, format, &mut packed)?;
             packed.finish().map(|_| rows).map_err(output)
         }
