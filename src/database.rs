@@ -4,7 +4,7 @@ mod error;
 
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::{BigInt, Integer, Text};
 use serde::Serialize;
 
 pub use self::error::Error;
@@ -119,7 +119,7 @@ pub fn drop(target: &Target, force: bool) -> Result<bool> {
     unless_in_use(&mut conn, database, dropped, "drop").map(|()| true)
 }
 
-/// Makes a database as a copy of another one of the same server.
+/// Makes a database as a copy of another one of the same server, by copying its files.
 ///
 /// # Errors
 ///
@@ -130,9 +130,16 @@ pub fn copy(target: &Target, copy: &str) -> Result<()> {
     if exists(&mut conn, copy)? {
         return Err(Error::Exists { database: copy.to_owned() }.into());
     }
-    let create =
-        raw!("CREATE DATABASE {copy} TEMPLATE {name}", copy = Sql::identifier(copy), name = Sql::identifier(&database));
-    let made = conn.batch(create);
+    let version = diesel::select(sql::<Integer>("current_setting('server_version_num')::integer"));
+    let version: i32 = version.get_result(&mut conn).doing("ask for the server's version")?;
+    // The default of newer servers takes twice as long: it writes each block to the log.
+    let strategy = if version < 150_000 { "" } else { " STRATEGY file_copy" };
+    let made = conn.batch(raw!(
+        "CREATE DATABASE {copy} TEMPLATE {name}{strategy}",
+        copy = Sql::identifier(copy),
+        name = Sql::identifier(&database),
+        strategy
+    ));
     unless_in_use(&mut conn, database, made, "copy")
 }
 

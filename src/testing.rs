@@ -23,21 +23,17 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use chrono::Utc;
 use diesel::pg::PgConnection;
-use diesel::prelude::*;
-use diesel::sql_types::Integer;
 use uuid::Uuid;
 
 use crate::connection::{self, Target};
-use crate::error::{Doing, Result};
+use crate::database;
+use crate::error::Result;
 use crate::layer::Layer;
 use crate::local::Ephemeral;
 use crate::migrate::{Goal, Migrator};
-use crate::raw::{RunSql, Sql, raw, sql};
 use crate::seed;
 
 const APPLICATION: &str = "optiinfra_db::testing";
-/// Where a database is made or dropped, since nobody may be connected to it.
-const MAINTENANCE: &str = "postgres";
 
 /// What is in a database when a test gets it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -111,29 +107,15 @@ impl Server {
     /// A copy of a database that nobody is connected to.
     fn copy(&self, template: &str) -> Result<Database> {
         let name = format!("test_{}", Uuid::new_v4().simple());
-        let url = self.cluster.url_of(&name);
-        let database = Database { server: self.cluster.target(), name, url };
-        let mut conn = database.maintenance()?;
-        let version: i32 = diesel::select(sql::<Integer>("current_setting('server_version_num')::int"))
-            .get_result(&mut conn)
-            .doing("ask for the server's version")?;
-        // Half the time of the default, which writes each block to the log.
-        let strategy = Sql::from(if version < 150_000 { "" } else { " STRATEGY file_copy" });
-        let create = raw!(
-            "CREATE DATABASE {name} TEMPLATE {template}{strategy}",
-            name = Sql::identifier(&database.name),
-            template = Sql::identifier(template),
-            strategy
-        );
-        conn.batch(create).doing("make a database for a test")?;
-        Ok(database)
+        database::copy(&self.cluster.target().with("dbname", template), &name)?;
+        Ok(Database { target: self.cluster.target().with("dbname", &name), url: self.cluster.url_of(&name), name })
     }
 }
 
 /// A database that is dropped with its owner, whoever is still connected to it.
 #[derive(Debug)]
 pub struct Database {
-    server: Target,
+    target: Target,
     name: String,
     url: String,
 }
@@ -158,8 +140,8 @@ impl Database {
     }
 
     /// Where it is, for [`connection::pool`] and the code under test.
-    pub fn target(&self) -> Target {
-        self.server.clone().with("dbname", &self.name)
+    pub const fn target(&self) -> &Target {
+        &self.target
     }
 
     /// The same as a URL, for other programs.
@@ -173,23 +155,14 @@ impl Database {
     ///
     /// When the server cannot be reached.
     pub fn connect(&self) -> Result<PgConnection> {
-        Ok(connection::connect(&self.target(), APPLICATION)?)
-    }
-
-    fn maintenance(&self) -> Result<PgConnection> {
-        Ok(connection::connect(&self.server.clone().with("dbname", MAINTENANCE), APPLICATION)?)
-    }
-
-    fn drop_now(&self) -> Result<()> {
-        let drop = raw!("DROP DATABASE IF EXISTS {name} WITH (FORCE)", name = Sql::identifier(&self.name));
-        self.maintenance()?.batch(drop).doing("drop the database of a test")
+        Ok(connection::connect(&self.target, APPLICATION)?)
     }
 }
 
 impl Drop for Database {
     fn drop(&mut self) {
         // It goes with the server anyway.
-        if let Err(error) = self.drop_now() {
+        if let Err(error) = database::drop(&self.target, true) {
             tracing::warn!(%error, database = self.name, "the database of a test stays");
         }
     }
