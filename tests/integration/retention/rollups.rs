@@ -33,6 +33,9 @@ fn prepare(db: &TestDb) -> PgConnection {
          SELECT a.id, c.id, 'request ' || t || n, 'model ' || n, '1', random(), t
          FROM (SELECT id FROM agents LIMIT 1) a, (SELECT id FROM customers LIMIT 1) c, generate_series(1, 2) n,
              generate_series(now() - interval '50 days', now() - interval '1 minute', interval '20 minutes') t;
+         -- An hour that ends during the test has no samples, so that no run sums more than another.
+         DELETE FROM resource_metrics WHERE \"timestamp\" >= date_trunc('hour', now(), 'UTC');
+         DELETE FROM quality_metrics WHERE \"timestamp\" >= date_trunc('hour', now(), 'UTC');
          CREATE TABLE samples AS
              SELECT customer_id, concat_ws('/', instance_id, resource_type, metric_name, unit) AS of, metric_value AS value,
                  \"timestamp\" AS at, id
