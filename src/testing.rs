@@ -50,8 +50,9 @@ pub enum Content {
 /// other processes.
 #[derive(Debug)]
 pub struct Server {
-    cluster: Ephemeral,
+    // Before the cluster, which has to run when they are dropped.
     templates: Mutex<HashMap<Content, Database>>,
+    cluster: Ephemeral,
 }
 
 impl Server {
@@ -61,7 +62,7 @@ impl Server {
     ///
     /// [`local::Error`](crate::local::Error) when the server binaries are missing or the server does not start.
     pub fn start() -> Result<Self> {
-        Ok(Self { cluster: Ephemeral::start()?, templates: Mutex::default() })
+        Ok(Self { templates: Mutex::default(), cluster: Ephemeral::start()? })
     }
 
     /// The server that the tests of this process share.

@@ -51,7 +51,8 @@ fn a_test_server_answers_each_line_and_ends_with_its_input() {
     assert_eq!(ask(&format!("drop {migrated}")), "dropped");
     assert!(connect(&migrated).is_err());
     drop(requests);
-    assert_eq!(Run::of(process).code, Some(0));
+    let run = Run::of(process);
+    assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
     assert!(connect(&seeded).is_err());
 }
 
