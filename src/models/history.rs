@@ -48,17 +48,12 @@ impl ResourceMetric {
             .bind::<Text, _>(metric_name)
             .load(conn)?;
         // A query of its own, so that the server plans it for the time that it is.
-        let mut newer = resource_metrics::table
-            .filter(resource_metrics::customer_id.eq(customer))
-            .filter(resource_metrics::instance_id.eq(instance_id))
-            .filter(resource_metrics::resource_type.eq(resource_type))
-            .filter(resource_metrics::metric_name.eq(metric_name))
-            .select((count_star(), avg(resource_metrics::metric_value)))
-            .into_boxed();
+        let mut newer = Self::of_metric(customer, instance_id, resource_type, metric_name);
         if let Some(last) = summed.iter().map(|summed| summed.hour).max() {
             newer = newer.filter(resource_metrics::timestamp.ge(last + TimeDelta::hours(1)));
         }
-        let (samples, average): (i64, Option<f64>) = newer.first(conn)?;
+        let (samples, average): (i64, Option<f64>) =
+            newer.select((count_star(), avg(resource_metrics::metric_value))).first(conn)?;
         let parts = summed
             .iter()
             .map(|summed| (summed.samples, summed.average))

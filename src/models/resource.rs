@@ -256,13 +256,24 @@ impl ResourceMetric {
         resource_type: ResourceType,
         metric_name: &str,
     ) -> QueryResult<Option<f64>> {
+        Self::of_metric(customer, instance_id, resource_type, metric_name)
+            .select(diesel::dsl::avg(resource_metrics::metric_value))
+            .first(conn)
+    }
+
+    /// The samples of one metric of an instance of a customer.
+    pub(super) fn of_metric<'a>(
+        customer: CustomerId,
+        instance_id: &'a str,
+        resource_type: ResourceType,
+        metric_name: &'a str,
+    ) -> resource_metrics::BoxedQuery<'a, Pg> {
         resource_metrics::table
             .filter(resource_metrics::customer_id.eq(customer))
             .filter(resource_metrics::instance_id.eq(instance_id))
             .filter(resource_metrics::resource_type.eq(resource_type))
             .filter(resource_metrics::metric_name.eq(metric_name))
-            .select(diesel::dsl::avg(resource_metrics::metric_value))
-            .first(conn)
+            .into_boxed()
     }
 
     /// The newest sample of a metric, of one customer or of all; `None` without a sample. (0.2d)
