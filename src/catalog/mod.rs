@@ -7,6 +7,7 @@
 mod column;
 mod constraint;
 mod difference;
+mod distributed;
 mod index;
 mod object;
 mod partition;
@@ -21,11 +22,12 @@ use std::sync::LazyLock;
 
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
-use diesel::sql_types::Text;
+use diesel::sql_types::{Bool, Text};
 
 pub use self::column::{Column, DataType};
 pub use self::constraint::{Constraint, ForeignKey, OnDelete, Rule};
 pub use self::difference::{Difference, Entry, diff};
+pub use self::distributed::{Cascade, Distribution, cascades};
 pub use self::index::Index;
 pub use self::object::{Kind, Object};
 pub(crate) use self::partition::index_on;
@@ -77,12 +79,25 @@ pub fn read(conn: &mut PgConnection) -> Result<Catalog> {
     struct Row {
         #[diesel(sql_type = Text)]
         object: String,
+        #[diesel(sql_type = Bool)]
+        has_citus: bool,
     }
-    let query = raw!("SELECT {object} AS object FROM ({QUERY}) AS found", object = readable("object"), QUERY);
+    let query = raw!(
+        "SELECT {object} AS object, to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL AS has_citus
+         FROM ({QUERY}) AS found",
+        object = readable("object"),
+        QUERY
+    );
     let rows: Vec<Row> = sql_query(query).load(conn).doing("read the catalogue")?;
     let objects = rows.iter().map(|row| serde_json::from_str(&row.object)).collect::<Result<_, _>>();
     let unreadable = |error: serde_json::Error| diesel::result::Error::DeserializationError(error.into());
-    Ok(Catalog::new(objects.map_err(unreadable).doing("read the catalogue")?))
+    let mut catalog = Catalog::new(objects.map_err(unreadable).doing("read the catalogue")?);
+    if rows.first().is_some_and(|row| row.has_citus) {
+        for (name, distribution) in distributed::read(conn)? {
+            catalog.distribute(&name, distribution);
+        }
+    }
+    Ok(catalog)
 }
 
 impl Catalog {

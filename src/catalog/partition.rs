@@ -269,17 +269,18 @@ impl Catalog {
     }
 
     /// This catalog with those hot tables partitioned that are so in a live one, by its bounds: the keys include the
-    /// time, and each partition is what a partition has to be.
+    /// time, and each partition is what a partition has to be. With all hot tables distributed where one of the live ones is.
     #[must_use]
     pub fn in_shape_of(&self, live: &Self) -> Self {
         let is_partitioned = |table: &str| HotTable::named(table).filter(|table| live.is_partitioned(table.name));
-        let in_shape = |object: &Object| match object.table().and_then(is_partitioned) {
-            Some(hot) => partitioned(object.clone(), hot),
-            None => object.clone(),
+        let in_shape = |object: Object| match object.table().and_then(is_partitioned) {
+            Some(hot) => partitioned(object, hot),
+            None => object,
         };
+        let objects = if live.is_distributed() { self.distributed().objects } else { self.objects.clone() };
         let partitions = live.all_partitions().filter(|partition| is_partitioned(&partition.table).is_some());
         let partitions = partitions.map(|partition| Object::Partition(Box::new(partition.as_expected())));
-        Self::new(self.objects.iter().map(in_shape).chain(partitions).collect())
+        Self::new(objects.into_iter().map(in_shape).chain(partitions).collect())
     }
 }
 

@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::Distribution;
+
 /// A table, view or sequence.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Table {
@@ -22,6 +24,9 @@ pub struct Table {
     pub row_security_for_owner: bool,
     /// Its storage settings, those of its TOAST table with `toast.` in front. They are no part of the contract.
     pub settings: BTreeMap<String, String>,
+    /// How Citus keeps it; `None` for a table of this server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distribution: Option<Distribution>,
 }
 
 /// What stands under the name of a table.
@@ -74,7 +79,12 @@ impl fmt::Display for Table {
         let (unlogged, security) = (if self.unlogged { "unlogged " } else { "" }, self.security());
         let comma = if security.is_empty() { "" } else { ", " };
         let by = self.partitioned_by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
-        write!(f, "{unlogged}{}{by}{comma}{security}", self.relation.as_str())
+        write!(f, "{unlogged}{}{by}{comma}{security}", self.relation.as_str())?;
+        match &self.distribution {
+            Some(Distribution { by: Some(column), .. }) => write!(f, ", distributed by {column}"),
+            Some(_) => f.write_str(", kept by Citus as a whole"),
+            None => Ok(()),
+        }
     }
 }
 
