@@ -309,19 +309,19 @@ fn statement<'a>(rules: impl Iterator<Item = &'a Rule>) -> Option<Sql> {
 /// apart for the wrong rows only.
 fn each(table: &'static str, conditions: &[Condition]) -> Sql {
     let all = conditions.iter().map(|condition| raw!("({holds})", holds = &condition.holds));
-    let named = conditions.iter().map(|Condition { word, holds, details, .. }| {
-        raw!("('{word}', ({holds}), concat_ws(', ', {details}))", word = *word, holds, details)
-    });
+    let of_each = |value: fn(&Condition) -> Sql| Sql::join(conditions.iter().map(value), ", ");
     raw!(
         "SELECT v.rule, '{table}' AS table_name, count(*) AS rows,
             (array_agg(t.id::text ORDER BY t.id))[1:{SAMPLES}] AS samples,
             (array_agg(v.details ORDER BY t.id))[1:{SAMPLES}] AS details
-        FROM {table} t CROSS JOIN LATERAL (VALUES {named}) AS v (rule, holds, details)
+        FROM {table} t, unnest(ARRAY[{words}], ARRAY[{holds}], ARRAY[{details}]) AS v (rule, holds, details)
         WHERE ({all}) IS FALSE AND NOT v.holds
         GROUP BY v.rule",
         table,
         SAMPLES,
-        named = Sql::join(named, ", "),
+        words = of_each(|condition| raw!("'{word}'", word = condition.word)),
+        holds = of_each(|condition| raw!("({holds})", holds = &condition.holds)),
+        details = of_each(|condition| raw!("concat_ws(', ', {details})", details = &condition.details)),
         all = Sql::join(all, " AND "),
     )
 }

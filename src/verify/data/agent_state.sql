@@ -11,19 +11,19 @@ JOIN agent a ON a.id = c.agent_id
 WHERE c.id = ANY ($1)
 
 UNION ALL
-SELECT 'states', a.name, NULL, count(s.id)
+SELECT 'states', a.name, NULL::text, count(s.id)::float8
 FROM agent a
 LEFT JOIN agent_states s ON s.agent_id = a.id AND s.id = ANY ($1)
 GROUP BY a.name
 
 UNION ALL
-SELECT 'capabilities', c.capability_name, a.name, NULL
+SELECT 'capabilities', c.capability_name, a.name, NULL::float8
 FROM agent_capabilities c
 JOIN agent a ON a.id = c.agent_id
 WHERE c.id = ANY ($1)
 
 UNION ALL
-SELECT 'metrics', m.metric_name, a.name, NULL
+SELECT 'metrics', m.metric_name, a.name, NULL::float8
 FROM agent_metrics m
 JOIN agent a ON a.id = m.agent_id
 WHERE m.id = ANY ($1)

@@ -8,31 +8,31 @@ regression AS (
     FROM quality_regressions
     WHERE id = ANY ($1)
 )
-SELECT 'models' AS check, model_name AS object, NULL AS word, count(*)::float8 AS number
+SELECT 'models' AS check, model_name AS object, NULL::text AS word, count(*)::float8 AS number
 FROM metric
 GROUP BY model_name
 
 UNION ALL
-SELECT 'quality', model_name, NULL, avg(overall_quality_score) FROM metric GROUP BY model_name
+SELECT 'quality', model_name, NULL::text, avg(overall_quality_score) FROM metric GROUP BY model_name
 
 UNION ALL
-SELECT 'second_customer', d.name, NULL, count(*)
+SELECT 'second_customer', d.name, NULL::text, count(*)::float8
 FROM metric m
 JOIN unnest($2::uuid[], $3::text[]) AS d (id, name) ON d.id = m.customer_id
 GROUP BY d.name
 
 UNION ALL
-SELECT 'baselines', baseline_type::text, NULL, count(*) FROM quality_baselines WHERE id = ANY ($1) GROUP BY baseline_type
+SELECT 'baselines', baseline_type::text, NULL::text, count(*)::float8 FROM quality_baselines WHERE id = ANY ($1) GROUP BY baseline_type
 
 UNION ALL
-SELECT 'regressions', sort || CASE WHEN resolved_at IS NULL THEN ', open' ELSE ', resolved' END, NULL, count(*)
+SELECT 'regressions', sort || CASE WHEN resolved_at IS NULL THEN ', open' ELSE ', resolved' END, NULL::text, count(*)::float8
 FROM regression
 GROUP BY 2
 
 UNION ALL
-SELECT 'unresolved', 'unresolved', NULL, count(*) FROM regression WHERE resolved_at IS NULL
+SELECT 'unresolved', 'unresolved', NULL::text, count(*)::float8 FROM regression WHERE resolved_at IS NULL
 
 UNION ALL
-SELECT 'workflow', r.sort, w.workflow_type || ', ' || w.status, NULL
+SELECT 'workflow', r.sort, w.workflow_type || ', ' || w.status, NULL::float8
 FROM regression r
 JOIN workflow_executions w ON w.id = r.workflow_execution_id

@@ -233,7 +233,7 @@ fn count_rows(conn: &mut PgConnection, table: &'static str, ids: &[Uuid]) -> Que
 fn counts(layer: Layer) -> Sql {
     let select = |table: &&'static str| {
         raw!(
-            "UNION ALL SELECT '{COUNTS}', '{table}', NULL, count(*) FROM {table} WHERE id = ANY ($1)",
+            "UNION ALL SELECT '{COUNTS}', '{table}', NULL::text, count(*)::float8 FROM {table} WHERE id = ANY ($1)",
             COUNTS,
             table = *table
         )

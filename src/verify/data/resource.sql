@@ -1,6 +1,9 @@
 -- Samples and scaling events of the seed. $1: the ids of its rows. $2, $3: those of customers and agents, with their
 -- documented names.
-WITH sample AS (
+WITH documented AS (
+    SELECT d.id, d.name FROM unnest($2::uuid[], $3::text[]) AS d (id, name)
+),
+sample AS (
     SELECT instance_id::text, resource_type, metric_name, metric_value, "timestamp"
     FROM resource_metrics
     WHERE id = ANY ($1)
@@ -27,26 +30,26 @@ SELECT
     d.name AS object,
     nullif(c.name::text, d.name) AS word,
     (c.name = d.name)::int::float8 AS number
-FROM unnest($2::uuid[], $3::text[]) AS d (id, name)
+FROM documented d
 JOIN customers c ON c.id = d.id
 WHERE d.name = 'TechStart Inc'
 
 UNION ALL
-SELECT 'types', resource_type::text, NULL, count(*) FROM sample GROUP BY resource_type
+SELECT 'types', resource_type::text, NULL::text, count(*)::float8 FROM sample GROUP BY resource_type
 
 UNION ALL
-SELECT 'instances', instance_id, NULL, avg(metric_value) FROM gpu GROUP BY instance_id
+SELECT 'instances', instance_id, NULL::text, avg(metric_value) FROM gpu GROUP BY instance_id
 
 UNION ALL
-SELECT 'samples', instance_id, NULL, count(*) FROM gpu GROUP BY instance_id
+SELECT 'samples', instance_id, NULL::text, count(*)::float8 FROM gpu GROUP BY instance_id
 
 UNION ALL
-(SELECT DISTINCT ON (instance_id) 'latest_gpu', instance_id, NULL, metric_value
+(SELECT DISTINCT ON (instance_id) 'latest_gpu', instance_id, NULL::text, metric_value
 FROM gpu
 ORDER BY instance_id, "timestamp" DESC)
 
 UNION ALL
-SELECT 'time_range', f.object, NULL, f.number
+SELECT 'time_range', f.object, NULL::text, f.number
 FROM (
     SELECT count(*)::float8 AS samples, extract(epoch FROM max("timestamp") - min("timestamp")) / 3600 AS hours
     FROM gpu
@@ -58,26 +61,26 @@ FROM (
 LATERAL (VALUES ('samples', range.samples), ('hours from first to last', range.hours)) AS f (object, number)
 
 UNION ALL
-SELECT 'events', event_type, NULL, count(*) FROM event GROUP BY event_type
+SELECT 'events', event_type, NULL::text, count(*)::float8 FROM event GROUP BY event_type
 
 UNION ALL
-SELECT 'events', outcome, NULL, count(*) FROM event WHERE success GROUP BY outcome
+SELECT 'events', outcome, NULL::text, count(*)::float8 FROM event WHERE success GROUP BY outcome
 
 UNION ALL
-SELECT 'outcomes', outcome, NULL, avg(minutes) FROM event GROUP BY outcome
+SELECT 'outcomes', outcome, NULL::text, avg(minutes) FROM event GROUP BY outcome
 
 UNION ALL
-SELECT 'failed_event', 'failed', NULL, count(*) FROM event WHERE NOT success
+SELECT 'failed_event', 'failed', NULL::text, count(*)::float8 FROM event WHERE NOT success
 
 UNION ALL
-SELECT 'failed_event', event_type, min(error_type), NULL FROM event WHERE NOT success GROUP BY event_type
+SELECT 'failed_event', event_type, min(error_type), NULL::float8 FROM event WHERE NOT success GROUP BY event_type
 
 UNION ALL
 (SELECT 'recent_event', f.object, f.word, f.number
 FROM (SELECT outcome, minutes FROM event ORDER BY executed_at DESC LIMIT 1) AS recent,
-LATERAL (VALUES ('type', recent.outcome, NULL), ('minutes', NULL, recent.minutes)) AS f (object, word, number))
+LATERAL (VALUES ('type', recent.outcome, NULL::float8), ('minutes', NULL, recent.minutes)) AS f (object, word, number))
 
 UNION ALL
-SELECT 'workflow', e.outcome, w.workflow_type || ', ' || w.status, NULL
+SELECT 'workflow', e.outcome, w.workflow_type || ', ' || w.status, NULL::float8
 FROM event e
 JOIN workflow_executions w ON w.id = e.workflow_execution_id
