@@ -59,10 +59,17 @@ pub fn column(information: &dyn DatabaseErrorInformation) -> Option<&str> {
 /// detail and hint, table and constraint stay; the state takes the place of a column's name. It has no parameters, reads no
 /// rows, and cannot hold what must not run in a transaction block.
 pub fn reporting(script: &Sql) -> Sql {
+    reporting_each([script.clone()])
+}
+
+/// The same for statements that the server gets one by one: a node of a Citus cluster repeats the whole text that a
+/// statement came in.
+pub fn reporting_each(statements: impl IntoIterator<Item = Sql>) -> Sql {
+    let execute = |statement: Sql| raw!("EXECUTE {statement};", statement = Sql::literal(statement.as_str()));
     let block = raw!(
         "DECLARE fields text; message text; detail text; hint text; relation text; broken text;
         BEGIN
-            EXECUTE {script};
+            {statements}
         EXCEPTION WHEN OTHERS OR query_canceled OR assert_failure THEN
             GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT,
                 relation = TABLE_NAME, broken = CONSTRAINT_NAME;
@@ -72,7 +79,7 @@ pub fn reporting(script: &Sql) -> Sql {
             WHERE value <> '';
             EXECUTE format('DO %L', format('BEGIN RAISE EXCEPTION USING %s; END', fields));
         END",
-        script = Sql::literal(script.as_str()),
+        statements = Sql::join(statements.into_iter().map(execute), "\n"),
         MARK
     );
     raw!("DO {block}", block = Sql::literal(block.as_str()))

@@ -10,6 +10,7 @@ use diesel::connection::{AnsiTransactionManager, TransactionManager, Transaction
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Nullable, Text};
+use uuid::Uuid;
 
 pub use self::error::Error;
 use crate::catalog;
@@ -74,8 +75,15 @@ fn begin(conn: &mut PgConnection, customer: CustomerId) -> Result<Scope<'_>> {
 
 const DOING: &str = "work for one customer";
 
-/// Bound to the transaction: what it sets is gone when that ends, however it ends.
-pub(crate) const SET_CUSTOMER: &str = "SELECT set_config('app.customer_id', $1, true)";
+/// Names the customer until the end of the transaction, however that ends. The first setting takes the second to the other
+/// nodes of a Citus cluster, which repeat the statements as they were sent: so nothing else is sent with them. On any other
+/// server it is a name that nobody asks for.
+pub(crate) fn set_customer(conn: &mut PgConnection, customer: CustomerId) -> QueryResult<()> {
+    conn.batch(raw!(
+        "SET LOCAL citus.propagate_set_commands = 'local'; SET LOCAL app.customer_id = {customer}",
+        customer = Uuid::from(customer)
+    ))
+}
 
 /// Bound to the session: no trace is left of what `work` may have set, only what the connection string says. It fails in a
 /// transaction in which a statement failed, so that a COMMIT which the server turns into a ROLLBACK is an error.
@@ -94,7 +102,7 @@ impl<'a> Scope<'a> {
         AnsiTransactionManager::begin_transaction(conn)?;
         let scope = Self { conn, is_outermost: customer.is_some(), is_open: true };
         if let Some(customer) = customer {
-            sql_query(SET_CUSTOMER).bind::<Text, _>(customer.to_string()).execute(scope.conn)?;
+            set_customer(scope.conn, customer)?;
         }
         Ok(scope)
     }

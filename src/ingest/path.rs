@@ -13,7 +13,7 @@ use crate::catalog::{HotTable, contract};
 use crate::error::{Doing, Result};
 use crate::id::CustomerId;
 use crate::raw::{RunSql as _, Sql, raw, sql_query};
-use crate::tenant::SET_CUSTOMER;
+use crate::tenant::set_customer;
 
 /// What becomes of a row whose id, or other unique value, is there already.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -95,7 +95,7 @@ impl WritePath {
     /// Sends rows of a batch and returns how many were written. To be called in a transaction.
     pub(super) fn send(self, conn: &mut PgConnection, rows: &[u8]) -> QueryResult<u64> {
         if let Some(customer) = self.customer {
-            sql_query(SET_CUSTOMER).bind::<Text, _>(customer.to_string()).execute(conn)?;
+            set_customer(conn, customer)?;
         }
         let written = match self.through {
             Through::Copy => self.table.copy(conn, Destination::Table, rows)?,

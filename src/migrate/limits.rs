@@ -11,6 +11,17 @@ use super::sql::{statements, texts};
 use crate::error::{Doing, Result};
 use crate::raw::{Sql, raw, sql, sql_query};
 
+/// Takes the settings of the transaction that follow to the other nodes of a Citus cluster, and changes the parts of a
+/// table one after another: such a node cannot change a type in one session and a part of a table in another. On any
+/// other server these are names that nobody asks for. Nothing but settings may be sent with it.
+pub(crate) const ON_ALL_NODES: &str = "SET LOCAL citus.multi_shard_modify_mode = 'sequential';\n\
+                                       SET LOCAL citus.propagate_set_commands = 'local'";
+
+/// Sets the limits of a transaction, on all nodes of a cluster.
+pub(crate) fn set_in_transaction(lock: Duration, statement: Duration) -> Sql {
+    raw!("{ON_ALL_NODES};\n{limits}", ON_ALL_NODES, limits = set("LOCAL", lock, statement))
+}
+
 /// Sets the limits of a session or transaction; zero is none. They are the migration's, not those that were inherited.
 pub(crate) fn set(scope: &'static str, lock: Duration, statement: Duration) -> Sql {
     raw!(
@@ -33,22 +44,18 @@ fn milliseconds(limit: Duration) -> u32 {
     u32::try_from(limit.as_millis().max(least)).unwrap_or(u32::MAX).min(i32::MAX.unsigned_abs())
 }
 
-/// The script with its own limits on waiting for locks cut to what is left. A file sets them for other tools, and they
-/// would take the place of ours.
-pub(super) fn within(sql: &'static str, left: Duration) -> Sql {
-    let is_too_long = |statement: &str| {
+/// The statements of a script, with its own limits on waiting for locks cut to what is left. A file sets them for other
+/// tools, and they would take the place of ours.
+pub(super) fn within(sql: &'static str, left: Duration) -> impl Iterator<Item = Sql> {
+    let is_too_long = move |statement: &str| {
         let texts = texts(statement);
         let [set, local, name, _, limit] = texts.as_slice() else { return false };
         let names = [(*set, "set"), (*local, "local"), (*name, "lock_timeout")];
         names.into_iter().all(|(text, word)| text.eq_ignore_ascii_case(word))
             && duration(limit.trim_matches('\'')).is_some_and(|limit| limit.is_zero() || limit > left)
     };
-    let statements = statements(sql);
-    if !statements.iter().any(|statement| is_too_long(statement)) {
-        return sql.into();
-    }
     let cut = raw!("SET LOCAL lock_timeout = {left}", left = milliseconds(bounded(Duration::ZERO, left)));
-    Sql::join(statements.into_iter().map(|sql| if is_too_long(sql) { cut.clone() } else { sql.into() }), ";\n")
+    statements(sql).into_iter().map(move |sql| if is_too_long(sql) { cut.clone() } else { sql.into() })
 }
 
 /// The limits that a session has from elsewhere.
@@ -99,13 +106,15 @@ mod tests {
 
     #[test]
     fn a_script_s_own_limit_is_cut_to_the_time_that_is_left_and_otherwise_stays() {
+        let first = |sql, left| within(sql, left).next().map(|sql| sql.to_string()).unwrap_or_default();
         let sql = "-- Why.\nSET LOCAL lock_timeout = '5s';\nSELECT 1;";
         for enough in [Duration::from_secs(60), Duration::MAX] {
-            assert_eq!(within(sql, enough).as_str(), sql);
+            assert_eq!(first(sql, enough), "SET LOCAL lock_timeout = '5s'");
         }
-        assert_eq!(within(sql, Duration::from_secs(1)).as_str(), "SET LOCAL lock_timeout = 1000;\nSELECT 1");
-        assert_eq!(within(sql, Duration::ZERO).as_str(), "SET LOCAL lock_timeout = 1;\nSELECT 1");
-        let short = "SET LOCAL lock_timeout = '200ms'; SELECT 1";
-        assert_eq!(within(short, Duration::from_secs(1)).as_str(), short);
+        assert_eq!(first(sql, Duration::from_secs(1)), "SET LOCAL lock_timeout = 1000");
+        assert_eq!(first(sql, Duration::ZERO), "SET LOCAL lock_timeout = 1");
+        assert_eq!(within(sql, Duration::ZERO).count(), 2);
+        let short = "SET LOCAL lock_timeout = '200ms'";
+        assert_eq!(first(short, Duration::from_secs(1)), short);
     }
 }

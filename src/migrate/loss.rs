@@ -14,7 +14,7 @@ use super::retry::Failure;
 use super::set::Migration;
 use crate::error::{Error, Result};
 use crate::raw::{RunSql, Sql, raw, sql, sql_query};
-use crate::sqlstate::reporting;
+use crate::sqlstate::reporting_each;
 
 /// What a revert removes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -41,13 +41,13 @@ pub(super) fn of_reverting(conn: &mut PgConnection, migrations: &[&Migration]) -
     };
     let mut reverting = None;
     let rehearsed = conn.transaction(|conn| {
-        conn.batch(limits::set("LOCAL", LOCK_WAIT, Duration::ZERO))?;
+        conn.batch(limits::set_in_transaction(LOCK_WAIT, Duration::ZERO))?;
         let before = columns(conn)?;
         conn.batch("SAVEPOINT before_revert")?;
         // What runs outside a transaction cannot be rehearsed in one. It touches indexes only: migrations/README.md.
         for migration in migrations.iter().filter(|migration| migration.in_transaction) {
             reverting = Some(migration.name);
-            conn.batch(reporting(&limits::within(migration.down, LOCK_WAIT)))?;
+            conn.batch(reporting_each(limits::within(migration.down, LOCK_WAIT)))?;
         }
         reverting = None;
         let after = columns(conn)?;

@@ -49,9 +49,10 @@ pub use self::edit::Repaired;
 pub use self::error::Error;
 pub use self::event::{Event, Step};
 pub use self::harness::Set;
+#[cfg(feature = "roles")]
+pub(crate) use self::limits::ON_ALL_NODES;
 #[cfg(feature = "partitions")]
-pub(crate) use self::limits::{Inherited, bounded, set as limit};
-#[cfg(feature = "ingest")]
+pub(crate) use self::limits::{Inherited, bounded, set as limit, set_in_transaction as limit_transaction};
 #[cfg(feature = "ingest")]
 pub(crate) use self::lock::share;
 pub use self::locks::Lock;

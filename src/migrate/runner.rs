@@ -11,11 +11,10 @@ use super::event::{Event, Step};
 use super::limits::{self, Inherited};
 use super::retry::{Failure, until_unlocked};
 use super::script::{Command, Part, Script, is_concurrent};
-use super::sql::statements;
 use super::{index, limits::bounded};
 use crate::error::{Doing, Result};
 use crate::raw::{RunSql, Sql, sql_query};
-use crate::sqlstate::reporting;
+use crate::sqlstate::{reporting, reporting_each};
 
 /// What all migrations of a run share.
 pub(super) struct Runner<'a> {
@@ -148,7 +147,11 @@ fn claim(conn: &mut PgConnection, sql: &Sql) -> QueryResult<()> {
 /// Runs the text of a migration in its transaction. A limit on statements is for each of them.
 fn run_part(conn: &mut PgConnection, script: &Script<'_>, part: &Part, left: Duration) -> QueryResult<()> {
     let statement_timeout = script.header.statement_timeout;
-    conn.batch(limits::set("LOCAL", bounded(part.lock_timeout, left), statement_timeout))?;
-    let pieces = if statement_timeout.is_zero() { vec![part.sql] } else { statements(part.sql) };
-    conn.batch(Sql::join(pieces.into_iter().map(|sql| reporting(&limits::within(sql, left))), ";\n"))
+    conn.batch(limits::set_in_transaction(bounded(part.lock_timeout, left), statement_timeout))?;
+    let statements = limits::within(part.sql, left);
+    conn.batch(if statement_timeout.is_zero() {
+        reporting_each(statements)
+    } else {
+        Sql::join(statements.map(|statement| reporting(&statement)), ";\n")
+    })
 }

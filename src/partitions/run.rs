@@ -8,9 +8,9 @@ use diesel::prelude::*;
 use super::error::Error;
 use super::step::{LOCK_TIMEOUT, QUIET_LOCK_TIMEOUT, Step};
 use crate::error::{Doing, Result};
-use crate::migrate::{Failure, Inherited, bounded, limit, until_unlocked};
-use crate::raw::{RunSql, Sql};
-use crate::sqlstate::reporting;
+use crate::migrate::{Failure, Inherited, bounded, limit, limit_transaction, until_unlocked};
+use crate::raw::RunSql;
+use crate::sqlstate::{reporting, reporting_each};
 
 /// What happens in a run, as it happens.
 #[derive(Debug, Clone, Copy)]
@@ -59,12 +59,12 @@ fn run(
             let no_longer_than = |most: u32| left.min(Duration::from_millis(most.into()));
             return conn.transaction(|conn| {
                 if let Some(lock) = step.quiet_lock() {
-                    conn.batch(limit("LOCAL", no_longer_than(QUIET_LOCK_TIMEOUT), Duration::ZERO))?;
+                    conn.batch(limit_transaction(no_longer_than(QUIET_LOCK_TIMEOUT), Duration::ZERO))?;
                     conn.batch(reporting(&lock))?;
                 }
                 // Others queue behind a session that waits for these.
-                conn.batch(limit("LOCAL", no_longer_than(LOCK_TIMEOUT), Duration::ZERO))?;
-                Ok(conn.batch(reporting(&Sql::join(step.statements.iter().cloned(), ";\n")))?)
+                conn.batch(limit_transaction(no_longer_than(LOCK_TIMEOUT), Duration::ZERO))?;
+                Ok(conn.batch(reporting_each(step.statements.iter().cloned()))?)
             });
         }
         step.statements.iter().try_for_each(|statement| {

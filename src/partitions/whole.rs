@@ -20,7 +20,7 @@ use crate::catalog::{Bounds, HotTable, Index, Partition, moment, with_suffix};
 use crate::error::{Doing, Result};
 use crate::raw::{RunSql as _, Sql, raw, sql_query};
 use crate::rollback::undone;
-use crate::sqlstate::reporting;
+use crate::sqlstate::{reporting, reporting_each};
 
 /// A table that takes whole partitions.
 pub(crate) struct Partitioned {
@@ -302,7 +302,7 @@ impl Partitioned {
         }
         statements.push(create::attach(self.hot, &name, bounds));
         statements.push(raw!("ALTER TABLE {name} DROP CONSTRAINT {BOUNDS}", name = Sql::identifier(&name), BOUNDS));
-        conn.batch(reporting(&Sql::join(statements, ";\n")))?;
+        conn.batch(reporting_each(statements))?;
         Ok(true)
     }
 

@@ -23,8 +23,8 @@ use self::change::Place;
 pub use self::error::Error;
 use self::state::{Fact, Kind};
 use crate::error::{Doing, Result};
-use crate::migrate;
-use crate::raw::{RunSql, Sql, sql_query};
+use crate::migrate::{self, ON_ALL_NODES};
+use crate::raw::{RunSql, Sql, raw, sql_query};
 use crate::sqlstate::{DEADLOCK_DETECTED, reporting, sqlstate};
 use crate::text::without_controls;
 
@@ -39,8 +39,10 @@ const MET_ANOTHER_RUN: [&str; 4] = ["23505", "42710", "XX000", DEADLOCK_DETECTED
 const ALONE: &str = "SET LOCAL lock_timeout = '60s'; \
                      SELECT pg_advisory_xact_lock(hashtextextended('optiinfra roles', 8062025))";
 
-/// How long a table in use is waited for.
-const LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '5s'";
+/// How long a table in use is waited for, on every node.
+fn lock_timeout() -> Sql {
+    raw!("{ON_ALL_NODES}; SET LOCAL lock_timeout = '5s'", ON_ALL_NODES)
+}
 
 /// A role of the platform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -216,7 +218,7 @@ pub fn apply(conn: &mut PgConnection, options: &Options) -> Result<Report> {
 
 fn apply_once(conn: &mut PgConnection, options: &Options) -> Result<Report> {
     conn.batch(ALONE).doing("wait for another run of `roles apply`")?;
-    conn.batch(LOCK_TIMEOUT).doing("limit the wait for a table")?;
+    conn.batch(lock_timeout()).doing("limit the wait for a table")?;
     let place = place(conn, &options.prefix)?;
     let (mut report, statements) = difference(conn, options, &place)?;
     for statement in statements {
@@ -241,7 +243,7 @@ fn met_another_run(error: &crate::Error) -> bool {
 }
 
 fn look(conn: &mut PgConnection, options: &Options) -> Result<Report> {
-    conn.batch(LOCK_TIMEOUT).doing("limit the wait for a table")?;
+    conn.batch(lock_timeout()).doing("limit the wait for a table")?;
     let place = place(conn, &options.prefix)?;
     Ok(difference(conn, options, &place)?.0)
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::fix::{Fix, Fixes};
 use super::{Check, Finding};
-use crate::catalog::{self, Catalog, DataType, Difference, Entry, HotTable, Kind, Object, OnDelete, Rule, contract};
+use crate::catalog::{self, Catalog, DataType, Difference, Entry, Kind, Object, OnDelete, Rule, contract};
 use crate::enums;
 use crate::layer::Layer;
 
@@ -150,13 +150,17 @@ impl Schemas<'_> {
 
 fn primary_keys(schemas: Schemas<'_>) -> Check {
     let found = schemas.found;
+    // In a partitioned or a distributed table it holds together with other columns.
+    let key = |catalog: &Catalog, table: &str| {
+        catalog.constraints().find_map(|it| match &it.rule {
+            Rule::PrimaryKey(columns) if it.table == table => Some(columns.clone()),
+            _ => None,
+        })
+    };
     let is_keyed = |table: &str| {
-        let columns = match HotTable::named(table).filter(|hot| found.is_partitioned(hot.name)) {
-            Some(hot) => vec!["id", hot.time],
-            None => vec!["id"],
-        };
-        let is_key = |rule: &Rule| matches!(rule, Rule::PrimaryKey(key) if *key == columns);
-        found.constraints().any(|constraint| constraint.table == table && is_key(&constraint.rule))
+        let found_key = key(found, table);
+        found_key.is_some()
+            && found_key == key(schemas.expected, table)
             && found.column(table, "id").is_some_and(|id| id.data_type == DataType::Uuid && id.not_null)
     };
     let tables: Vec<&str> = contract().tables().map(|table| table.name.as_str()).collect();
