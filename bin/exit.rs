@@ -3,7 +3,8 @@
 use std::io;
 use std::process::ExitCode;
 
-use optiinfra_db::{Error, connection, ingest, local, migrate, partitions, retention, roles, transfer};
+use optiinfra_db::sqlstate::is_lost_session;
+use optiinfra_db::{Error, connection, local, migrate, partitions, retention, transfer};
 
 /// How a command ended. The numbers never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,25 +32,16 @@ pub enum Exit {
 impl Exit {
     /// The code for an error.
     pub fn of(error: &anyhow::Error) -> Self {
-        if error.downcast_ref().is_some_and(no_session) || error.downcast_ref().is_some_and(no_local_session) {
-            return Self::NoConnection;
-        }
-        match error.downcast_ref::<Error>() {
-            Some(Error::Migrate(error)) => Self::of_migration(error),
-            Some(
-                Error::Partitions(partitions::Error::Locked { .. }) | Error::Retention(retention::Error::Locked { .. }),
-            ) => Self::Locked,
-            Some(error) if lost_connection(error) => Self::NoConnection,
-            _ => Self::Refused,
-        }
-    }
-
-    const fn of_migration(error: &migrate::Error) -> Self {
         use migrate::Error as E;
-        match error {
-            E::Locked { .. } | E::TableLocked { .. } => Self::Locked,
-            E::Failed { .. } | E::Stopped { .. } | E::Occupied { .. } => Self::MigrationFailed,
-            E::Ahead { .. } => Self::Ahead,
+        match error.downcast_ref::<Error>() {
+            Some(
+                Error::Migrate(E::Locked { .. } | E::TableLocked { .. })
+                | Error::Partitions(partitions::Error::Locked { .. })
+                | Error::Retention(retention::Error::Locked { .. }),
+            ) => Self::Locked,
+            Some(Error::Migrate(E::Failed { .. } | E::Stopped { .. } | E::Occupied { .. })) => Self::MigrationFailed,
+            Some(Error::Migrate(E::Ahead { .. })) => Self::Ahead,
+            _ if has_lost_session(error) => Self::NoConnection,
             _ => Self::Refused,
         }
     }
@@ -70,35 +62,31 @@ pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
     output.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
-/// Whether there was no session to be had, or it was lost.
+/// Whether there was no session to be had, or it was lost: the error or any of its causes says so.
+fn has_lost_session(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.downcast_ref().is_some_and(is_lost_session)
+            || cause.downcast_ref().is_some_and(no_session)
+            || cause.downcast_ref().is_some_and(of_local)
+            || cause.downcast_ref().is_some_and(of_library)
+            || cause.downcast_ref::<Box<Error>>().is_some_and(|error| of_library(error))
+    })
+}
+
 fn no_session(error: &connection::Error) -> bool {
-    match error {
-        connection::Error::Connect { .. } | connection::Error::Pool { .. } => true,
-        connection::Error::Session { source, .. } => is_lost(source),
-        _ => false,
-    }
+    matches!(error, connection::Error::Connect { .. } | connection::Error::Pool { .. })
 }
 
-fn no_local_session(error: &local::Error) -> bool {
-    matches!(error, local::Error::Connection(error) if no_session(error))
-}
-
-fn lost_connection(error: &Error) -> bool {
+// A transparent error is none of its own causes.
+fn of_library(error: &Error) -> bool {
     match error {
         Error::Connection(error) => no_session(error),
-        Error::Local(error) => no_local_session(error),
-        Error::Query { source, .. }
-        | Error::Diesel(source)
-        | Error::Roles(roles::Error::Refused { source, .. })
-        | Error::Partitions(partitions::Error::Stopped { source, .. })
-        | Error::Retention(retention::Error::Refused { source, .. }) => is_lost(source),
-        Error::Ingest(ingest::Error::ChunkFailed { source, .. }) => lost_connection(source),
+        Error::Local(error) => of_local(error),
+        Error::Diesel(error) => is_lost_session(error),
         _ => false,
     }
 }
 
-fn is_lost(error: &diesel::result::Error) -> bool {
-    use diesel::result::DatabaseErrorKind::{ClosedConnection, UnableToSendCommand};
-    use diesel::result::Error as Diesel;
-    matches!(error, Diesel::DatabaseError(ClosedConnection | UnableToSendCommand, _) | Diesel::BrokenTransactionManager)
+fn of_local(error: &local::Error) -> bool {
+    matches!(error, local::Error::Connection(error) if no_session(error))
 }

@@ -85,6 +85,28 @@ pub fn reporting_each(statements: impl IntoIterator<Item = Sql>) -> Sql {
     raw!("DO {block}", block = Sql::literal(block.as_str()))
 }
 
+/// Whether the session is lost. What libpq says of a session by itself ends with a line break, as no message of the server
+/// does; Diesel has no kind for it where the loss is noticed between the sending of a statement and its first result.
+pub fn is_lost_session(error: &Error) -> bool {
+    use DatabaseErrorKind::{ClosedConnection, UnableToSendCommand, Unknown};
+    match error {
+        Error::BrokenTransactionManager => true,
+        Error::DatabaseError(ClosedConnection | UnableToSendCommand, _) => true,
+        Error::DatabaseError(Unknown, information) => {
+            information.message().ends_with('\n') && is_bare(information.as_ref())
+        }
+        _ => false,
+    }
+}
+
+/// What the server refused a statement with, where the session lives on.
+pub fn refusal(error: &Error) -> Option<&(dyn DatabaseErrorInformation + Send + Sync)> {
+    match error {
+        Error::DatabaseError(_, information) if !is_lost_session(error) => Some(information.as_ref()),
+        _ => None,
+    }
+}
+
 /// Whether the server ended a statement because two sessions waited for each other. Its detail lists who waits for whom, a
 /// line each with the waiting process first and the blocking one last, and that is a circle.
 pub fn is_deadlock(error: &Error) -> bool {
@@ -134,6 +156,16 @@ fn first_and_last_number(line: &str) -> Option<(&str, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_libpq_says_of_a_session_is_its_loss_and_what_the_server_says_is_not() {
+        let unknown = |message: &str| Error::DatabaseError(DatabaseErrorKind::Unknown, Box::new(message.to_owned()));
+        assert!(is_lost_session(&unknown(
+            "Server beendete die Verbindung unerwartet\n\tDas heißt wahrscheinlich ...\n"
+        )));
+        assert!(!is_lost_session(&unknown("Syntaxfehler bei »SELEC«")));
+        assert!(!is_lost_session(&Error::NotFound));
+    }
 
     #[test]
     fn a_circle_of_processes_is_a_deadlock_in_every_language() {

@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
-use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use diesel::result::Error as DieselError;
 use diesel::sql_types::Bool;
 use serde::{Serialize, Serializer};
 
 use crate::error::{Doing, Error, Result};
 use crate::raw::{RunSql, raw, sql};
+use crate::sqlstate;
 
 /// How long to wait for a lock.
 const LOCK_LIMIT: Duration = Duration::from_millis(50);
@@ -140,13 +141,10 @@ pub(super) fn observe<T>(
         Err(error) => error,
     };
     let took = begun.elapsed();
-    let message = match &error {
-        Error::Query { source: DieselError::DatabaseError(kind, info), .. }
-            if !matches!(kind, DatabaseErrorKind::ClosedConnection) =>
-        {
-            info.message().to_owned()
-        }
-        Error::Query { source: DieselError::DeserializationError(cause), .. } => cause.to_string(),
+    let Error::Query { source, .. } = &error else { return Err(error) };
+    let message = match (source, sqlstate::refusal(source)) {
+        (_, Some(refusal)) => refusal.message().to_owned(),
+        (DieselError::DeserializationError(cause), None) => cause.to_string(),
         _ => return Err(error),
     };
     let reason = match took {

@@ -18,6 +18,7 @@ use crate::catalog::{Column, Constraint, DataType, ForeignKey, OnDelete, Trigger
 use crate::error::{Doing, Error, Result};
 use crate::layer;
 use crate::raw::{RunSql, Sql, raw, sql, sql_query};
+use crate::sqlstate;
 
 /// A way to behave.
 struct Probe {
@@ -178,10 +179,10 @@ impl Case {
         });
         match rolled_back {
             Ok(()) | Err(DieselError::RollbackTransaction) => Ok(outcome),
-            Err(DieselError::DatabaseError(kind, info)) if !matches!(kind, DatabaseErrorKind::ClosedConnection) => {
-                Ok(Err(format!("cannot be tried: {}", info.message())))
-            }
-            Err(error) => Err(error).doing(format!("probe {}", self.object)),
+            Err(error) => match sqlstate::refusal(&error) {
+                Some(refusal) => Ok(Err(format!("cannot be tried: {}", refusal.message()))),
+                None => Err(error).doing(format!("probe {}", self.object)),
+            },
         }
     }
 }

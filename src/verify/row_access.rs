@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
-use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel::sql_types::Text;
 
 use crate::catalog::Catalog;
 use crate::error::{Doing, Result};
 use crate::layer;
 use crate::raw::{RunSql, raw, sql_query};
+use crate::sqlstate;
 use crate::tenant;
 
 /// What a query found, or why it found nothing.
@@ -61,10 +61,10 @@ impl RowAccess {
         let begin = Instant::now();
         match conn.transaction(query) {
             Ok(answer) => Ok(Ok(answer)),
-            Err(DieselError::DatabaseError(kind, info)) if !matches!(kind, DatabaseErrorKind::ClosedConnection) => {
-                Ok(Err(self.unavailable(info.message(), begin.elapsed())))
-            }
-            Err(error) => Err(error).doing("query the rows"),
+            Err(error) => match sqlstate::refusal(&error) {
+                Some(refusal) => Ok(Err(self.unavailable(refusal.message(), begin.elapsed()))),
+                None => Err(error).doing("query the rows"),
+            },
         }
     }
 

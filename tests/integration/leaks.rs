@@ -307,7 +307,7 @@ fn hits(
 
 #[test]
 fn the_library_says_nothing_of_a_password() {
-    let count = rounds(500, 10_000);
+    let count = rounds(150, 10_000);
     let ways = &Way::ALL[..Way::IN_STRING];
     let hits = hits((count, 1), ways, &SHAPES, library);
     assert!(hits.is_empty(), "{} hits: {:#?}", hits.len(), &hits[..hits.len().min(3)]);

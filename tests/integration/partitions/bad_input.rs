@@ -15,7 +15,7 @@ use optiinfra_db::partitions::{self, Error, Event, Goal, LeftAlone, Period};
 
 use super::{WEEKS, all, partitioned, rows, run, run_steps, verify};
 use crate::adopt::alembic;
-use crate::support::{Dbctl, Scratch, TestDb, figures, fingerprint, number, text, until, verified};
+use crate::support::{Dbctl, Scratch, TestDb, figures, fingerprint, number, rounds, text, until, verified};
 
 const fn maintained(days: i64) -> Goal {
     Goal::Maintained { ahead: TimeDelta::days(days) }
@@ -180,7 +180,8 @@ fn ten_years_the_year_one_and_infinity_are_in_partitions_and_come_back() {
 
 #[test]
 fn rows_at_the_bounds_are_in_the_partition_of_their_day_in_utc_in_every_zone() {
-    for zone in ["America/New_York", "Europe/Berlin", "Asia/Kolkata", "Pacific/Chatham"] {
+    let zones = ["America/New_York", "Pacific/Chatham", "Europe/Berlin", "Asia/Kolkata"];
+    for zone in &zones[..rounds(2, zones.len())] {
         let db = TestDb::plain_seeded_now();
         let mut conn = db.conn();
         conn.batch_execute(&format!("SET TimeZone = '{zone}'")).unwrap();
