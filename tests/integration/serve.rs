@@ -149,7 +149,7 @@ fn a_database_that_is_silent_costs_a_scrape_its_limit_and_no_more() {
     let db = TestDb::seeded_now();
     let server = serving(&db, "--interval 0.1");
     let collections = || server.ask("GET", "/metrics", IN_A_SECOND).series(COLLECTIONS);
-    assert!(collections() >= Some(1.0));
+    until("the first collection", Duration::from_secs(10), || collections() >= Some(1.0));
     let pid = "SELECT pid::bigint FROM pg_stat_activity \
                WHERE datname = current_database() AND application_name = 'optiinfra-dbctl/serve'";
     let backend = Pid::from_raw(number(&mut db.conn(), pid).try_into().unwrap());
