@@ -46,6 +46,8 @@ pub(crate) struct WritePath {
     on_conflict: OnConflict,
     /// Whether the server lets one id into several partitions, so that rows that are there have to be looked for.
     is_partitioned: bool,
+    /// Whether its rows are on the nodes of a cluster.
+    pub(super) is_distributed: bool,
     /// For whom the session works, where it has to be said.
     customer: Option<CustomerId>,
 }
@@ -56,6 +58,8 @@ struct Probe {
     secured: bool,
     #[diesel(sql_type = Bool)]
     partitioned: bool,
+    #[diesel(sql_type = Bool)]
+    distributed: bool,
     #[diesel(sql_type = Bool)]
     staged: bool,
     #[diesel(sql_type = Bool)]
@@ -71,12 +75,13 @@ impl WritePath {
         customer: Option<CustomerId>,
     ) -> Result<Self> {
         let probe = probe(conn, table).doing(format!("see how rows get into {}", table.name))?;
-        let is_partitioned = probe.partitioned;
+        let (is_partitioned, is_distributed) = (probe.partitioned, probe.distributed);
+        let path = Self { table, through: Through::Copy, on_conflict, is_partitioned, is_distributed, customer };
         if !probe.secured && on_conflict == OnConflict::Refuse {
-            return Ok(Self { table, through: Through::Copy, on_conflict, is_partitioned, customer });
+            return Ok(path);
         }
         make_staging(conn, table, &probe).doing(format!("make a temporary table for {}", table.name))?;
-        Ok(Self { table, through: Through::Staging, on_conflict, is_partitioned, customer })
+        Ok(Self { through: Through::Staging, ..path })
     }
 
     /// The same rows through the temporary table, in the transaction in which it is made if there is none.
@@ -140,30 +145,35 @@ impl WritePath {
             OnConflict::Refuse => "",
             OnConflict::Skip => " ON CONFLICT DO NOTHING",
         };
+        // Citus turns what returns nothing into a COPY: it counts rows that are there as written, and is refused under row
+        // security.
+        let returning = if self.is_distributed { " RETURNING true" } else { "" };
         let (table, staging, key) = (self.table.name, self.table.staging, self.table.key);
         if !self.is_partitioned || self.on_conflict == OnConflict::Refuse {
             return raw!(
-                "INSERT INTO {table} ({columns}) SELECT {columns} FROM pg_temp.{staging}{only}{skip}",
+                "INSERT INTO {table} ({columns}) SELECT {columns} FROM pg_temp.{staging}{only}{skip}{returning}",
                 table,
                 columns,
                 staging,
                 only,
-                skip
+                skip,
+                returning
             );
         }
         // Its keys include the time, which a row may get anew each time that it is written.
         let word = if only.is_empty() { "WHERE" } else { "AND" };
         raw!(
             "INSERT INTO {table} ({columns}) SELECT DISTINCT ON ({key}) {columns} FROM pg_temp.{staging}{only}
-             {word} NOT EXISTS (SELECT FROM {table} there WHERE there.id = {staging}.id)
-             AND NOT EXISTS (SELECT FROM {table} there WHERE there.{key} = {staging}.{key}) ORDER BY {key}, ctid{skip}",
+             {word} NOT EXISTS (SELECT 1 FROM {table} there WHERE there.id = {staging}.id)
+             AND NOT EXISTS (SELECT 1 FROM {table} there WHERE there.{key} = {staging}.{key}) ORDER BY {key}, ctid{skip}{returning}",
             table,
             columns,
             staging,
             only,
             word,
             key,
-            skip
+            skip,
+            returning
         )
     }
 }
@@ -213,7 +223,7 @@ fn empty_staging(conn: &mut PgConnection, table: &Table) -> QueryResult<()> {
     }
     let staging = table.staging;
     let found: Found =
-        sql_query(raw!("SELECT EXISTS (SELECT FROM pg_temp.{staging}) AS used", staging)).get_result(conn)?;
+        sql_query(raw!("SELECT EXISTS (SELECT 1 FROM pg_temp.{staging}) AS used", staging)).get_result(conn)?;
     if found.used {
         conn.batch(raw!("TRUNCATE pg_temp.{staging}", staging))?;
     }

@@ -47,6 +47,8 @@ pub(super) fn refused_rows(
     }
     let mut found = Vec::new();
     let search = undone(conn, |conn| {
+        // A node of a cluster that refuses a row of a COPY does not say why.
+        let path = if path.is_distributed { path.by_staging(conn)? } else { path };
         // Without a row, the server takes none either when it is the table that it objects to.
         path.send(conn, batch.rows(0..0))?;
         found = search(path, conn, batch, most)?;

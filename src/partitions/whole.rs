@@ -111,7 +111,7 @@ impl Partitioned {
             let catalog = &self.live.catalog;
             let has_rows = |partition: &&Partition| {
                 let (text, name) = (Sql::literal(&partition.name), Sql::identifier(&partition.name));
-                raw!("SELECT {text} AS name WHERE EXISTS (SELECT FROM {name})", text, name)
+                raw!("SELECT {text} AS name WHERE EXISTS (SELECT 1 FROM {name})", text, name)
             };
             let ranges = catalog.ranges(self.hot.name);
             let queries = Sql::join(ranges.iter().map(has_rows), " UNION ALL ");
@@ -182,7 +182,7 @@ impl Partitioned {
     fn look(&self, conn: &mut PgConnection, bounds: &Bounds) -> QueryResult<Place> {
         let Some((from, to)) = bounds.range() else { return Ok(Place::Taken) };
         if let Some(found) = self.live.catalog.partitions(self.hot.name).find(|it| it.bounds == *bounds) {
-            let is_empty = !exists(conn, raw!("SELECT FROM {name}", name = Sql::identifier(&found.name)))?;
+            let is_empty = !exists(conn, raw!("SELECT 1 FROM {name}", name = Sql::identifier(&found.name)))?;
             return Ok(if is_empty { Place::Empty } else { Place::Taken });
         }
         let ranges = self.live.catalog.ranges(self.hot.name);
@@ -203,14 +203,14 @@ impl Partitioned {
         match others[..] {
             [] => {}
             [first] if is_first(first) && from.is_some() && to <= first.bounds.end() => {
-                let is_taken = exists(conn, raw!("SELECT FROM {name}", name = Sql::identifier(&first.name)))?;
+                let is_taken = exists(conn, raw!("SELECT 1 FROM {name}", name = Sql::identifier(&first.name)))?;
                 return Ok(if is_taken { Place::Taken } else { Place::InFirst });
             }
             _ => return Ok(Place::Taken),
         }
         let Some(default) = self.live.catalog.default_partition(self.hot.name) else { return Ok(Place::Free) };
         let (default, within) = (Sql::identifier(&default.name), self.within(bounds));
-        let is_taken = exists(conn, raw!("SELECT FROM {default} WHERE {within}", default, within))?;
+        let is_taken = exists(conn, raw!("SELECT 1 FROM {default} WHERE {within}", default, within))?;
         Ok(if is_taken { Place::Taken } else { Place::Free })
     }
 
@@ -319,7 +319,7 @@ impl Partitioned {
             _ => self.found_name(bounds),
         };
         let name = &Sql::identifier(&in_the_way);
-        if exists(conn, raw!("SELECT FROM {name}", name))? {
+        if exists(conn, raw!("SELECT 1 FROM {name}", name))? {
             return Ok(None);
         }
         if *place == Place::Empty {

@@ -74,7 +74,7 @@ pub(super) fn any(
         any: bool,
     }
     let name = Sql::identifier(name);
-    let query = raw!("SELECT EXISTS (SELECT FROM {name} WHERE {time} >= $1 AND {time} < $2) AS any", name, time);
+    let query = raw!("SELECT EXISTS (SELECT 1 FROM {name} WHERE {time} >= $1 AND {time} < $2) AS any", name, time);
     let found: Any = sql_query(query).bind::<Timestamptz, _>(from).bind::<Timestamptz, _>(to).get_result(conn)?;
     Ok(found.any)
 }

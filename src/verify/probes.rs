@@ -49,7 +49,7 @@ const PROBES: [Probe; 8] = [
         source: "0.2a, 0.2b, 0.2c, 0.2d part 1, 0.2e part 2",
         cases: || {
             deletions(OnDelete::Cascade, |key, child| {
-                raw!("NOT EXISTS (SELECT FROM {table} WHERE id = {child})", table = key.table, child)
+                raw!("NOT EXISTS (SELECT 1 FROM {table} WHERE id = {child})", table = key.table, child)
             })
         },
     },
@@ -60,7 +60,7 @@ const PROBES: [Probe; 8] = [
         cases: || {
             deletions(OnDelete::SetNull, |key, child| {
                 let (table, column) = (key.table, key.column);
-                raw!("EXISTS (SELECT FROM {table} WHERE id = {child} AND {column} IS NULL)", table, child, column)
+                raw!("EXISTS (SELECT 1 FROM {table} WHERE id = {child} AND {column} IS NULL)", table, child, column)
             })
         },
     },

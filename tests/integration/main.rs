@@ -43,6 +43,7 @@ mod migrate;
 mod online;
 mod partitions;
 mod plan_scripts;
+mod portable;
 mod probes;
 mod properties;
 mod proposal;

@@ -171,7 +171,7 @@ impl Loader<'_> {
         loaded.keys_seconds = self.each(conn, &partitioned.keys(&name))?;
         let has_twice = |key| {
             let of = Sql::identifier(&name);
-            raw!("SELECT FROM {of} GROUP BY {key} HAVING count(*) > 1", of, key)
+            raw!("SELECT 1 FROM {of} GROUP BY {key} HAVING count(*) > 1", of, key)
         };
         if self.skips && self.any(conn, has_twice)? {
             return Err(Trouble::Rows);
@@ -247,8 +247,8 @@ impl Loader<'_> {
         let end =
             |order: &'static str| raw!("(SELECT {key} FROM {of} ORDER BY {key} {order} LIMIT 1)", key, of = &of, order);
         raw!(
-            "SELECT FROM {table} there WHERE there.{key} BETWEEN {first} AND {last}
-             AND EXISTS (SELECT FROM {of} WHERE {of}.{key} = there.{key})",
+            "SELECT 1 FROM {table} there WHERE there.{key} BETWEEN {first} AND {last}
+             AND EXISTS (SELECT 1 FROM {of} WHERE {of}.{key} = there.{key})",
             table,
             key,
             first = end("ASC"),
