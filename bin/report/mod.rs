@@ -10,21 +10,35 @@ mod sections;
 pub mod table;
 mod text;
 
+use chrono::{DateTime, Utc};
 use diesel::pg::PgConnection;
 use optiinfra_db::raw::RunSql;
 use optiinfra_db::verify;
 
 pub use self::sections::names;
 
-/// What `verify` says; `Err` says why it was not run.
-pub type Verified = Result<verify::Report, String>;
+/// What `verify` said, and when.
+pub struct Verified {
+    pub at: DateTime<Utc>,
+    /// `Err` says why it was not run.
+    pub outcome: Result<verify::Report, String>,
+}
+
+impl Verified {
+    pub fn not(reason: &str) -> Self {
+        Self { at: Utc::now(), outcome: Err(reason.to_owned()) }
+    }
+}
 
 /// Runs `verify` with the time limits of the statistics.
 pub fn verified(conn: &mut PgConnection) -> Verified {
     let limits = "SET lock_timeout = '50ms'; SET statement_timeout = '5s'";
-    conn.batch(limits).map_err(|error| error.to_string())?;
-    verify::run(conn, &verify::Options::default()).map_err(|error| {
-        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
-        format!("{error}{}", cause.unwrap_or_default())
-    })
+    let limited = conn.batch(limits).map_err(|error| error.to_string());
+    let verify = |()| {
+        verify::run(conn, &verify::Options::default()).map_err(|error| {
+            let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+            format!("{error}{}", cause.unwrap_or_default())
+        })
+    };
+    Verified { at: Utc::now(), outcome: limited.and_then(verify) }
 }

@@ -127,8 +127,10 @@ fn series(text: &mut Text, section: &Section, at: usize, metric: &Metric) {
 }
 
 fn checks(text: &mut Text, report: &Report, verified: &Verified) {
-    if let Ok(verified) = verified {
-        let findings = verified
+    if let Ok(found) = &verified.outcome {
+        let help = "When verify looked at the database for these.";
+        text.gauge("verified_timestamp_seconds", help, [(vec![], verified.at.timestamp())]);
+        let findings = found
             .checks
             .iter()
             .filter(|check| !matches!(check.outcome, verify::Outcome::Skipped { .. }))
@@ -154,7 +156,7 @@ fn skipped(report: &Report, verified: &Verified) -> Vec<String> {
         ("foreign keys", is_skipped(&operations.unindexed_foreign_keys)),
         ("sessions", is_skipped(&operations.blocked_session_count)),
         ("write-ahead log", is_skipped(&report.server.wal_kept_bytes)),
-        ("verify", verified.is_err()),
+        ("verify", verified.outcome.is_err()),
     ];
     let observations = observations.into_iter().filter(|(_, is)| *is).map(|(name, _)| name.to_owned());
     let newest = operations.newest_samples.iter().filter(|newest| is_skipped(&newest.at));

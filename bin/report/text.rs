@@ -58,8 +58,8 @@ pub fn date(at: DateTime<Utc>) -> String {
     at.format("%-d %b %Y, %H:%M UTC").to_string()
 }
 
-/// A time that has passed, with how long ago that was.
-fn with_age(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
+/// A time, with how long before `now` that was.
+pub fn with_age(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
     let age = (now - at).as_seconds_f64();
     if age < 0.0 { date(at) } else { format!("{} ({} ago)", date(at), output::seconds(age)) }
 }

@@ -1,26 +1,24 @@
-//! The figures: one thread asks the database for them, at most once an interval, however many want them.
+//! The figures: the database is asked for them at most once an interval, however many want them.
 
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, SyncSender};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use anyhow::bail;
 use bytes::Bytes;
 use chrono::Utc;
-use diesel::pg::PgConnection;
 use optiinfra_db::connection::Target;
-use optiinfra_db::stats::{self, Options, Report};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::exit::Exit;
+use super::collector::{Collected, Collector};
 use crate::output::printable;
-use crate::report::{Verified, html, prometheus, verified};
-use crate::target;
+use crate::report::{html, prometheus};
 
-/// `verify` reads whole tables, so it is asked less often.
-const VERIFY_EVERY: Duration = Duration::from_secs(300);
+/// Sessions that were given up and have not ended, before which no further one is begun.
+const MOST_HANGING: usize = 3;
 /// For how many intervals the last figures are shown while the database is silent, and for how long at least.
 const STALE_AFTER: (u32, Duration) = (4, Duration::from_secs(60));
 
@@ -42,13 +40,15 @@ pub struct Figures {
 
 impl Figures {
     /// Begins the thread. Nothing is asked before somebody wants to know.
-    pub fn of(target: Target, interval: Duration) -> io::Result<Self> {
+    /// A collection takes at most `limit`.
+    pub fn of(target: Target, interval: Duration, limit: Duration) -> io::Result<Self> {
         let (publish, newest) = watch::channel(None);
         // One place: who finds it taken will get what that asks for.
         let (ask, asked) = mpsc::sync_channel(1);
-        let collector =
-            Collector { target, interval, conn: None, verified: None, collections: 0, failures: 0, publish };
-        thread::Builder::new().name("database".to_owned()).spawn(move || collector.run(&asked))?;
+        let (collector, hanging) = (None, Vec::new());
+        let supervisor =
+            Supervisor { target, interval, limit, collector, hanging, collections: 0, failures: 0, publish };
+        thread::Builder::new().name("figures".to_owned()).spawn(move || supervisor.run(&asked))?;
         Ok(Self { interval, ask, newest })
     }
 
@@ -79,75 +79,58 @@ impl Figures {
     }
 }
 
-/// Asks the database, over one session that is kept.
-struct Collector {
+/// Has the database asked, and gives up a session that hangs.
+struct Supervisor {
     target: Target,
     interval: Duration,
-    conn: Option<PgConnection>,
-    verified: Option<(Instant, Verified)>,
+    limit: Duration,
+    collector: Option<Collector>,
+    /// Threads that still wait for a session that was given up.
+    hanging: Vec<JoinHandle<()>>,
     collections: u64,
     failures: u64,
     publish: watch::Sender<Option<Arc<Pages>>>,
 }
 
-impl Collector {
+impl Supervisor {
     fn run(mut self, asked: &Receiver<()>) {
         while asked.recv().is_ok() {
             let is_new = self.publish.borrow().as_ref().is_some_and(|pages| pages.at.elapsed() < self.interval);
             // Who asked during the last collection has had its answer.
             if !is_new {
-                let pages = self.collect();
+                let pages = self.pages();
                 self.publish.send_replace(Some(Arc::new(pages)));
             }
         }
     }
 
-    fn collect(&mut self) -> Pages {
-        let begun = Instant::now();
+    fn pages(&mut self) -> Pages {
         self.collections += 1;
-        let gathered = self.gather();
-        if gathered.is_err() {
-            self.failures += 1;
-            self.conn = None;
-        }
-        self.log_change(gathered.as_ref().err());
+        let collected = self.collect();
+        self.failures += u64::from(collected.is_err());
+        self.log_change(collected.as_ref().err());
         let own = prometheus::of_server(self.collections, self.failures, Utc::now());
-        let interval = self.interval;
-        let pages = gathered.and_then(|report| {
-            let verified = self.verified();
-            Ok(Pages {
-                at: Instant::now(),
-                metrics: bytes(&(prometheus::render(&report, verified, begun.elapsed()) + &own)),
-                report: bytes(&html::render(&report, verified, Some(interval))?),
-                problem: None,
-            })
-        });
-        pages.unwrap_or_else(|error| Pages::without(&error, interval, &own))
-    }
-
-    /// The figures. A session that was lost since the last time is replaced at once.
-    fn gather(&mut self) -> anyhow::Result<Report> {
-        if let Some(conn) = &mut self.conn {
-            match stats::run(conn, &Options::default()).map_err(anyhow::Error::from) {
-                Err(error) if Exit::of(&error) == Exit::NoConnection => {}
-                gathered => return gathered,
+        match collected {
+            Ok(Collected { metrics, report }) => {
+                Pages { at: Instant::now(), metrics: bytes(&(metrics + &own)), report: bytes(&report), problem: None }
             }
+            Err(error) => Pages::without(&error, self.interval, &own),
         }
-        let conn = self.conn.insert(target::read_only(&self.target, "serve")?);
-        Ok(stats::run(conn, &Options::default())?)
     }
 
-    /// What `verify` said last, or says now. It is asked again as long as it could not answer.
-    fn verified(&mut self) -> &Verified {
-        let is_known = |(at, verified): &(Instant, Verified)| verified.is_ok() && at.elapsed() < VERIFY_EVERY;
-        let newest = match self.verified.take().filter(is_known) {
-            Some(known) => known,
-            None => {
-                let verified = self.conn.as_mut().map_or_else(|| Err("there is no session".to_owned()), verified);
-                (Instant::now(), verified)
-            }
+    fn collect(&mut self) -> anyhow::Result<Collected> {
+        self.hanging.retain(|thread| !thread.is_finished());
+        let collector = match self.collector.take() {
+            Some(collector) => collector,
+            None if self.hanging.len() >= MOST_HANGING => bail!("{MOST_HANGING} sessions hang"),
+            None => Collector::start(self.target.clone(), self.interval)?,
         };
-        &self.verified.insert(newest).1
+        let Some(collected) = collector.collect(self.limit) else {
+            self.hanging.push(collector.give_up());
+            bail!("the database has not answered within {} s, and the session was given up", self.limit.as_secs_f64());
+        };
+        self.collector = Some(collector);
+        collected
     }
 
     fn log_change(&self, error: Option<&anyhow::Error>) {

@@ -1,5 +1,6 @@
 //! `serve`: the metrics and the report over HTTP.
 
+mod collector;
 mod figures;
 mod http;
 
@@ -31,6 +32,10 @@ pub struct Args {
     #[arg(long, value_name = "DURATION", default_value = "15s", allow_negative_numbers = true, value_parser = parse::interval)]
     pub interval: Duration,
 
+    /// How long the database may take for them. A session that takes longer is given up, and the next one is new.
+    #[arg(long, value_name = "DURATION", default_value = "1m", allow_negative_numbers = true, value_parser = parse::interval)]
+    pub timeout: Duration,
+
     /// Listen where other machines can connect. Whoever does reads the report: there is no password.
     #[arg(long)]
     pub allow_remote: bool,
@@ -52,7 +57,7 @@ pub fn run(args: &Args, global: &Global, out: &mut Output) -> anyhow::Result<Exi
     let address = listener.local_addr().context("cannot tell the address")?;
     // From here on a signal is waited for below.
     interrupt::cancellable();
-    let server = Server::start(listener, Figures::of(target, args.interval)?, args.allow_remote)?;
+    let server = Server::start(listener, Figures::of(target, args.interval, args.timeout)?, args.allow_remote)?;
     out.note(&format!("serving http://{address}/ and http://{address}/metrics"))?;
     let exit = interrupt::pause(Duration::MAX);
     server.stop();

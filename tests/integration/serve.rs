@@ -30,8 +30,12 @@ fn the_metrics_and_the_page_are_served_and_nothing_else() {
     assert_eq!(figures, (200, Some(1.0), Some(1.0)), "{}", server.get("/readyz").body);
     assert!(metrics.headers.contains("content-type: text/plain; version=0.0.4; charset=utf-8"), "{metrics:?}");
     assert!(metrics.body.contains("optiinfra_db_verify_violations{check=\"schema.tables\"} 0\n"));
+    let collected = metrics.series("optiinfra_db_collected_timestamp_seconds").unwrap();
+    let verified = metrics.series("optiinfra_db_verified_timestamp_seconds").unwrap();
+    assert!(verified <= collected && verified > collected - 10.0, "{verified} and {collected}");
     let page = server.get("/?anything");
     assert!(page.status == 200 && page.body.contains("checks passed</strong>"), "{page:?}");
+    assert!(page.body.contains("verify at ") && page.body.contains(" UTC: 107 passed"), "{page:?}");
     assert!(page.body.contains("data-refresh=\"15\"") && page.headers.contains("content-type: text/html"), "{page:?}");
     let (alive, ready) = (server.get("/healthz"), server.get("/readyz"));
     assert_eq!((alive.status, ready.status, ready.body.as_str()), (200, 200, "ok\n"));
@@ -144,15 +148,24 @@ fn a_database_that_goes_away_is_a_metric_and_one_that_comes_back_is_found() {
     assert!(!run.stderr.contains("hunter2secret"), "{run:?}");
 }
 
+/// The server process of the session of `serve` that is not among these.
+fn backend(db: &TestDb, others: &[Pid]) -> Pid {
+    let others: Vec<_> = others.iter().map(ToString::to_string).collect();
+    let pid = format!(
+        "SELECT coalesce(max(pid), 0)::bigint FROM pg_stat_activity WHERE datname = current_database() \
+         AND application_name = 'optiinfra-dbctl/serve' AND pid != ALL ('{{{}}}')",
+        others.join(",")
+    );
+    Pid::from_raw(number(&mut db.conn(), &pid).try_into().unwrap())
+}
+
 #[test]
 fn a_database_that_is_silent_costs_a_scrape_its_limit_and_no_more() {
     let db = TestDb::seeded_now();
     let server = serving(&db, "--interval 0.1");
     let collections = || server.ask("GET", "/metrics", IN_A_SECOND).series(COLLECTIONS);
     until("the first collection", Duration::from_secs(10), || collections() >= Some(1.0));
-    let pid = "SELECT pid::bigint FROM pg_stat_activity \
-               WHERE datname = current_database() AND application_name = 'optiinfra-dbctl/serve'";
-    let backend = Pid::from_raw(number(&mut db.conn(), pid).try_into().unwrap());
+    let backend = backend(&db, &[]);
     kill(backend, Signal::SIGSTOP).unwrap();
     let before = collections();
     let (stopped, page) = (server.ask("GET", "/metrics", IN_A_SECOND), server.ask("GET", "/", IN_A_SECOND));
@@ -160,6 +173,33 @@ fn a_database_that_is_silent_costs_a_scrape_its_limit_and_no_more() {
     assert_eq!((stopped.series(UP), stopped.series(COLLECTIONS)), (Some(1.0), before), "the last good ones");
     assert!(page.body.contains("checks passed</strong>"));
     until("it goes on", Duration::from_secs(2), || collections() > before);
+}
+
+#[test]
+fn a_session_that_hangs_is_given_up_and_a_new_one_takes_its_place() {
+    let db = TestDb::seeded_now();
+    let server = serving(&db, "--interval 0.1 --timeout 2");
+    let is_up = || server.ask("GET", "/metrics", IN_A_SECOND).series(UP) == Some(1.0);
+    let why = || server.get("/readyz").body;
+    let mut stopped = Vec::new();
+    for _ in 0..3 {
+        until("there are figures", Duration::from_secs(10), is_up);
+        let backend = backend(&db, &stopped);
+        kill(backend, Signal::SIGSTOP).unwrap();
+        stopped.push(backend);
+        until("it is down", Duration::from_secs(10), || !is_up());
+    }
+    let reason = "no figures: the database has not answered within 2 s, and the session was given up";
+    until("no further session is begun", Duration::from_secs(10), || why() == "3 sessions hang\n");
+    assert_eq!(backend(&db, &stopped).as_raw(), 0);
+    stopped.iter().for_each(|backend| kill(*backend, Signal::SIGCONT).unwrap());
+    until("it is up again", Duration::from_secs(10), is_up);
+    let is_there = |pid: &Pid| {
+        number(&mut db.conn(), &format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {pid}")) == 1
+    };
+    until("the others have ended", Duration::from_secs(10), || !stopped.iter().any(is_there));
+    let run = server.end(Signal::SIGTERM);
+    assert!(run.code == Some(143) && run.stderr.contains(reason), "{run:?}");
 }
 
 #[test]

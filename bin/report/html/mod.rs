@@ -59,7 +59,7 @@ pub fn render(report: &Report, verified: &Verified, refresh: Option<Duration>) -
         frame: Frame::new(refresh),
         database: report.database.clone(),
         about: about(report),
-        verdict: verdict::of(verified),
+        verdict: verdict::of(verified, report.gathered_at),
         concerns: concerns::of(report),
         skipped: skipped(report),
         figures: figures(report),

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use optiinfra_db::verify;
 
 use crate::report::Verified;
-use crate::report::text::capitalised;
+use crate::report::text::{capitalised, with_age};
 
 /// Maximum of findings of `verify` that are shown without expanding.
 const AT_A_GLANCE: usize = 8;
@@ -30,8 +31,9 @@ pub struct Findings {
     pub lines: Vec<String>,
 }
 
-pub fn of(verified: &Verified) -> Verdict {
-    let report = match verified {
+/// The verdict on a page of this time.
+pub fn of(verified: &Verified, now: DateTime<Utc>) -> Verdict {
+    let report = match &verified.outcome {
         Ok(report) => report,
         Err(reason) => {
             let title = "verify was skipped".to_owned();
@@ -43,7 +45,9 @@ pub fn of(verified: &Verified) -> Verdict {
         (0, _) => "unknown",
         _ => "bad",
     };
-    let detail = format!("verify: {} passed, {} failed, {} skipped", report.passed, report.failed, report.skipped);
+    let at = with_age(verified.at, now);
+    let verify::Report { passed, failed, skipped, .. } = report;
+    let detail = format!("verify at {at}: {passed} passed, {failed} failed, {skipped} skipped");
     let mut shown = findings(report);
     shown.extend(not_made(report));
     let mut more = shown.split_off(shown.len().min(AT_A_GLANCE));
