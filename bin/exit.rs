@@ -4,7 +4,7 @@ use std::io;
 use std::process::ExitCode;
 
 use optiinfra_db::sqlstate::is_lost_session;
-use optiinfra_db::{Error, connection, local, migrate, partitions, retention, transfer};
+use optiinfra_db::{Error, connection, migrate, partitions, retention, transfer};
 
 /// How a command ended. The numbers never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +67,6 @@ fn has_lost_session(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         cause.downcast_ref().is_some_and(is_lost_session)
             || cause.downcast_ref().is_some_and(no_session)
-            || cause.downcast_ref().is_some_and(of_local)
             || cause.downcast_ref().is_some_and(of_library)
             || cause.downcast_ref::<Box<Error>>().is_some_and(|error| of_library(error))
     })
@@ -81,12 +80,7 @@ fn no_session(error: &connection::Error) -> bool {
 fn of_library(error: &Error) -> bool {
     match error {
         Error::Connection(error) => no_session(error),
-        Error::Local(error) => of_local(error),
         Error::Diesel(error) => is_lost_session(error),
         _ => false,
     }
-}
-
-fn of_local(error: &local::Error) -> bool {
-    matches!(error, local::Error::Connection(error) if no_session(error))
 }

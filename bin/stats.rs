@@ -43,7 +43,7 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = parse::whole::<usize>(1, 1_000_000))]
     pub top: Option<usize>,
 
-    /// First show what has changed since this report, which --format json has written.
+    /// First show what has changed since this report, which --format json has written; on the page too.
     #[arg(long, value_name = "REPORT.json", conflicts_with = "section")]
     pub compare: Option<PathBuf>,
 
@@ -80,8 +80,8 @@ pub fn run(args: &Args, global: &Global, out: &mut Output) -> anyhow::Result<Exi
     if args.section.is_some() && !matches!(args.format, Format::Csv | Format::Table) {
         bail!(Hinted::new("--section is for tables and csv", "pass --format table or csv"));
     }
-    if args.compare.is_some() && args.format != Format::Table {
-        bail!(Hinted::new("--compare is for tables", "pass --format table"));
+    if args.compare.is_some() && !matches!(args.format, Format::Table | Format::Html) {
+        bail!(Hinted::new("--compare is for tables and the page", "pass --format table or html"));
     }
     if args.watch.is_some() && args.format == Format::Html && args.output.is_none() {
         bail!(Hinted::new("--watch would print one page after the other", "pass --output FILE"));
@@ -152,7 +152,7 @@ fn show(args: &Args, conn: &mut PgConnection, out: &Output) -> anyhow::Result<Sh
     Ok(match args.format {
         Format::Csv => Shown::Text(csv::render(&report, args.section.as_deref())?),
         Format::Prometheus => Shown::Text(prometheus::render(&report, &verified(conn), begun.elapsed())),
-        Format::Html => Shown::Text(html::render(&report, &verified(conn), None)?),
+        Format::Html => Shown::Text(html::render(&report, &verified(conn), before.as_ref(), None)?),
         Format::Json if args.output.is_some() => Shown::Text(json(&report)?),
         _ if args.output.is_some() => Shown::Text(plain(&tables()?)?),
         _ => {

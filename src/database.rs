@@ -110,13 +110,17 @@ pub fn drop(target: &Target, force: bool) -> Result<bool> {
     if MAINTENANCE.contains(&database.as_str()) {
         return Err(Error::Maintenance { database }.into());
     }
-    let mut conn = beside(target, &database)?;
-    if !exists(&mut conn, &database)? {
+    drop_on(&mut beside(target, &database)?, database, force)
+}
+
+/// The same by a session in another database.
+pub(crate) fn drop_on(conn: &mut PgConnection, database: String, force: bool) -> Result<bool> {
+    if !exists(conn, &database)? {
         return Ok(false);
     }
     let with = if force { " WITH (FORCE)" } else { "" };
     let dropped = conn.batch(raw!("DROP DATABASE {name}{with}", name = Sql::identifier(&database), with));
-    unless_in_use(&mut conn, database, dropped, "drop").map(|()| true)
+    unless_in_use(conn, database, dropped, "drop").map(|()| true)
 }
 
 /// Makes a database as a copy of another one of the same server, by copying its files.
@@ -126,12 +130,16 @@ pub fn drop(target: &Target, force: bool) -> Result<bool> {
 /// [`Error::Exists`] where the name is taken, and [`Error::InUse`] while sessions are open in the other one.
 pub fn copy(target: &Target, copy: &str) -> Result<()> {
     let database = name(target)?;
-    let mut conn = beside(target, &database)?;
-    if exists(&mut conn, copy)? {
+    copy_on(&mut beside(target, &database)?, database, copy)
+}
+
+/// The same by a session in another database.
+pub(crate) fn copy_on(conn: &mut PgConnection, database: String, copy: &str) -> Result<()> {
+    if exists(conn, copy)? {
         return Err(Error::Exists { database: copy.to_owned() }.into());
     }
     let version = diesel::select(sql::<Integer>("current_setting('server_version_num')::integer"));
-    let version: i32 = version.get_result(&mut conn).doing("ask for the server's version")?;
+    let version: i32 = version.get_result(conn).doing("ask for the server's version")?;
     // The default of newer servers takes twice as long: it writes each block to the log.
     let strategy = if version < 150_000 { "" } else { " STRATEGY file_copy" };
     let made = conn.batch(raw!(
@@ -140,7 +148,7 @@ pub fn copy(target: &Target, copy: &str) -> Result<()> {
         name = Sql::identifier(&database),
         strategy
     ));
-    unless_in_use(&mut conn, database, made, "copy")
+    unless_in_use(conn, database, made, "copy")
 }
 
 /// An error, or that sessions are the cause of it.

@@ -25,7 +25,7 @@ use chrono::Utc;
 use diesel::pg::PgConnection;
 use uuid::Uuid;
 
-use crate::connection::{self, Target};
+use crate::connection::{self, Pool, Target};
 use crate::database;
 use crate::error::Result;
 use crate::layer::Layer;
@@ -52,6 +52,8 @@ pub enum Content {
 pub struct Server {
     // Before the cluster, which has to run when they are dropped.
     templates: Mutex<HashMap<Content, Database>>,
+    /// Sessions that make and drop databases.
+    maintenance: Pool,
     cluster: Ephemeral,
 }
 
@@ -62,7 +64,9 @@ impl Server {
     ///
     /// [`local::Error`](crate::local::Error) when the server binaries are missing or the server does not start.
     pub fn start() -> Result<Self> {
-        Ok(Self { templates: Mutex::default(), cluster: Ephemeral::start()? })
+        let cluster = Ephemeral::start()?;
+        let maintenance = connection::pool(&cluster.target().with("dbname", "postgres"), APPLICATION).build()?;
+        Ok(Self { templates: Mutex::default(), maintenance, cluster })
     }
 
     /// The server that the tests of this process share.
@@ -108,8 +112,10 @@ impl Server {
     /// A copy of a database that nobody is connected to.
     fn copy(&self, template: &str) -> Result<Database> {
         let name = format!("test_{}", Uuid::new_v4().simple());
-        database::copy(&self.cluster.target().with("dbname", template), &name)?;
-        Ok(Database { target: self.cluster.target().with("dbname", &name), url: self.cluster.url_of(&name), name })
+        let maintenance = self.maintenance.clone();
+        database::copy_on(&mut *connection::take(&maintenance)?, template.to_owned(), &name)?;
+        let (target, url) = (self.cluster.target().with("dbname", &name), self.cluster.url_of(&name));
+        Ok(Database { target, name, url, maintenance })
     }
 }
 
@@ -119,6 +125,7 @@ pub struct Database {
     target: Target,
     name: String,
     url: String,
+    maintenance: Pool,
 }
 
 impl Database {
@@ -163,7 +170,9 @@ impl Database {
 impl Drop for Database {
     fn drop(&mut self) {
         // It goes with the server anyway.
-        if let Err(error) = database::drop(&self.target, true) {
+        let maintenance = connection::take(&self.maintenance).map_err(crate::Error::from);
+        let dropped = maintenance.and_then(|mut conn| database::drop_on(&mut conn, self.name.clone(), true));
+        if let Err(error) = dropped {
             tracing::warn!(%error, database = self.name, "the database of a test stays");
         }
     }

@@ -35,7 +35,6 @@ pub fn hint(error: &Error) -> Option<String> {
         Error::NoServerUser => "install the server package, which makes that user, or run this as another user".into(),
         Error::UnknownUser(_) => "run this as a known user".into(),
         Error::NotStarted { log, .. } => format!("read {}", log.display()),
-        Error::Connection(error) => return super::connection::hint(error),
         _ => return None,
     })
 }

@@ -161,18 +161,25 @@ impl Output {
         Ok(drawn.into_inner())
     }
 
-    /// Draws as much as fits on the screen.
+    /// Draws over what the screen shows, as much as fits, and says how much does not.
     fn redraw(&mut self, tables: &[Table]) -> anyhow::Result<()> {
         let drawn = String::from_utf8(self.drawn(tables)?)?;
+        let (width, height) = terminal::size();
         let lines: Vec<_> = drawn.lines().collect();
-        let more = lines.len().saturating_sub(terminal::height().saturating_sub(1));
-        let shown = lines[..lines.len() - more].join("\r\n");
-        let below = if more > 0 {
-            format!(", {} below", plural(more as u64, "more line", "more lines"))
-        } else {
-            String::new()
-        };
-        let text = format!("\x1b[H\x1b[2J{shown}\r\n{}, Ctrl-C ends{below}", time(Utc::now()));
+        let (shown, below) = lines.split_at(lines.len().min(height - 1));
+        let cut: Vec<_> = shown.iter().map(|line| terminal::cut(line, width)).collect();
+        let longer = cut.iter().zip(shown).filter(|(cut, line)| cut != *line).count();
+        let mut status = format!("{}, Ctrl-C ends", time(Utc::now()));
+        for (count, one, many) in
+            [(longer, "line is cut", "lines are cut"), (below.len(), "more line below", "more lines below")]
+        {
+            if count > 0 {
+                status = format!("{}, {status}", plural(count as u64, one, many));
+            }
+        }
+        let mut text = "\x1b[H".to_owned();
+        cut.iter().for_each(|line| text += &format!("{line}\x1b[K\r\n"));
+        text += &format!("{}\x1b[J", terminal::cut(&status, width));
         let printed = io::stdout().write_all(text.as_bytes());
         self.printed(printed)
     }

@@ -69,7 +69,7 @@ impl Session {
         let verified = self.verified();
         Ok(Collected {
             metrics: prometheus::render(&report, verified, begun.elapsed()),
-            report: html::render(&report, verified, Some(interval))?,
+            report: html::render(&report, verified, None, Some(interval))?,
         })
     }
 
@@ -87,8 +87,7 @@ impl Session {
 
     /// What `verify` said last, or says now. It is asked again as long as it could not answer.
     fn verified(&mut self) -> &Verified {
-        let is_known =
-            |(at, verified): &(Instant, Verified)| verified.outcome.is_ok() && at.elapsed() < VERIFY_EVERY;
+        let is_known = |(at, verified): &(Instant, Verified)| verified.outcome.is_ok() && at.elapsed() < VERIFY_EVERY;
         let newest = match (self.verified.take().filter(is_known), &mut self.conn) {
             (Some(known), _) => known,
             (None, Some(conn)) => (Instant::now(), verified(conn)),

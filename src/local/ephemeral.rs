@@ -1,14 +1,21 @@
 //! A private cluster that ends with its owner.
 
+use std::env;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
+
+use nix::sys::statvfs::statvfs;
 
 use super::Cluster;
 use super::binaries::Binaries;
 use super::error::{Doing, Result};
 use super::owner::Owner;
 use crate::connection::Target;
+
+/// The files of this system that are in memory, and how many bytes have to be free there.
+const MEMORY: &str = "/dev/shm";
+const PLENTY: u64 = 4 << 30;
 
 /// A private cluster that ends with its owner: dropped, exited or killed.
 ///
@@ -20,18 +27,17 @@ pub struct Ephemeral {
 }
 
 impl Ephemeral {
-    /// Creates and starts a cluster in a new directory under the system's temporary one.
+    /// Creates and starts a cluster in a new directory: in memory (`/dev/shm`) where there is plenty, or else under the
+    /// system's temporary one, and where `TMPDIR` says if it is set.
     ///
     /// # Errors
     ///
     /// When the server binaries are missing or the server fails.
-    pub fn start() -> Result<Self> {
+    pub fn start() -> crate::Result<Self> {
         let owner = Owner::find()?;
         let binaries = Binaries::find(None)?;
-        let dir = owner
-            .private_dir(&std::env::temp_dir(), "optiinfra-")
-            .doing(|| "create a temporary directory".to_owned())?
-            .keep();
+        let dir =
+            owner.private_dir(&parent(), "optiinfra-").doing(|| "create a temporary directory".to_owned())?.keep();
         let watchdog = Self::watch(&owner, &binaries, &dir)?;
         // From here on dropping `ephemeral` removes everything.
         let ephemeral = Self { cluster: Cluster::new(dir, false), watchdog };
@@ -86,4 +92,15 @@ impl Drop for Ephemeral {
             tracing::warn!(%error, dir = %self.dir().display(), "an ephemeral cluster may have been left behind");
         }
     }
+}
+
+/// Where the directory is made. A database is some five hundred small files, and a file system on a disk takes several times
+/// as long to make those.
+fn parent() -> PathBuf {
+    let is_large = |memory: &Path| {
+        statvfs(memory)
+            .is_ok_and(|space| u64::from(space.blocks_available()) * u64::from(space.fragment_size()) >= PLENTY)
+    };
+    let memory = Path::new(MEMORY);
+    if env::var_os("TMPDIR").is_none() && is_large(memory) { memory.to_owned() } else { env::temp_dir() }
 }

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::LocalVariable;
-use crate::connection;
 
 /// What can be wrong with a private cluster.
 #[derive(Debug, thiserror::Error)]
@@ -152,10 +151,6 @@ pub enum Error {
         /// What it said.
         source: io::Error,
     },
-
-    /// The server runs and cannot be used.
-    #[error(transparent)]
-    Connection(#[from] connection::Error),
 }
 
 /// The result of working with a cluster.

@@ -19,12 +19,11 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use diesel::prelude::*;
 use nix::unistd::Uid;
 use serde::Serialize;
 
-use crate::connection::{self, Target};
-use crate::raw::{RunSql, sql_query};
+use crate::connection::Target;
+use crate::database;
 use binaries::Binaries;
 pub use binaries::client_program;
 use directory::Directory;
@@ -180,7 +179,7 @@ impl Cluster {
     /// # Errors
     ///
     /// When the server binaries are missing, the directory cannot be or is not ours, or the server fails.
-    pub fn start(&self) -> Result<Started> {
+    pub fn start(&self) -> crate::Result<Started> {
         let owner = Owner::find()?;
         let exists = self.directory.data_version().is_some();
         if !exists {
@@ -198,7 +197,8 @@ impl Cluster {
         if !running {
             server.start()?;
         }
-        self.ensure_database()?;
+        // `initdb` makes no database of our name; a run that was killed after it may have left it out too.
+        database::create(&self.target())?;
         Ok(match (created, running) {
             (_, true) => Started::AlreadyRunning,
             (true, false) => Started::Created,
@@ -277,16 +277,5 @@ impl Cluster {
             return Ok(None);
         }
         Ok(Some((self.server(Owner::find()?)?, lock)))
-    }
-
-    /// `initdb` makes no database of our name; a run that was killed after it may have left it out too.
-    fn ensure_database(&self) -> Result<()> {
-        let mut conn = connection::connect(&self.target().with("dbname", "postgres"), APPLICATION)?;
-        let failed = |source| connection::Error::Session { doing: "create the database of the local cluster", source };
-        let query = sql_query("SELECT FROM pg_database WHERE datname = 'optiinfra'");
-        if query.execute(&mut conn).map_err(failed)? == 0 {
-            conn.batch("CREATE DATABASE optiinfra").map_err(failed)?;
-        }
-        Ok(())
     }
 }

@@ -8,9 +8,9 @@ use std::process::Command;
 use diesel::connection::SimpleConnection;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use optiinfra_db::connection;
 use optiinfra_db::local::{self, Cluster, Ephemeral, Started, Status};
 use optiinfra_db::migrate::{self, StartupPolicy};
+use optiinfra_db::{Error, connection};
 
 use crate::support::{Dbctl, Scratch, number};
 
@@ -122,7 +122,7 @@ fn a_directory_that_is_not_ours_is_refused() {
     fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).unwrap();
     let error = scratch.cluster.start().unwrap_err();
     assert!(error.to_string().contains("is open to other users"), "{error}");
-    assert!(matches!(error, local::Error::OpenToOthers(_)));
+    assert!(matches!(error, Error::Local(local::Error::OpenToOthers(_))));
     assert_eq!(fs::read_to_string(dir.join("diary.txt")).unwrap(), "mine");
     fs::remove_dir_all(dir).unwrap();
 }

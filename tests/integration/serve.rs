@@ -194,9 +194,8 @@ fn a_session_that_hangs_is_given_up_and_a_new_one_takes_its_place() {
     assert_eq!(backend(&db, &stopped).as_raw(), 0);
     stopped.iter().for_each(|backend| kill(*backend, Signal::SIGCONT).unwrap());
     until("it is up again", Duration::from_secs(10), is_up);
-    let is_there = |pid: &Pid| {
-        number(&mut db.conn(), &format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {pid}")) == 1
-    };
+    let is_there =
+        |pid: &Pid| number(&mut db.conn(), &format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {pid}")) == 1;
     until("the others have ended", Duration::from_secs(10), || !stopped.iter().any(is_there));
     let run = server.end(Signal::SIGTERM);
     assert!(run.code == Some(143) && run.stderr.contains(reason), "{run:?}");

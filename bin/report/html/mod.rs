@@ -10,13 +10,15 @@ use std::time::Duration;
 use askama::Template;
 use chrono::{DateTime, Utc};
 use optiinfra_db::stats::Report;
+use serde_json::Value as Json;
 
 use self::concerns::Concern;
 use self::frame::Frame;
 use self::grid::Grid;
 use self::verdict::Verdict;
 use super::charts::{self, Chart, Mark};
-use super::{Verified, sections, text};
+use super::text::{self, Medium};
+use super::{Verified, compare, sections};
 use crate::output::{bytes, seconds};
 
 #[derive(Template)]
@@ -30,11 +32,18 @@ struct Page {
     concerns: Vec<Concern>,
     skipped: Vec<String>,
     figures: Vec<Figure>,
+    changes: Option<Changes>,
     wrong: Vec<Grid>,
     /// Titles of what could be wrong and is not.
     right: Vec<String>,
     charts: Vec<Chart>,
     there: Vec<Grid>,
+}
+
+/// What has changed since an earlier report.
+struct Changes {
+    since: String,
+    tables: Vec<Grid>,
 }
 
 /// What stands in the page's place where there is no report.
@@ -51,8 +60,13 @@ struct Figure {
     name: &'static str,
 }
 
-/// The page, which asks for itself again after `refresh`.
-pub fn render(report: &Report, verified: &Verified, refresh: Option<Duration>) -> anyhow::Result<String> {
+/// The page, which says what has changed since an earlier report and asks for itself again after `refresh`.
+pub fn render(
+    report: &Report,
+    verified: &Verified,
+    before: Option<&Json>,
+    refresh: Option<Duration>,
+) -> anyhow::Result<String> {
     let has_something = |grid: &Grid| !grid.rows.is_empty() || !grid.skipped.is_empty();
     let (wrong, right): (Vec<_>, Vec<_>) = grid::of(report, &grid::WRONG).into_iter().partition(has_something);
     let page = Page {
@@ -63,6 +77,7 @@ pub fn render(report: &Report, verified: &Verified, refresh: Option<Duration>) -
         concerns: concerns::of(report),
         skipped: skipped(report),
         figures: figures(report),
+        changes: before.map(|before| changes(before, report)).transpose()?,
         wrong,
         right: right.into_iter().map(|grid| grid.title.to_lowercase()).collect(),
         charts: charts::all(report),
@@ -74,6 +89,18 @@ pub fn render(report: &Report, verified: &Verified, refresh: Option<Duration>) -
 /// The page where there is no report, which asks again after `refresh`.
 pub fn unavailable(problem: &str, refresh: Duration) -> anyhow::Result<String> {
     Ok(Unavailable { frame: Frame::new(Some(refresh)), problem }.render()?)
+}
+
+fn changes(before: &Json, report: &Report) -> anyhow::Result<Changes> {
+    let titles = ["Tables that changed", "Figures that changed", "New and gone"];
+    let sections = compare::sections(before, report)?;
+    let changed = titles.into_iter().zip(&sections).filter(|(_, section)| !section.rows.is_empty());
+    let medium = Medium::Page(report.gathered_at);
+    let since = before["gathered_at"].as_str().and_then(|at| at.parse().ok());
+    Ok(Changes {
+        since: since.map_or_else(|| "unknown time".to_owned(), |at| text::with_age(at, report.gathered_at)),
+        tables: changed.map(|(title, section)| Grid::of(title, section, 0, 0, medium)).collect(),
+    })
 }
 
 /// Where and as whom it was read; whose rows these are, and of which time.

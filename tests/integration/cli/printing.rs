@@ -6,6 +6,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use anstream::adapter::strip_str;
 use nix::sys::signal::Signal;
 
 use optiinfra_db::migrate::EMBEDDED;
@@ -84,6 +85,41 @@ fn watching_on_a_dumb_terminal_appends_without_escapes() {
     signal(&child, Signal::SIGTERM);
     child.wait().unwrap();
     assert!(shown.matches("quality_regressions").count() == 2 && !shown.contains('\u{1b}'), "{shown:?}");
+}
+
+#[test]
+fn watching_in_a_small_window_shows_what_fits_and_says_what_does_not() {
+    let Some(script) = tool("script") else { return };
+    let db = TestDb::migrated();
+    let (width, height) = (50, 10);
+    let binary = env!("CARGO_BIN_EXE_optiinfra-dbctl");
+    let command = format!("stty rows {height} cols {width}; exec {binary} stats --watch 0.2 --section tables");
+    let mut run = Command::new(script);
+    run.args(["-qefc", &command, "/dev/null"]).env("TERM", "xterm").env("DATABASE_URL", db.url());
+    let mut child =
+        run.env_remove("NO_COLOR").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut shown = Vec::new();
+    for byte in child.stdout.take().unwrap().bytes() {
+        shown.push(byte.unwrap());
+        if shown.ends_with(b"\x1b[J") && shown.windows(3).filter(|bytes| bytes == b"\x1b[J").count() == 2 {
+            break;
+        }
+    }
+    signal(&child, Signal::SIGTERM);
+    child.wait().unwrap();
+    let shown = String::from_utf8(shown).unwrap();
+    let screens: Vec<_> = shown.split("\x1b[H").skip(1).collect();
+    assert_eq!(screens.len(), 2, "{shown:?}");
+    for screen in screens {
+        let screen = strip_str(screen).to_string();
+        let lines: Vec<_> = screen.split("\r\n").collect();
+        assert_eq!(lines.len(), height, "{screen}");
+        assert!(lines.iter().all(|line| line.chars().count() <= width), "{screen}");
+        let cut = lines.iter().filter(|line| line.ends_with('>')).count();
+        assert!(cut > 0 && lines[0] == "tables", "{screen}");
+        let more = 2 * (20 + 3) + 1 - (height - 1);
+        assert!(lines[height - 1].starts_with(&format!("{more} more lines below, {cut} lines")), "{screen}");
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use diesel::connection::SimpleConnection;
@@ -319,6 +320,25 @@ fn a_report_is_compared_with_an_earlier_one() {
     }
     assert!(squeezed.iter().any(|line| line.starts_with("events 3 2 -1 ")), "{table}");
     assert!(!squeezed.iter().any(|line| line.starts_with("new agent") || line.starts_with("gone agent")), "{table}");
+
+    let page = |before: &Path| {
+        let run = Dbctl::on(&db).run(&format!("stats --exact --format html --compare {}", before.display()));
+        assert_eq!(run.code, Some(0), "{run:?}");
+        run.stdout.split_once("<h2 id=\"changed\">").unwrap().1.split_once("<h2 id=\"wrong\">").unwrap().0.to_owned()
+    };
+    let changed = page(&before);
+    for part in [
+        "since 2",
+        "<section id=\"tables-that-changed\">",
+        "<td>events</td><td class=\"n\" data-v=\"3\">3</td><td class=\"n\" data-v=\"2\">2</td><td class=\"n\" data-v=\"-1\">-1</td>",
+        "<td>unresolved regressions</td><td class=\"n\" data-v=\"1\">1</td>",
+        "<td>new</td><td>customer</td><td>Newcomer</td>",
+    ] {
+        assert!(changed.contains(part), "{part} in {changed}");
+    }
+    let now = dir.path().join("now.json");
+    assert_eq!(Dbctl::on(&db).run(&format!("stats --exact --format json --output {}", now.display())).code, Some(0));
+    assert!(!page(&now).contains("customer"), "{}", page(&now));
 
     fs::write(&before, "{\"schema_version\": 1}").unwrap();
     let run = compare();

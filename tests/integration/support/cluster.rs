@@ -15,6 +15,7 @@ use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
 use optiinfra_db::catalog::HOT_TABLES;
 use optiinfra_db::connection;
+use optiinfra_db::database;
 use optiinfra_db::layer::Layer;
 use optiinfra_db::local::Ephemeral;
 use optiinfra_db::migrate::{Goal, Migrator};
@@ -22,7 +23,7 @@ use optiinfra_db::partitions::{self, Period};
 use optiinfra_db::seed;
 use uuid::Uuid;
 
-use super::test_db::{SCHEMA, number};
+use super::test_db::SCHEMA;
 
 pub fn cluster() -> &'static Ephemeral {
     static CLUSTER: OnceLock<Ephemeral> = OnceLock::new();
@@ -128,17 +129,9 @@ fn partition(conn: &mut PgConnection) {
     partitions::run(conn, &tables, goal, Duration::from_secs(60), |_| ()).expect("the tables are partitioned");
 }
 
-/// Copies the files, which takes half as long as the default of PostgreSQL 15, copying the blocks by way of its log.
 fn copy(template: &str) -> String {
     let name = format!("test_{}", Uuid::new_v4().simple());
-    let mut conn = connect("postgres");
-    let strategy = if number(&mut conn, "current_setting('server_version_num')::bigint") < 150_000 {
-        ""
-    } else {
-        " STRATEGY file_copy"
-    };
-    let create = format!("CREATE DATABASE {name} TEMPLATE {template}{strategy}");
-    conn.batch_execute(&create).unwrap_or_else(|error| panic!("{create}: {error}"));
+    database::copy(&cluster().target().with("dbname", template), &name).expect("a copy of the template");
     name
 }
 
@@ -154,7 +147,7 @@ pub fn make_in_sql_ascii() -> String {
 /// Drops a database of a test, whoever is still connected to it.
 pub fn drop_database(name: &str) {
     // It goes with the cluster anyway; a panic here would hide the test's own.
-    if let Err(error) = connect("postgres").batch_execute(&format!("DROP DATABASE {name} WITH (FORCE)")) {
+    if let Err(error) = database::drop(&cluster().target().with("dbname", name), true) {
         eprintln!("the database of a test stays: {error}");
     }
 }
