@@ -195,12 +195,13 @@ pub fn run(args: &Args, global: &Global, out: &mut Output) -> anyhow::Result<Exi
     refuse_overwriting(&source, args)?;
     let rejects = args.rejects.as_deref().map(Rejects::create).transpose()?;
     let mut reporter = Reporter { meter: out.meter(source.length), bytes: Arc::clone(&source.bytes), rejects };
+    let time_of_file = source.changed.filter(|_| args.at.is_none());
     let report = import(args, source, global, out, &mut reporter).map_err(|error| by_name(error, &args.file))?;
     let Reporter { rejects, meter, .. } = reporter;
     meter.done(report.read);
     // The report is printed even where the rejected rows cannot be written.
     let written = rejects.map_or(Ok(()), Rejects::finish);
-    report::notes(&report, args.ignore_unknown, out)?;
+    report::notes(&report, args.ignore_unknown, time_of_file, out)?;
     let kept = kept(if report.dry_run { 0 } else { report.written });
     out.result(&report, &report::tables(&report, args.rejects.as_deref()))
         .with_context(|| format!("{kept}, and the report of it is not"))?;

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use chrono::{DateTime, Utc};
 use optiinfra_db::ingest;
 use optiinfra_db::transfer::import::Report;
 use optiinfra_db::transfer::read::Reject;
 
-use crate::output::{Output, Table, plural};
+use crate::output::{Output, Table, plural, time};
 
 /// Lines that a table of bad rows has; JSON has more, and --rejects all.
 const SHOWN: usize = 20;
@@ -53,8 +54,13 @@ pub fn tables(report: &Report, file: Option<&Path>) -> Vec<Table> {
     tables
 }
 
-/// What a file has that is in no column.
-pub fn notes(report: &Report, ignores_unknown: bool, out: &mut Output) -> anyhow::Result<()> {
+/// What a file has that is in no column, and what it lacks: its samples may have the time of the file itself.
+pub fn notes(
+    report: &Report,
+    ignores_unknown: bool,
+    time_of_file: Option<DateTime<Utc>>,
+    out: &mut Output,
+) -> anyhow::Result<()> {
     let (index, fields): (Vec<_>, Vec<_>) = report.left_out.iter().partition(|field| field.is_empty());
     if !index.is_empty() {
         out.note("the field without a name is left out: pandas writes its index so")?;
@@ -62,6 +68,10 @@ pub fn notes(report: &Report, ignores_unknown: bool, out: &mut Output) -> anyhow
     if !fields.is_empty() {
         let fields: Vec<_> = fields.iter().map(|field| field.as_str()).collect();
         out.note(&format!("left out: {}", fields.join(", ")))?;
+    }
+    if let Some(at) = time_of_file.filter(|_| report.undated > 0) {
+        let samples = plural(report.undated, "sample has", "samples have");
+        out.note(&format!("{samples} no time, and so that of the file, {}; --at TIME gives another", time(at)))?;
     }
     unknown_metrics(report, ignores_unknown, out)
 }

@@ -58,6 +58,8 @@ pub struct Report {
     /// The metrics of another tool that are not known here, and how many samples of each were found. Without
     /// `ignore_unknown` these samples are bad rows.
     pub unknown_metrics: BTreeMap<String, u64>,
+    /// Samples of another tool that have no time of their own, and so that of the options.
+    pub undated: u64,
     /// Whether nothing was to stay.
     pub dry_run: bool,
     /// What became of rows that are there already.
@@ -375,6 +377,7 @@ impl<'a> Import<'a> {
             input_format: self.reader.format(),
             left_out: self.reader.left_out().to_vec(),
             unknown_metrics: self.reader.unknown_metrics(),
+            undated: self.reader.undated(),
             dry_run,
             on_conflict,
             accepted: !self.is_over(),

@@ -166,6 +166,11 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// How many samples of another tool have no time of their own, and so that of the options.
+    pub fn undated(&self) -> u64 {
+        if let Source::Samples(samples) = &self.source { samples.undated() } else { 0 }
+    }
+
     /// The next row, or why it is none; `None` at the end.
     ///
     /// # Errors

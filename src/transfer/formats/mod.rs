@@ -42,6 +42,8 @@ pub(super) struct SampleRecords<'a> {
     sample: Sample,
     /// The time of samples that have none.
     at: Option<String>,
+    /// How many have none.
+    undated: u64,
     /// Metrics that have no meaning here, and their samples.
     unknown: BTreeMap<String, u64>,
 }
@@ -49,7 +51,11 @@ pub(super) struct SampleRecords<'a> {
 impl<'a> SampleRecords<'a> {
     pub fn new(samples: Box<dyn Samples + 'a>, at: Option<DateTime<Utc>>) -> Self {
         let at = at.map(|at| at.to_rfc3339_opts(SecondsFormat::Micros, true));
-        Self { samples, sample: Sample::default(), at, unknown: BTreeMap::new() }
+        Self { samples, sample: Sample::default(), at, undated: 0, unknown: BTreeMap::new() }
+    }
+
+    pub const fn undated(&self) -> u64 {
+        self.undated
     }
 
     pub fn unknown(&self) -> &BTreeMap<String, u64> {
@@ -87,6 +93,7 @@ impl<'a> SampleRecords<'a> {
         }
         if sample.time.is_none() {
             sample.time.clone_from(&self.at);
+            self.undated += 1;
         }
     }
 

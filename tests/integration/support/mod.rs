@@ -28,4 +28,6 @@ pub use test_db::{
     Role, TestDb, explain, fingerprint, migration_locks, number, refused, server_says, take_migration_lock, text,
     verified,
 };
+#[cfg(feature = "parquet")]
+pub use tools::python;
 pub use tools::tool;

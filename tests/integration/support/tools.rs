@@ -11,10 +11,24 @@ pub fn tool(name: &str) -> Option<PathBuf> {
     // Where Debian puts what only administrators are thought to start.
     let dirs = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
     let found = dirs.map(|dir| dir.join(name)).find(|program| program.is_file());
-    if found.is_none() {
-        let missing = format!("{name} is not on PATH: `script/setup --tools` installs it on Debian");
-        assert!(std::env::var("CI").as_deref() != Ok("true"), "{missing}");
-        figures(&format!("skipped: {missing}"));
+    found.or_else(|| missing(&format!("{name} is not on PATH: `script/setup --tools` installs it on Debian")))
+}
+
+/// The Python that has pyarrow and DuckDB, as [`tool`].
+#[cfg(feature = "parquet")]
+#[track_caller]
+pub fn python() -> Option<PathBuf> {
+    let python = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/target/tools/python/bin/python"));
+    if python.exists() {
+        Some(python)
+    } else {
+        missing("pyarrow and DuckDB are missing: `script/setup --tools` installs them")
     }
-    found
+}
+
+#[track_caller]
+fn missing(what: &str) -> Option<PathBuf> {
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "{what}");
+    figures(&format!("skipped: {what}"));
+    None
 }

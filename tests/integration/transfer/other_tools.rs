@@ -159,6 +159,24 @@ fn one_command_imports_what_other_tools_write() {
 }
 
 #[test]
+fn samples_that_have_the_time_of_their_file_are_counted_and_said_so() {
+    let (db, mut conn, agent, customer) = ground(AgentType::Resource);
+    let folder = Folder::new();
+    let file = folder.path("gpu.prom");
+    fs::copy(of_tool("dcgm.prom"), &file).unwrap();
+    let then: DateTime<Utc> = "2025-10-20T12:00:00Z".parse().unwrap();
+    File::options().append(true).open(&file).unwrap().set_modified(then.into()).unwrap();
+    let flags = "--input-format prometheus-text";
+    let run = import_of(&db, &agent, &customer, flags, &file);
+    assert_eq!((run.code, &run.json()["undated"]), (Some(0), &run.json()["read"]), "{run:#?}");
+    let said = "have no time, and so that of the file, 2025-10-20T12:00:00Z; --at TIME gives another\n";
+    assert!(run.stderr.contains(said), "{run:#?}");
+    assert!(stored(&mut conn).iter().all(|line| line.ends_with(" 12:00:00.000")));
+    let run = import_of(&db, &agent, &customer, &format!("{flags} --at 2025-10-20T13:00:00Z"), &file);
+    assert!(run.code == Some(0) && !run.stderr.contains("no time"), "{run:#?}");
+}
+
+#[test]
 fn an_agent_takes_samples_too_and_other_tables_do_not() {
     let (db, mut conn, agent, _) = ground(AgentType::Performance);
     let flags = format!("--input-format prometheus-text {AT}");

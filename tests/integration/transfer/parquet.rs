@@ -2,6 +2,7 @@
 
 use super::round_trip::plant;
 use super::*;
+use crate::support::python;
 
 #[test]
 fn every_table_goes_out_as_parquet_and_comes_back_to_the_bit() {
@@ -60,6 +61,7 @@ for row in rows.fetchall():
 
 #[test]
 fn pandas_and_duckdb_read_the_types_and_values() {
+    let Some(python) = python() else { return };
     let (db, mut conn, agent, customer) = ground(AgentType::Resource);
     let id = "0199aaaa-0000-7000-8000-00000000000a";
     conn.batch_execute(&format!(
@@ -77,12 +79,7 @@ fn pandas_and_duckdb_read_the_types_and_values() {
     for (program, module, expected) in
         [(PYARROW, "pyarrow", "timestamp[us, tz=UTC]"), (DUCKDB, "duckdb", "TIMESTAMP WITH TIME ZONE")]
     {
-        let python = |arguments: &[&str]| std::process::Command::new("python3").args(arguments).output().unwrap();
-        if !python(&["-c", &format!("import {module}")]).status.success() {
-            figures(&format!("not read by {module}, which is not installed"));
-            continue;
-        }
-        let read = python(&["-c", program, path.to_str().unwrap()]);
+        let read = std::process::Command::new(&python).args(["-c", program]).arg(&path).output().unwrap();
         let text = String::from_utf8_lossy(&read.stdout).into_owned();
         assert!(read.status.success(), "{module}: {}", String::from_utf8_lossy(&read.stderr));
         assert!(text.contains(expected), "{module}: {text}");
