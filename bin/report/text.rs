@@ -61,7 +61,9 @@ pub fn date(at: DateTime<Utc>) -> String {
 /// A time, with how long before `now` that was.
 pub fn with_age(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
     let age = (now - at).as_seconds_f64();
-    if age < 0.0 { date(at) } else { format!("{} ({} ago)", date(at), output::seconds(age)) }
+    // A line ends before the age and not within it.
+    let ago = || format!("({} ago)", output::seconds(age)).replace(' ', "\u{a0}");
+    if age < 0.0 { date(at) } else { format!("{} {}", date(at), ago()) }
 }
 
 /// A text as the beginning of a sentence.

@@ -52,8 +52,8 @@ span AS MATERIALIZED (
     SELECT min(first) AS origin, greatest(interval '1 minute', (max(last) - min(first)) / 96) AS width
     FROM figure
 ),
--- The instances with most samples of utilisation. Only their lines are drawn, so only they are read again for these. Of
--- equally many the first by name, in every database the same.
+-- The instances with most samples of utilisation: only their lines are drawn. Of equally many the first by name, in every
+-- database the same.
 drawn AS MATERIALIZED (
     SELECT instance_id
     FROM figure
@@ -62,18 +62,18 @@ drawn AS MATERIALIZED (
     ORDER BY sum(samples) DESC, instance_id COLLATE "C"
     LIMIT 12
 ),
-average AS MATERIALIZED (
+sample AS MATERIALIZED (
     SELECT
-        m.instance_id,
         m.resource_type,
+        -- Of the others only the band is drawn.
+        d.instance_id,
         date_bin(s.width, m."timestamp", s.origin) AS "at",
-        avg(m.metric_value) AS value
-    FROM drawn AS d
-    JOIN metric AS m ON m.instance_id = d.instance_id
+        m.metric_value AS value
+    FROM metric AS m
     CROSS JOIN span AS s
+    LEFT JOIN drawn AS d ON d.instance_id = m.instance_id
     -- Not by the index of metric_name, where most entries are older.
     WHERE m.metric_name || '' = 'utilization'
-    GROUP BY m.instance_id, m.resource_type, date_bin(s.width, m."timestamp", s.origin)
 )
 SELECT jsonb_build_object(
     'metrics', (
@@ -138,7 +138,12 @@ SELECT jsonb_build_object(
                 a.instance_id,
                 a.resource_type,
                 jsonb_agg(jsonb_build_object('at', a."at", 'value', a.value) ORDER BY a."at") AS points
-            FROM average AS a
+            FROM (
+                SELECT instance_id, resource_type, "at", avg(value) AS value
+                FROM sample
+                WHERE instance_id IS NOT NULL
+                GROUP BY instance_id, resource_type, "at"
+            ) AS a
             GROUP BY a.instance_id, a.resource_type
         ) AS f
     ),
@@ -155,14 +160,12 @@ SELECT jsonb_build_object(
                 ) AS points
             FROM (
                 SELECT
-                    m.resource_type,
-                    date_bin(s.width, m."timestamp", s.origin) AS "at",
-                    percentile_cont(ARRAY[0.05, 0.5, 0.95]) WITHIN GROUP (ORDER BY m.metric_value) AS spread,
+                    resource_type,
+                    "at",
+                    percentile_cont(ARRAY[0.05, 0.5, 0.95]) WITHIN GROUP (ORDER BY value) AS spread,
                     count(*) AS samples
-                FROM metric AS m
-                CROSS JOIN span AS s
-                WHERE m.metric_name || '' = 'utilization'
-                GROUP BY m.resource_type, date_bin(s.width, m."timestamp", s.origin)
+                FROM sample
+                GROUP BY resource_type, "at"
             ) AS b
             GROUP BY b.resource_type
         ) AS f

@@ -45,7 +45,7 @@ fn each_table_has_its_size_in_figures_and_a_wide_one_can_be_scrolled() {
     assert_eq!(scrolling, page.matches("<table>").count());
     for title in ["Tables", "Upkeep"] {
         let table = page.split(&format!("<h3>{title}</h3>")).nth(1).unwrap().split("</table>").next().unwrap();
-        assert!(table.contains("<td>agent_configs</td>"), "{title}: a name is shown as it is: {table}");
+        assert!(table.contains("<td class=\"w\">agent_configs</td>"), "{title}: a name is shown as it is: {table}");
     }
     assert!(page.contains("background-attachment: local"), "a shadow where there is more to the side");
 }

@@ -9,6 +9,8 @@ use crate::report::text::{self, Medium, capitalised};
 /// Maximum of rows of a table, and of one that shows the largest of many.
 const MOST_ROWS: usize = 50;
 const MOST_OF_MANY: usize = 12;
+/// Bytes of a name that is on one line.
+const LONGEST_NAME: usize = 40;
 
 /// What is wrong where it has a row: the section, and the title of its table.
 pub const WRONG: [(&str, &str); 7] = [
@@ -56,6 +58,8 @@ pub struct Heading {
 
 pub struct Cell {
     pub text: String,
+    /// Whether it is a name, which is not broken.
+    pub is_name: bool,
     /// What a sort goes by, where that is not the text.
     pub sort: Option<String>,
 }
@@ -78,10 +82,13 @@ pub fn of(report: &Report, list: &[(&'static str, &str)]) -> Vec<Grid> {
 
 impl Grid {
     pub fn of(title: &str, section: &Section, table: usize, more: usize, medium: Medium) -> Self {
-        let shown = section.shown(table);
-        let cell = |row: &[Value], (at, column): &(usize, &Column)| Cell {
-            text: text::cell(&row[*at], column.unit, column.null, medium),
-            sort: sort(&row[*at]),
+        let text =
+            |row: &[Value], (at, column): &(usize, &Column)| text::cell(&row[*at], column.unit, column.null, medium);
+        let mut shown = section.shown(table);
+        shown.retain(|column| section.rows.iter().any(|row| !text(row, column).is_empty()));
+        let cell = |row: &[Value], column: &(usize, &Column)| {
+            let text = text(row, column);
+            Cell { is_name: text.len() <= LONGEST_NAME && !text.contains(' '), text, sort: sort(&row[column.0]) }
         };
         let heading =
             |(at, column): &(usize, &Column)| Heading { text: column.heading, is_numeric: section.is_numeric(*at) };

@@ -330,9 +330,9 @@ fn a_report_is_compared_with_an_earlier_one() {
     for part in [
         "since 2",
         "<section id=\"tables-that-changed\">",
-        "<td>events</td><td class=\"n\" data-v=\"3\">3</td><td class=\"n\" data-v=\"2\">2</td><td class=\"n\" data-v=\"-1\">-1</td>",
-        "<td>unresolved regressions</td><td>1</td><td>0</td>",
-        "<td>new</td><td>customer</td><td>Newcomer</td>",
+        "<td class=\"w\">events</td><td class=\"n\" data-v=\"3\">3</td><td class=\"n\" data-v=\"2\">2</td><td class=\"n\" data-v=\"-1\">-1</td>",
+        "<td>unresolved regressions</td><td class=\"w\">1</td><td class=\"w\">0</td>",
+        "<td class=\"w\">new</td><td class=\"w\">customer</td><td class=\"w\">Newcomer</td>",
     ] {
         assert!(changed.contains(part), "{part} in {changed}");
     }
