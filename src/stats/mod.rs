@@ -5,6 +5,7 @@
 //! `verify`. API keys are never read.
 
 mod application;
+mod bloat;
 mod core;
 mod error;
 mod figures;
@@ -27,6 +28,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 pub use self::application::{Application, OpenRegression, Quality, QualityOverTime, RegressionMark, Regressions};
+pub use self::bloat::Bloat;
 pub use self::core::{Agent, Core, Customer};
 pub use self::error::Error;
 pub use self::figures::Point;

@@ -1026,3 +1026,34 @@ fn what_stats_reads_does_not_grow_with_the_tables() {
     figures(&format!("stats reads {few} rows of 4 thousand, {many} of 40 thousand"));
     assert!(many < 4_000, "{few} rows of 4 thousand, {many} of 40 thousand");
 }
+
+#[test]
+fn bloat_is_about_what_a_new_copy_of_table_and_index_does_not_take() {
+    let db = TestDb::plain_seeded_now();
+    let mut conn = db.conn();
+    let bloat = |conn: &mut PgConnection| {
+        stats::run(conn, &Options::default()).unwrap().operations.bloat.found().unwrap().clone()
+    };
+    conn.batch_execute(
+        "INSERT INTO events (id, customer_id, event_type, data)
+         SELECT uuid_in(md5(n::text)::cstring), (SELECT min(id::text)::uuid FROM customers), 'bloat', '{}'
+         FROM generate_series(1, 60000) AS n",
+    )
+    .unwrap();
+    conn.batch_execute("REINDEX TABLE events").unwrap();
+    conn.batch_execute("VACUUM ANALYZE events").unwrap();
+    assert_eq!(bloat(&mut conn), []);
+    conn.batch_execute("DELETE FROM events WHERE id::text > '4'").unwrap();
+    conn.batch_execute("VACUUM ANALYZE events").unwrap();
+    let found = bloat(&mut conn);
+    let names: Vec<_> = found.iter().map(|found| found.index.as_deref().unwrap_or(&found.table)).collect();
+    assert!(names.contains(&"events") && names.contains(&"events_pkey"), "{found:?}");
+    conn.batch_execute("VACUUM FULL events").unwrap();
+    for of in &found {
+        let name = of.index.as_deref().unwrap_or(&of.table);
+        let freed = of.bytes - number(&mut conn, &format!("SELECT pg_relation_size('{name}')"));
+        let error = (of.bloat_bytes - freed).abs();
+        assert!(error * 100 < 15 * of.bytes, "{name}: {freed} bytes were freed, and {of:?} was said");
+    }
+    assert_eq!(bloat(&mut conn), []);
+}

@@ -24,7 +24,7 @@ pub const WRONG: [(&str, &str); 7] = [
 ];
 
 /// What is there.
-pub const THERE: [(&str, &str); 12] = [
+pub const THERE: [(&str, &str); 13] = [
     ("quality", "Models against their baseline"),
     ("newest_by_customer", "Customers"),
     ("agents", "Agents"),
@@ -32,6 +32,7 @@ pub const THERE: [(&str, &str); 12] = [
     ("instances", "Instances with most samples"),
     ("tables", "Tables"),
     ("partitions", "Partitions"),
+    ("bloat", "Bloat, estimated"),
     ("indexes", "Largest indexes"),
     ("redundant_indexes", "Redundant indexes"),
     ("slowest_statements", "Slowest statements"),

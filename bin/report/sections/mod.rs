@@ -50,6 +50,7 @@ const SECTIONS: &[(&str, Make)] = &[
     ("cache", operations::cache),
     ("newest_samples", operations::newest_samples),
     ("partitions", operations::partitions),
+    ("bloat", operations::bloat),
     ("indexes", operations::indexes),
     ("redundant_indexes", operations::redundant_indexes),
     ("unused_indexes", operations::unused_indexes),

@@ -103,6 +103,7 @@ fn reasons(report: &Report) -> Vec<(&'static str, String)> {
     let reasons = [
         ("migrations_skipped", all.migrations.reason()),
         ("statistics_skipped", all.statistics.reason()),
+        ("bloat_skipped", all.bloat.reason()),
         ("indexes_skipped", all.indexes.reason()),
         ("redundant_indexes_skipped", all.redundant_indexes.reason()),
         ("unused_indexes_skipped", all.unused_indexes.reason()),
@@ -142,6 +143,22 @@ pub fn newest_samples(report: &Report) -> Section {
         .hidden("outcome", outcome)
         .hidden("reason", |newest| newest.at.reason().map(ToString::to_string))
         .done()
+}
+
+pub fn bloat(report: &Report) -> Section {
+    Section::observed(
+        "bloat: about so much smaller if written anew, by the planner's statistics",
+        &report.operations.bloat,
+    )
+    .labels(vec![("datname", report.database.clone()), ("schemaname", report.schema.clone())])
+    .key("table", "table", |bloat| &bloat.table)
+    .label("relname")
+    .key("index", "index", |bloat| bloat.index.clone())
+    .label("indexrelname")
+    .column("bytes", "size", Unit::Bytes, |bloat| bloat.bytes)
+    .column("bloat_bytes", "of that, bloat", Unit::Bytes, |bloat| bloat.bloat_bytes)
+    .gauge("bloat_bytes", "About so much smaller a table, or its index, would be if it were written anew.")
+    .done()
 }
 
 pub fn indexes(report: &Report) -> Section {
