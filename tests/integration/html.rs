@@ -164,7 +164,7 @@ fn health_comes_first_then_what_is_wrong_then_what_is_there() {
     }
     let failed = &page[at("<h3>Failed scaling events</h3>")..];
     let failed = failed.split("</section>").next().unwrap();
-    for cell in ["Acme Corp", "4 instances", "Requested by a user", "no H100 to be had in us-west-2a", " ago)"] {
+    for cell in ["Acme Corp", "4 instances", "Requested by a user", "no H100 to be had in us-west-2a", "\u{a0}ago)"] {
         assert!(failed.contains(cell), "{cell} in {failed}");
     }
     assert!(page.contains("<title>20 Oct 2025, 10:30 UTC\nscale up, failed: no H100"), "what a mark is about");
