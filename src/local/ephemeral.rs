@@ -96,6 +96,7 @@ impl Drop for Ephemeral {
 
 /// Where the directory is made. A database is some five hundred small files, and a file system on a disk takes several times
 /// as long to make those.
+#[cfg_attr(target_os = "linux", expect(clippy::useless_conversion, reason = "they are shorter on other systems"))]
 fn parent() -> PathBuf {
     let is_large = |memory: &Path| {
         statvfs(memory)
