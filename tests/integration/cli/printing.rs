@@ -1,7 +1,7 @@
 //! Where results, colours, progress and files go.
 
 use std::fs;
-use std::io::{BufRead as _, Read};
+use std::io::{BufRead as _, BufReader, Read};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -76,7 +76,7 @@ fn watching_on_a_dumb_terminal_appends_without_escapes() {
     let mut child =
         run.env_remove("NO_COLOR").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut shown = String::new();
-    for line in std::io::BufReader::new(child.stdout.take().unwrap()).lines() {
+    for line in BufReader::new(child.stdout.take().unwrap()).lines() {
         shown += &(line.unwrap() + "\n");
         if shown.matches("quality_regressions").count() == 2 {
             break;
@@ -99,7 +99,7 @@ fn watching_in_a_small_window_shows_what_fits_and_says_what_does_not() {
     let mut child =
         run.env_remove("NO_COLOR").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut shown = Vec::new();
-    for byte in child.stdout.take().unwrap().bytes() {
+    for byte in BufReader::new(child.stdout.take().unwrap()).bytes() {
         shown.push(byte.unwrap());
         if shown.ends_with(b"\x1b[J") && shown.windows(3).filter(|bytes| bytes == b"\x1b[J").count() == 2 {
             break;
