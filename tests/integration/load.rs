@@ -352,8 +352,10 @@ fn a_killed_load_leaves_whole_partitions_and_the_next_one_the_rest() {
         let weeks = ground.by_week();
         assert!(weeks.iter().all(|rows| [0, WEEK].contains(rows)), "{weeks:?}");
         assert_eq!(ground.left_over(), 0);
-        *seen.entry(weeks.iter().filter(|rows| **rows > 0).count()).or_insert(0) += 1;
-        if weeks == [WEEK; 4] {
+        let whole = weeks.iter().filter(|rows| **rows > 0).count();
+        *seen.entry(whole).or_insert(0) += 1;
+        // Else each further run would be killed in the last partition.
+        if whole >= 3 {
             ground.conn.batch_execute("TRUNCATE resource_metrics").unwrap();
         }
     }
