@@ -10,8 +10,8 @@ use crate::args::{Global, Tables};
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::{
-    completions, database, doctor, dump, export, import, local, migrate, partitions, retention, roles, schema, seed,
-    serve, stats, verify, wait,
+    cluster, completions, database, doctor, dump, export, import, local, migrate, partitions, retention, roles, schema,
+    seed, serve, stats, verify, wait,
 };
 
 const AFTER_HELP: &str = "\
@@ -65,6 +65,8 @@ pub enum Command {
     Roles(Tables<roles::Action>),
     /// Partition the tables that grow by the minute by time, and keep partitions ready.
     Partitions(Tables<partitions::Action>),
+    /// Distribute those tables over the nodes of a Citus cluster, and bring them back.
+    Cluster(Tables<cluster::Action>),
     /// Remove rows of those tables that are past their time.
     Retention(Tables<retention::Action>),
     Import(import::Args),
@@ -113,6 +115,7 @@ impl Command {
             Self::Serve(args) => serve::run(args, global, out),
             Self::Roles(args) => roles::run(&args.action, global, out),
             Self::Partitions(args) => partitions::run(&args.action, global, out),
+            Self::Cluster(args) => cluster::run(&args.action, global, out),
             Self::Retention(args) => retention::run(&args.action, global, out),
             Self::Import(args) => import::run(args, global, out),
             Self::Export(args) => export::run(args, global, out),
@@ -136,6 +139,7 @@ impl Command {
             Self::Schema(args) => args.format == schema::Format::Json,
             Self::Roles(args) => args.output.is_json(),
             Self::Partitions(args) => args.output.is_json(),
+            Self::Cluster(args) => args.output.is_json(),
             Self::Retention(args) => args.output.is_json(),
             Self::Import(args) => args.output.is_json(),
             Self::Export(_) | Self::Dump(_) | Self::Serve(_) | Self::Completions(_) | Self::Man(_) | Self::Wait(_) => {

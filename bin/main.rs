@@ -2,6 +2,7 @@
 
 mod args;
 mod cli;
+mod cluster;
 mod completions;
 mod database;
 mod doctor;

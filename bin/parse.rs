@@ -73,6 +73,13 @@ pub fn metric(text: &str) -> Result<(String, Metric), String> {
     Ok((metric.to_owned(), meaning.parse().map_err(|error: NotAMetric| error.to_string())?))
 }
 
+/// Reads the address of a node: its host, or the directory of its socket, and its port.
+pub fn host_and_port(text: &str) -> Result<(String, u16), String> {
+    let parts = text.rsplit_once(':').filter(|(host, _)| !host.is_empty());
+    let node = parts.and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?)));
+    node.ok_or_else(|| "not an address such as worker3:5432".to_owned())
+}
+
 /// A duration that a session or a wait can be limited to: `30s`, `5m`, `2h`, `7d`, or a plain number of seconds.
 pub fn duration(text: &str) -> Result<Duration, String> {
     up_to(LONGEST, text).ok_or_else(|| {

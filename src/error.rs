@@ -64,6 +64,11 @@ pub enum Error {
     #[error(transparent)]
     Partitions(#[from] crate::partitions::Error),
 
+    /// The tables are not spread over a cluster, or not brought back.
+    #[cfg(feature = "cluster")]
+    #[error(transparent)]
+    Cluster(#[from] crate::cluster::Error),
+
     /// Rows that are past their time are not removed.
     #[cfg(feature = "retention")]
     #[error(transparent)]

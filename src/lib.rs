@@ -14,6 +14,7 @@
 //! - [`verify`]: whether the database is the one that the code expects.
 //! - [`stats`]: what is in it, and its health.
 //! - [`partitions`]: the hot tables in partitions by time.
+//! - [`cluster`]: the hot tables spread over the nodes of a Citus cluster.
 //! - [`retention`]: removing rows of the hot tables that are past their time.
 //! - [`database`]: a database as a whole: made, described, dropped, copied.
 //! - [`doctor`]: whether a server, a role and the way to them suit the platform.
@@ -28,13 +29,15 @@
 //! worth a log line goes to `tracing`. Times are UTC. Each module has an error type, and [`Error`] wraps them.
 //!
 //! A service needs little of this: `default-features = false` leaves the schema, enums, models, catalog, connections,
-//! migrations, `adopt` and `tenant`. The features `database`, `doctor`, `ingest`, `local`, `partitions`, `retention`, `roles`, `seed` (with `fleet`), `stats`,
+//! migrations, `adopt` and `tenant`. The features `cluster`, `database`, `doctor`, `ingest`, `local`, `partitions`, `retention`, `roles`, `seed` (with `fleet`), `stats`,
 //! `testing`, `transfer` and `verify` add the modules of these names.
 //!
 //! `docs/architecture.md` says which module may use which.
 
 pub mod adopt;
 pub mod catalog;
+#[cfg(feature = "cluster")]
+pub mod cluster;
 pub mod connection;
 #[cfg(feature = "database")]
 pub mod database;

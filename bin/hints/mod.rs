@@ -1,5 +1,6 @@
 //! What to do about an error: the next command to type, or the setting to change. A file for each module that has errors.
 
+mod cluster;
 mod connection;
 mod local;
 mod migrate;
@@ -59,6 +60,7 @@ fn of_library(error: &Error) -> Option<String> {
         Error::Database(error) => of_database(error).map(ToOwned::to_owned),
         Error::Migrate(error) => migrate::hint(error),
         Error::Partitions(error) => partitions::hint(error),
+        Error::Cluster(error) => cluster::hint(error),
         Error::Retention(error) => retention::hint(error).map(ToOwned::to_owned),
         Error::Seed(error) => seed::of_seed(error),
         Error::Fleet(error) => seed::of_fleet(error),

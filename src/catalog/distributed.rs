@@ -117,6 +117,17 @@ impl Catalog {
         }
     }
 
+    /// This catalog as if no table were distributed.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn without_distribution(mut self) -> Self {
+        for object in &mut self.objects {
+            if let Object::Table(table) = object {
+                table.distribution = None;
+            }
+        }
+        self
+    }
+
     /// This catalog of plain tables with the hot ones distributed.
     #[must_use]
     pub fn distributed(&self) -> Self {

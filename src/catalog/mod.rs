@@ -9,6 +9,7 @@ mod constraint;
 mod difference;
 mod distributed;
 mod index;
+mod nodes;
 mod object;
 mod partition;
 #[cfg(any(feature = "partitions", feature = "stats"))]
@@ -29,6 +30,7 @@ pub use self::constraint::{Constraint, ForeignKey, OnDelete, Rule};
 pub use self::difference::{Difference, Entry, diff};
 pub use self::distributed::{Cascade, Distribution, cascades};
 pub use self::index::Index;
+pub use self::nodes::{Node, Shard, nodes, shards};
 pub use self::object::{Kind, Object};
 pub(crate) use self::partition::index_on;
 pub use self::partition::{Bound, Bounds, HOT_TABLES, HotTable, Partition};

@@ -62,7 +62,7 @@ impl Live {
 
 /// What the catalog does not hold.
 #[derive(Debug, QueryableByName)]
-pub(super) struct Facts {
+pub(crate) struct Facts {
     /// The owner's name, quoted, as all names here.
     #[diesel(sql_type = Text)]
     owner: String,

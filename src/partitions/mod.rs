@@ -24,6 +24,8 @@ use chrono::TimeDelta;
 use diesel::pg::PgConnection;
 
 pub use self::error::Error;
+#[cfg(feature = "cluster")]
+pub(crate) use self::facts::Facts;
 pub(crate) use self::facts::{Live, managed_by_partman};
 pub use self::period::{Period, UnknownPeriod};
 pub use self::run::Event;
@@ -31,7 +33,9 @@ pub use self::status::Status;
 pub use self::step::{LeftAlone, Plan, Step, TablePlan};
 #[cfg(feature = "ingest")]
 pub(crate) use self::whole::{Occupied, Partitioned, Place, exists};
-#[cfg(feature = "retention")]
+#[cfg(feature = "cluster")]
+pub(crate) use self::{objects::key_word, step::SHARE_UPDATE_EXCLUSIVE};
+#[cfg(any(feature = "cluster", feature = "retention"))]
 pub(crate) use self::{
     run::steps as run_steps,
     step::{ACCESS_EXCLUSIVE, SHARE_ROW_EXCLUSIVE},

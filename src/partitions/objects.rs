@@ -44,7 +44,7 @@ pub(super) fn triggers<'a>(catalog: &'a Catalog, table: &'a str) -> impl Iterato
 }
 
 /// The words that make a key; `None` for another constraint.
-pub(super) const fn key_word(constraint: &Constraint) -> Option<&'static str> {
+pub(crate) const fn key_word(constraint: &Constraint) -> Option<&'static str> {
     match constraint.rule {
         Rule::PrimaryKey(_) => Some("PRIMARY KEY"),
         Rule::Unique(_) => Some("UNIQUE"),

@@ -39,6 +39,14 @@ pub enum LeftAlone {
     Partman,
 }
 
+impl TablePlan {
+    /// Of what is no change of partitions.
+    #[cfg(feature = "cluster")]
+    pub(crate) const fn of(table: &'static str, steps: Vec<Step>) -> Self {
+        Self { table, period: None, left_alone: None, stay_in_default: 0, steps }
+    }
+}
+
 impl LeftAlone {
     /// The reason in words.
     pub const fn as_str(self) -> &'static str {
@@ -77,7 +85,7 @@ pub(super) const LOCK_TIMEOUT: u32 = 500;
 /// `deadlock_timeout`, after which the server ends an automatic vacuum that is in the way.
 pub(super) const QUIET_LOCK_TIMEOUT: u32 = 5_000;
 
-pub(super) const SHARE_UPDATE_EXCLUSIVE: &str = "ShareUpdateExclusiveLock";
+pub(crate) const SHARE_UPDATE_EXCLUSIVE: &str = "ShareUpdateExclusiveLock";
 pub(crate) const SHARE_ROW_EXCLUSIVE: &str = "ShareRowExclusiveLock";
 pub(crate) const ACCESS_EXCLUSIVE: &str = "AccessExclusiveLock";
 
@@ -88,12 +96,12 @@ impl Step {
     }
 
     /// A statement that is a transaction of its own, and does not make other sessions wait while it waits.
-    pub(super) fn alone(does: impl Into<String>, statement: Sql) -> Self {
+    pub(crate) fn alone(does: impl Into<String>, statement: Sql) -> Self {
         Self::each_alone(does, &[statement])
     }
 
     /// Statements of which each is a transaction of its own, or more than one.
-    pub(super) fn each_alone(does: impl Into<String>, statements: &[Sql]) -> Self {
+    pub(crate) fn each_alone(does: impl Into<String>, statements: &[Sql]) -> Self {
         Self::new(does, false, statements)
     }
 

@@ -18,7 +18,7 @@ const LIBRARY: &[&[&str]] = &[
     &["local", "models", "catalog"],
     &["migrate", "tenant"],
     &["roles", "adopt", "stats", "partitions", "doctor"],
-    &["ingest"],
+    &["ingest", "cluster"],
     &["seed"],
     &["fleet", "verify", "testing"],
     &["transfer"],
