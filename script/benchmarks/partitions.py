@@ -115,7 +115,9 @@ def change(bench, database, verb, out):
     prefix = bench.scratch / f"log-{verb}"
     before = fingerprint(bench, database)
     command = ["pgbench", "-n", "-c", "3", "-j", "1", "-T", "86400", "-l", "--log-prefix", str(prefix), *scripts, bench.on(database)]
-    load = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    # What a shell starts in the background ignores SIGINT, and so would pgbench.
+    heed = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+    load = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, preexec_fn=heed)
     time.sleep(3)
     begin = time.perf_counter()
     bench.dbctl("--database-url", bench.on(database), "partitions", verb, "resource_metrics")
