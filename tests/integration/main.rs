@@ -18,6 +18,7 @@ mod agent_state;
 mod any_input;
 mod application;
 mod cli;
+mod cluster;
 mod concurrency;
 mod connection;
 mod constraints;
