@@ -4,6 +4,8 @@
 //! [`contract`] reads it as [`read`] reads a live one; `catalog.txt` is the same for people. So the lists of our tables'
 //! columns, types, keys and policies come from there and are written nowhere else. What is wrong with a live schema is the [`Difference`] of the two.
 
+#[cfg(any(feature = "stats", feature = "verify"))]
+mod ask;
 mod column;
 mod constraint;
 mod difference;
@@ -25,6 +27,8 @@ use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Text};
 
+#[cfg(any(feature = "stats", feature = "verify"))]
+pub(crate) use self::ask::{Answer, ask_nodes};
 pub use self::column::{Column, DataType};
 pub use self::constraint::{Constraint, ForeignKey, OnDelete, Rule};
 pub use self::difference::{Difference, Entry, diff};

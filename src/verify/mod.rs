@@ -5,6 +5,7 @@
 //! never an error: all of them are made before the report says how many failed. Nothing is written and nothing created: one READ ONLY transaction, which a role that
 //! may only SELECT can run. The exception has to be asked for: `probes` do what the catalogue promises, and roll back.
 
+mod cluster;
 mod data;
 mod error;
 mod fix;
@@ -319,11 +320,13 @@ fn observe(conn: &mut PgConnection, options: &Options) -> Result<Observation> {
             checks.extend(rules::checks(conn, &access, &catalog)?);
             let now = diesel::select(sql::<Timestamptz>("now()")).get_result(conn).doing("ask for the time")?;
             checks.extend(partitions::checks(conn, &access, &found, now)?);
+            checks.extend(cluster::checks(conn, &access, &found)?);
         }
         _ => {
             checks.extend(data::skipped(state.reason()));
             checks.extend(rules::skipped(state.reason()));
             checks.extend(partitions::skipped(&found, state.reason()));
+            checks.extend(cluster::skipped(&found, state.reason()));
         }
     }
     Ok(Observation { database, status, state, checks })
