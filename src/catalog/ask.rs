@@ -39,7 +39,8 @@ pub(crate) fn ask_nodes<T: DeserializeOwned>(conn: &mut PgConnection, query: &Sq
     .load(conn)?;
     let answer = |row: Row| {
         let unreadable = |error: serde_json::Error| diesel::result::Error::DeserializationError(error.into());
-        let found = if row.success { Ok(serde_json::from_str(&row.result).map_err(unreadable)?) } else { Err(row.result) };
+        let found =
+            if row.success { Ok(serde_json::from_str(&row.result).map_err(unreadable)?) } else { Err(row.result) };
         Ok(Answer { node: row.node, found })
     };
     rows.into_iter().map(answer).collect()

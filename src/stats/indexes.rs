@@ -8,6 +8,7 @@ use diesel::sql_types::{Array, BigInt, Bool, Nullable, Text};
 use serde::Serialize;
 
 use super::observation::{Observation, Unavailable, VERDICT_DAYS, observe};
+use super::shards::Shards;
 use super::statistics::Statistics;
 use super::tables::names;
 use crate::catalog;
@@ -123,6 +124,17 @@ pub(super) struct IndexRow {
 }
 
 impl IndexRow {
+    /// With what the parts of a distributed table have of it.
+    fn with(&self, shards: &Shards) -> Self {
+        let mut index = self.clone();
+        for own in shards.of_index(&self.table, &self.name) {
+            index.bytes = index.bytes.map(|bytes| bytes + own.bytes);
+            index.scans = index.scans.zip(own.scans).map(|(scans, more)| scans + more);
+            index.is_valid &= own.valid;
+        }
+        index
+    }
+
     pub(super) fn to_index(&self) -> Index {
         Index {
             table: self.table.clone(),
@@ -154,7 +166,7 @@ impl IndexRow {
 }
 
 /// Reads the indexes; without their sizes where one of them is locked.
-pub(super) fn read(conn: &mut PgConnection) -> Result<Observation<Vec<IndexRow>>> {
+pub(super) fn read(conn: &mut PgConnection, shards: &Observation<Shards>) -> Result<Observation<Vec<IndexRow>>> {
     let load = |conn: &mut PgConnection, sizes: bool| {
         sql_query(include_str!("indexes.sql"))
             .bind::<Array<Text>, _>(names())
@@ -162,10 +174,15 @@ pub(super) fn read(conn: &mut PgConnection) -> Result<Observation<Vec<IndexRow>>
             .load(conn)
             .doing("look at the indexes")
     };
-    match observe(conn, |conn| load(conn, true))? {
-        Observation::Skipped { .. } => observe(conn, |conn| load(conn, false)),
-        done => Ok(done),
-    }
+    let indexes: Observation<Vec<IndexRow>> = match observe(conn, |conn| load(conn, true))? {
+        Observation::Skipped { .. } => observe(conn, |conn| load(conn, false))?,
+        done => done,
+    };
+    Ok(match shards {
+        Observation::Done { found } => indexes.map(|indexes| indexes.iter().map(|index| index.with(found)).collect()),
+        // Without the parts, their counters are 0 and say nothing.
+        Observation::Skipped { reason } => Observation::Skipped { reason: reason.clone() },
+    })
 }
 
 /// The indexes that another one makes superfluous.

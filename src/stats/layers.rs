@@ -31,23 +31,42 @@ pub(super) struct Layers {
 struct Query {
     part: &'static str,
     summary: &'static str,
-    newest: Option<&'static str>,
+    /// What the summary calls `newest`.
+    newest_by_customer: Option<OfShapes>,
+    newest: Option<OfShapes>,
 }
 
-const CORE: Query = Query { part: "core", summary: include_str!("core.sql"), newest: None };
+/// Two questions that are the same: the faster one, and the one that a distributed table answers too.
+type OfShapes = (&'static str, &'static str);
+
+const fn of_shape((fast, of_parts): OfShapes, is_distributed: bool) -> &'static str {
+    if is_distributed { of_parts } else { fast }
+}
+
+const CORE: Query = Query { part: "core", summary: include_str!("core.sql"), newest_by_customer: None, newest: None };
 const WORKFLOW_HISTORY: Query =
-    Query { part: "workflow_history", summary: include_str!("workflow_history.sql"), newest: None };
-const RESOURCE: Query =
-    Query { part: "resource", summary: include_str!("resource.sql"), newest: Some(include_str!("newest_samples.sql")) };
+    Query { part: "workflow_history", summary: include_str!("workflow_history.sql"), ..CORE };
+const RESOURCE: Query = Query {
+    part: "resource",
+    summary: include_str!("resource.sql"),
+    newest_by_customer: Some((include_str!("newest_by_customer.sql"), include_str!("newest_by_customer_of_parts.sql"))),
+    newest: Some((include_str!("newest_samples.sql"), include_str!("newest_samples_of_parts.sql"))),
+};
 const APPLICATION: Query = Query {
     part: "application",
     summary: include_str!("application.sql"),
-    newest: Some(include_str!("newest_answers.sql")),
+    newest_by_customer: None,
+    newest: Some((include_str!("newest_answers.sql"), include_str!("newest_answers_of_parts.sql"))),
 };
 
 /// Reads all layers, unless the schema is older than their queries.
-pub(super) fn read(conn: &mut PgConnection, options: &Options, pending: &[String]) -> Result<Layers> {
-    let mut reader = Reader { conn, options, pending, skipped: Vec::new() };
+pub(super) fn read(
+    conn: &mut PgConnection,
+    options: &Options,
+    pending: &[String],
+    is_distributed: bool,
+) -> Result<Layers> {
+    let mut reader = Reader { conn, options, pending, is_distributed, skipped: Vec::new() };
     let (core, _) = reader.read(&CORE)?;
     let (workflow_history, _) = reader.read(&WORKFLOW_HISTORY)?;
     let (resource, samples_since) = reader.read(&RESOURCE)?;
@@ -60,6 +79,7 @@ struct Reader<'a> {
     conn: &'a mut PgConnection,
     options: &'a Options,
     pending: &'a [String],
+    is_distributed: bool,
     skipped: Vec<Skipped>,
 }
 
@@ -68,7 +88,7 @@ impl Reader<'_> {
     fn read<T: DeserializeOwned + Default>(&mut self, query: &Query) -> Result<(T, Option<DateTime<Utc>>)> {
         let observation = if self.pending.is_empty() {
             let doing = || format!("summarise the {} layer", query.part);
-            observe(self.conn, |conn| summary(conn, self.options, query).doing(doing()))?
+            observe(self.conn, |conn| summary(conn, self.options, query, self.is_distributed).doing(doing()))?
         } else {
             Observation::Skipped { reason: Unavailable::Behind { pending: self.pending.to_vec() } }
         };
@@ -86,6 +106,7 @@ fn summary<T: DeserializeOwned>(
     conn: &mut PgConnection,
     options: &Options,
     query: &Query,
+    is_distributed: bool,
 ) -> QueryResult<(T, Option<DateTime<Utc>>)> {
     #[derive(QueryableByName)]
     struct Row {
@@ -94,7 +115,10 @@ fn summary<T: DeserializeOwned>(
     }
     // Bytes that are no text are replaced below.
     let bytes = raw!(
-        "SELECT {bytes} AS summary FROM ({summary}) AS layer",
+        "{with} SELECT {bytes} AS summary FROM ({summary}) AS layer",
+        with = query.newest_by_customer.map_or("".into(), |newest| {
+            raw!("WITH newest AS ({newest})", newest = of_shape(newest, is_distributed))
+        }),
         bytes = bytes_of("summary::text"),
         summary = query.summary
     );
@@ -104,7 +128,7 @@ fn summary<T: DeserializeOwned>(
         .bind::<Nullable<Timestamptz>, _>(options.since);
     let mut begin = options.since;
     if let Some(newest) = query.newest {
-        begin = begin.max(begin_of_newest(conn, options, newest)?);
+        begin = begin.max(begin_of_newest(conn, options, of_shape(newest, is_distributed))?);
         bound = bound.bind::<Nullable<Timestamptz>, _>(begin);
     }
     let row: Row = bound.get_result(conn)?;

@@ -16,6 +16,7 @@ mod operations;
 mod resource;
 mod server;
 mod sessions;
+mod shards;
 mod statistics;
 mod tables;
 mod workflow_history;
@@ -33,6 +34,7 @@ pub use self::core::{Agent, Core, Customer};
 pub use self::error::Error;
 pub use self::figures::Point;
 pub use self::indexes::{ForeignKey, Index, IndexName, Redundancy, Redundant};
+use self::observation::observe;
 pub use self::observation::{Observation, Unavailable, VERDICT_DAYS};
 pub use self::operations::{Cache, Migrations, NewestSample, Operations};
 pub use self::resource::{
@@ -41,6 +43,8 @@ pub use self::resource::{
 };
 pub use self::server::{Connections, Replica, Server, Statement};
 pub use self::sessions::{BlockedSession, LONG_TRANSACTION_SECONDS, LongTransaction};
+pub use self::shards::Shard;
+use self::shards::Shards;
 pub use self::statistics::Statistics;
 pub use self::tables::{RowsAre, Table};
 pub use self::workflow_history::{WorkflowHistory, Workflows};
@@ -161,19 +165,25 @@ fn gather(conn: &mut PgConnection, options: &Options) -> Result<Report> {
     // The times of the schema's fifth version have no zone.
     conn.batch("SET LOCAL TimeZone = 'UTC'").doing("set the time zone")?;
     tenant::refuse_partial_view(conn).doing("ask which rows this role is shown")?;
-    let (database, schema, server_version, standby, gathered_at) = diesel::select((
+    let (database, schema, server_version, standby, gathered_at, is_distributed) = diesel::select((
         sql::<Text>("current_database()::text"),
         sql::<Text>("coalesce(current_schema(), '')::text"),
         sql::<Text>("split_part(current_setting('server_version'), ' ', 1)"),
         sql::<Bool>("pg_is_in_recovery()"),
         sql::<Timestamptz>("now()"),
+        sql::<Bool>(shards::IS_DISTRIBUTED),
     ))
     .get_result(conn)
     .doing("ask for the name of the database")?;
     let (head, migrations) = migrations(conn)?;
     let pending = migrations.found().map(|migrations| migrations.pending.clone()).unwrap_or_default();
-    let mut tables = tables::read(conn, options.exact)?;
-    let layers = layers::read(conn, options, &pending)?;
+    let shards = if is_distributed {
+        observe(conn, |conn| Shards::read(conn).doing("measure the parts of the distributed tables"))?
+    } else {
+        Observation::Done { found: Shards::default() }
+    };
+    let mut tables = tables::read(conn, options.exact, &shards)?;
+    let layers = layers::read(conn, options, &pending, is_distributed)?;
     layers.reconcile(&mut tables, options);
     Ok(Report {
         database,
@@ -191,7 +201,7 @@ fn gather(conn: &mut PgConnection, options: &Options) -> Result<Report> {
         resource: layers.resource,
         application: layers.application,
         skipped: layers.skipped,
-        operations: operations::read(conn, &tables, migrations)?,
+        operations: operations::read(conn, &tables, migrations, &shards)?,
         server: server::read(conn)?,
         tables,
     })
@@ -199,7 +209,7 @@ fn gather(conn: &mut PgConnection, options: &Options) -> Result<Report> {
 
 /// The newest applied migration, and how many there are.
 fn migrations(conn: &mut PgConnection) -> Result<(Option<String>, Observation<Migrations>)> {
-    let status = match observation::observe(conn, migrate::status)? {
+    let status = match observe(conn, migrate::status)? {
         Observation::Done { found } => found,
         Observation::Skipped { reason } => return Ok((None, Observation::Skipped { reason })),
     };

@@ -10,6 +10,7 @@ use super::bloat::{self, Bloat};
 use super::indexes::{self, ForeignKey, Index, IndexName, IndexRow, Redundant};
 use super::observation::{Observation, observe};
 use super::sessions::{self, BlockedSession, LongTransaction};
+use super::shards::{Shard, Shards};
 use super::statistics::{self, Statistics};
 use super::tables::Table;
 use crate::catalog::{HotTable, PartitionSize, partition_sizes};
@@ -32,6 +33,8 @@ pub struct Operations {
     pub partitions: Observation<Vec<PartitionSize>>,
     /// Tables and indexes that would be smaller by a megabyte and a fifth, or more, if they were written anew: an estimate.
     pub bloat: Observation<Vec<Bloat>>,
+    /// The parts of the tables that are distributed over the nodes of a cluster.
+    pub shards: Observation<Vec<Shard>>,
     /// Every index.
     pub indexes: Observation<Vec<Index>>,
     /// Indexes that another one makes superfluous.
@@ -94,9 +97,10 @@ pub(super) fn read(
     conn: &mut PgConnection,
     tables: &[Table],
     migrations: Observation<Migrations>,
+    shards: &Observation<Shards>,
 ) -> Result<Operations> {
     let statistics = statistics::read(conn)?;
-    let indexes = indexes::read(conn)?;
+    let indexes = indexes::read(conn, shards)?;
     let sessions = sessions::read(conn)?;
     let long = sessions.map(|sessions| sessions::long(sessions));
     let blocked = sessions.map(|sessions| sessions::blocked(sessions));
@@ -105,6 +109,7 @@ pub(super) fn read(
         cache: Cache::of(tables),
         partitions: observe(conn, partition_sizes)?,
         bloat: observe(conn, bloat::read)?,
+        shards: shards.map(|shards| shards.shards.clone()),
         indexes: indexes.map(|indexes| indexes.iter().map(IndexRow::to_index).collect()),
         redundant_indexes: indexes.map(|indexes| indexes::redundant(indexes)),
         unused_indexes: indexes::unused(&indexes, &statistics),

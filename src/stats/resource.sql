@@ -1,5 +1,6 @@
 -- The questions of 0.2d part 2 about samples and scaling events. $1: a customer, or null for all. $2: the time to begin
--- with, or null. $3: the same for the samples, of which only the newest are read unless all are asked for.
+-- with, or null. $3: the same for the samples, of which only the newest are read unless all are asked for. `newest` is the
+-- time of each customer's newest sample.
 -- Of every type: so the index with customer, type and time has a customer's newest, and not that of the time alone, in
 -- which they lie among everybody's.
 WITH metric AS NOT MATERIALIZED (
@@ -173,23 +174,9 @@ SELECT jsonb_build_object(
     'newest_by_customer', (
         SELECT coalesce(jsonb_agg(to_jsonb(f) ORDER BY f.customer, f.customer_id), '[]')
         FROM (
-            SELECT c.id AS customer_id, c.name AS customer, n."timestamp" AS newest_sample
-            FROM customers AS c
-            CROSS JOIN LATERAL (
-                SELECT max(t."timestamp") AS "timestamp"
-                FROM unnest(enum_range(NULL::resource_type)) AS kind
-                CROSS JOIN LATERAL (
-                    SELECT r."timestamp"
-                    FROM resource_metrics AS r
-                    -- A range of one type and an order by type, which the index with customer, type and time has. That of the
-                    -- time alone does not have it: there, a customer's samples lie among everybody's.
-                    WHERE r.customer_id = c.id AND r.resource_type >= kind AND r.resource_type <= kind
-                    ORDER BY r.resource_type DESC, r."timestamp" DESC
-                    LIMIT 1
-                ) AS t
-            ) AS n
-            WHERE $1 IS NULL OR c.id = $1
-            ORDER BY n."timestamp" DESC NULLS LAST, c.id
+            SELECT customer_id, customer, newest_sample
+            FROM newest
+            ORDER BY newest_sample DESC NULLS LAST, customer_id
             LIMIT 1000
         ) AS f
     ),

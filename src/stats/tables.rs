@@ -7,6 +7,7 @@ use diesel::sql_types::{Array, BigInt, Double, Nullable, Text, Timestamptz};
 use serde::Serialize;
 
 use super::observation::{Observation, Unavailable, observe};
+use super::shards::Shards;
 use crate::error::{Doing, Result};
 use crate::layer::{self, Layer};
 use crate::raw::{Sql, raw, sql_query};
@@ -80,7 +81,7 @@ pub(super) fn names() -> Vec<&'static str> {
 }
 
 /// Measures every table that is there.
-pub(super) fn read(conn: &mut PgConnection, exact: bool) -> Result<Vec<Table>> {
+pub(super) fn read(conn: &mut PgConnection, exact: bool, shards: &Observation<Shards>) -> Result<Vec<Table>> {
     let activity: Vec<Activity> = sql_query(include_str!("tables.sql"))
         .bind::<Array<Text>, _>(names())
         .load(conn)
@@ -91,6 +92,9 @@ pub(super) fn read(conn: &mut PgConnection, exact: bool) -> Result<Vec<Table>> {
     };
     let mut tables: Vec<Table> = layer::tables().filter_map(table).collect();
     measure(conn, &mut tables)?;
+    if let Some(shards) = shards.found() {
+        shards.add_to(&mut tables);
+    }
     count(conn, &mut tables, exact)?;
     Ok(tables)
 }

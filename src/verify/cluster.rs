@@ -22,7 +22,8 @@ const SAMPLES: usize = 5;
 
 const NODES: (&str, &str) = ("nodes", "every node of the cluster is in use, knows the tables, and answers");
 const PLACEMENTS: (&str, &str) = ("placements", "every part of a distributed table is on its node");
-const COLOCATION: (&str, &str) = ("colocation", "the parts of the hot tables with the same rows' owners are on the same node");
+const COLOCATION: (&str, &str) =
+    ("colocation", "the parts of the hot tables with the same rows' owners are on the same node");
 const SHARDS: (&str, &str) =
     ("shards", "every part has the columns, keys, valid indexes, row security and policies of its table");
 const BALANCE: (&str, &str) = ("balance", "every node that may have parts has some");
@@ -40,13 +41,8 @@ pub(super) fn checks(conn: &mut PgConnection, access: &RowAccess, found: &Catalo
         Ok(cluster) => cluster,
         Err(unavailable) => return Ok(skipped(found, &reason(unavailable)).collect()),
     };
-    let mut checks = vec![
-        cluster.nodes(),
-        cluster.placements(),
-        cluster.colocation(found),
-        cluster.shards(),
-        cluster.balance(),
-    ];
+    let mut checks =
+        vec![cluster.nodes(), cluster.placements(), cluster.colocation(found), cluster.shards(), cluster.balance()];
     for hot in &HOT_TABLES {
         checks.push(orphans(conn, access, hot)?);
     }
@@ -135,8 +131,9 @@ impl Cluster {
              ORDER BY s.shardid",
         )
         .load(conn)?;
-        let made =
-            |relations: Sql| raw!("WITH relation AS ({relations}) {MADE}", relations, MADE = include_str!("shards.sql"));
+        let made = |relations: Sql| {
+            raw!("WITH relation AS ({relations}) {MADE}", relations, MADE = include_str!("shards.sql"))
+        };
         let tables = made(raw!(
             "SELECT l.relname::text AS \"table\", NULL::bigint AS shard, l.oid, {schema} AS schema
              FROM pg_catalog.pg_dist_partition d JOIN pg_class l ON l.oid = d.logicalrelid
@@ -227,7 +224,9 @@ impl Cluster {
     fn shards(&self) -> Check {
         let mut findings = Vec::new();
         let mut equal = 0;
-        for (node, made) in self.answers.iter().flat_map(|answer| answer.found.iter().flatten().map(|it| (&answer.node, it))) {
+        for (node, made) in
+            self.answers.iter().flat_map(|answer| answer.found.iter().flatten().map(|it| (&answer.node, it)))
+        {
             let Some(table) = self.tables.iter().find(|table| table.table == made.table) else { continue };
             let name = format!("shard {}_{} on {node}", made.table, made.shard.unwrap_or_default());
             let lacks = left_over(&table.lines, &made.lines).map(|line| format!("lacks {line}"));
@@ -242,7 +241,8 @@ impl Cluster {
 
     fn balance(&self) -> Check {
         let takes_shards = || self.nodes.iter().filter(|node| node.takes_shards && node.active);
-        let has_some = |node: &&Node| self.placements.iter().any(|placement| placement.node.as_ref() == Some(&node.node));
+        let has_some =
+            |node: &&Node| self.placements.iter().any(|placement| placement.node.as_ref() == Some(&node.node));
         let empty = |node: &Node| {
             Finding::new(format!("node {}", node.node), "has no part of any table")
                 .next_step("spread the parts over the nodes again")

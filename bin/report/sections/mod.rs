@@ -51,6 +51,7 @@ const SECTIONS: &[(&str, Make)] = &[
     ("newest_samples", operations::newest_samples),
     ("partitions", operations::partitions),
     ("bloat", operations::bloat),
+    ("shards", operations::shards),
     ("indexes", operations::indexes),
     ("redundant_indexes", operations::redundant_indexes),
     ("unused_indexes", operations::unused_indexes),

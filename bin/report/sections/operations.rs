@@ -247,6 +247,28 @@ pub fn partitions(report: &Report) -> Section {
         .done()
 }
 
+pub fn shards(report: &Report) -> Section {
+    Section::observed("parts of distributed tables", &report.operations.shards)
+        .labels(vec![("datname", report.database.clone()), ("schemaname", report.schema.clone())])
+        .key("table", "table", |shard| &shard.table)
+        .label("relname")
+        .key("shard", "part", |shard| shard.shard)
+        .label("shard")
+        .key("node", "node", |shard| &shard.node)
+        .label("node")
+        .column("available", "available", Unit::None, |shard| shard.available)
+        .gauge("shard_available", "Whether the node answers and has the part.")
+        .column("rows", "rows, estimated", Unit::None, |shard| shard.rows)
+        .null("unknown")
+        .gauge("shard_rows", "Rows of a part of a distributed table, estimated.")
+        .column("bytes", "size", Unit::Bytes, |shard| shard.bytes)
+        .null("unknown")
+        .gauge("shard_size_bytes", "Bytes on disk of a part of a distributed table.")
+        .column("share", "of the table", Unit::Share, |shard| shard.share)
+        .null("unknown")
+        .done()
+}
+
 pub fn blocked_sessions(report: &Report) -> Section {
     let blockers = |pids: &[i32]| pids.iter().map(ToString::to_string).collect::<Vec<_>>();
     Section::observed("blocked sessions", &report.operations.blocked_sessions)
