@@ -35,6 +35,8 @@ pub fn hint(error: &E) -> Option<String> {
         }
         E::UnknownVersion(_) | E::TooFewApplied { .. } => "`optiinfra-dbctl migrate status` lists the versions",
         E::Ahead { .. } => "run a newer optiinfra-dbctl, or revert with the one that applied them",
+        E::Worker => "give the URL of the coordinator",
+        E::Distributed { .. } => "bring the tables back to one server first: `optiinfra-dbctl cluster disable`",
         E::Behind { .. } => "run `optiinfra-dbctl migrate`",
         E::InstalledElsewhere { current, found } => {
             return Some(format!(

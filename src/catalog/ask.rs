@@ -7,6 +7,12 @@ use serde::de::DeserializeOwned;
 
 use crate::raw::{Sql, raw, sql_query};
 
+/// Whether Citus keeps hot tables of the current schema: they have a trigger of its then.
+#[cfg(feature = "stats")]
+pub(crate) const IS_DISTRIBUTED: &str = "EXISTS (
+    SELECT 1 FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
+    WHERE t.tgrelid = to_regclass('resource_metrics') AND p.proname = 'citus_truncate_trigger')";
+
 /// What a node answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Answer<T> {

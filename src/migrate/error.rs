@@ -143,6 +143,17 @@ pub enum Error {
     /// A database that Alembic made cannot be taken over.
     #[error("the database cannot be adopted: {0}")]
     NotAdoptable(String),
+
+    /// The server is a worker of a Citus cluster: it has parts of tables, and no history.
+    #[error("the server is a worker of a cluster, whose history of migrations is on the coordinator")]
+    Worker,
+
+    /// What is to be reverted made keys, references or policies of hot tables, which are different while these are distributed.
+    #[error("migration {name} made keys, references or policies of tables that are distributed over a cluster now")]
+    Distributed {
+        /// Full name of the migration.
+        name: String,
+    },
 }
 
 /// Whole seconds as such, others with their fraction.

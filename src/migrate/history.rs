@@ -10,6 +10,7 @@ use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Double, Integer, Nullable, Text, Timestamptz};
 
+use super::error::Error as MigrateError;
 use super::set::{Direction, Migration};
 use super::sql::statements;
 use super::status::{Applied, Interrupted, Pending, Status, TextState, Unknown};
@@ -127,6 +128,9 @@ struct Tables {
     /// Whether ours has the column `statements_reverted`. Older versions of this library made it without.
     #[diesel(sql_type = Bool)]
     reverts: bool,
+    /// Whether Citus keeps the hot tables.
+    #[diesel(sql_type = Bool)]
+    distributed: bool,
 }
 
 fn tables(conn: &mut PgConnection) -> Result<Tables> {
@@ -134,6 +138,10 @@ fn tables(conn: &mut PgConnection) -> Result<Tables> {
         sql_query(include_str!("tables.sql")).get_result(conn).doing("look for the migration history")?;
     if !tables.has_schema {
         return Err(connection::Error::NoSchema { search_path: tables.search_path }.into());
+    }
+    // The history is on the coordinator only, and tables are distributed where there is one.
+    if tables.distributed && !tables.diesel {
+        return Err(MigrateError::Worker.into());
     }
     Ok(tables)
 }
@@ -158,6 +166,11 @@ fn read_both(reverts: bool) -> Sql {
          ORDER BY version",
         reverted
     )
+}
+
+/// Whether Citus keeps the hot tables.
+pub(super) fn is_distributed(conn: &mut PgConnection) -> Result<bool> {
+    Ok(tables(conn)?.distributed)
 }
 
 /// What makes the tables complete: nothing where they are.

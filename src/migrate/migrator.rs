@@ -166,8 +166,9 @@ impl<'a> Migrator<'a> {
     /// As [`Migrator::run`].
     pub fn loss(&self, conn: &mut PgConnection, goal: &Goal) -> Result<Loss> {
         let status = self.status(conn)?;
-        let route = route::to(goal, self.set, &status)?.into_iter();
-        let reverts = route.filter(|(direction, _)| *direction == Direction::Revert).map(|(_, migration)| migration);
+        let route = route::to(goal, self.set, &status)?;
+        refuse_distributed(conn, &route)?;
+        let reverts = route.into_iter().filter(|(direction, _)| *direction == Direction::Revert).map(|(_, migration)| migration);
         loss::of_reverting(conn, &reverts.collect::<Vec<_>>())
     }
 
@@ -233,6 +234,7 @@ impl<'a> Migrator<'a> {
             return Err(status.ahead().into());
         }
         edit::refuse_edited(conn, self.set, status)?;
+        refuse_distributed(conn, &route)?;
         Ok(route)
     }
 
@@ -248,6 +250,19 @@ impl<'a> Migrator<'a> {
         Ok(scripts
             .map(|((direction, migration), done)| Script::new(migration, direction, done))
             .collect::<Result<_, MigrateError>>()?)
+    }
+}
+
+/// Refuses to revert what distributed tables are without.
+fn refuse_distributed(conn: &mut PgConnection, route: &Route<'_>) -> Result<()> {
+    let is_of_keys = |(direction, migration): &&(Direction, &Migration)| {
+        *direction == Direction::Revert && migration.makes_keys_of_hot_tables()
+    };
+    match route.iter().find(is_of_keys) {
+        Some((_, migration)) if history::is_distributed(conn)? => {
+            Err(MigrateError::Distributed { name: migration.name.to_owned() }.into())
+        }
+        _ => Ok(()),
     }
 }
 

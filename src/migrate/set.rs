@@ -6,6 +6,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::sql;
+use crate::catalog::HotTable;
 
 /// The migrations in `migrations/`, ordered by version.
 pub const EMBEDDED: &[Migration] = include!(concat!(env!("OUT_DIR"), "/migrations.rs"));
@@ -42,6 +43,17 @@ impl Migration {
             Direction::Apply => self.up,
             Direction::Revert => self.down,
         }
+    }
+
+    /// Whether a statement of it is about a key, a reference or a policy of a hot table.
+    pub(super) fn makes_keys_of_hot_tables(&self) -> bool {
+        let is_about_one = |statement: &str| {
+            let words = sql::words(statement);
+            let is_hot = |word: &String| HotTable::named(&word.to_ascii_lowercase()).is_some();
+            words.iter().any(is_hot)
+                && words.iter().any(|word| matches!(word.as_str(), "UNIQUE" | "PRIMARY" | "REFERENCES" | "POLICY"))
+        };
+        [self.up, self.down].into_iter().flat_map(sql::statements).any(is_about_one)
     }
 
     /// Fingerprint of the whole `up.sql`.

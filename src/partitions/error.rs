@@ -47,6 +47,10 @@ pub enum Error {
         obstacles: Vec<String>,
     },
 
+    /// The table is distributed over a cluster, and its parts cannot be exchanged at once.
+    #[error("{0} is distributed over a cluster: it is partitioned, or made whole again, before that or after")]
+    Distributed(&'static str),
+
     /// Rows have a time after the end of what would be the first partition.
     #[error("{rows} rows of {table} have a time at or after {end}, the newest {newest}")]
     FutureRows {

@@ -130,6 +130,14 @@ pub fn plan(conn: &mut PgConnection, tables: &[&'static HotTable], goal: Goal) -
                 _ => Err(Error::Partman(hot.name).into()),
             };
         }
+        let changes_shape = match goal {
+            Goal::Enabled { .. } => !live.catalog.is_partitioned(hot.name),
+            Goal::Disabled => live.catalog.is_partitioned(hot.name),
+            Goal::Maintained { .. } => false,
+        };
+        if changes_shape && live.catalog.distribution(hot.name).is_some() {
+            return Err(Error::Distributed(hot.name).into());
+        }
         Ok(match goal {
             Goal::Enabled { period, ahead } => plan(Some(period), enable::steps(conn, hot, &live, period, ahead)?),
             Goal::Disabled => plan(None, disable::steps(conn, hot, &live)?),

@@ -412,6 +412,8 @@ fn obstacle(conn: &mut PgConnection, hot: &HotTable) -> QueryResult<Option<&'sta
         #[diesel(sql_type = Bool)]
         secured: bool,
         #[diesel(sql_type = Bool)]
+        distributed: bool,
+        #[diesel(sql_type = Bool)]
         published: bool,
     }
     let access: Access = sql_query(include_str!("whole.sql")).bind::<Text, _>(hot.name).get_result(conn)?;
@@ -419,6 +421,7 @@ fn obstacle(conn: &mut PgConnection, hot: &HotTable) -> QueryResult<Option<&'sta
         Access { partitioned: false, .. } => Some("it is not partitioned"),
         Access { owned: false, .. } => Some("the role does not own it, or may make no tables beside it"),
         Access { secured: true, .. } => Some("row security applies to the role"),
+        Access { distributed: true, .. } => Some("it is distributed over a cluster"),
         Access { published: true, .. } => Some("it is published, and subscribers would not get the rows"),
         _ => None,
     })

@@ -4,6 +4,10 @@ SELECT coalesce(r.relkind = 'p', false) AS partitioned,
            AND has_schema_privilege(n.nspname, 'CREATE') AS owned,
        coalesce(row_security_active(r.oid), false) AS secured,
        EXISTS (
+           SELECT FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
+           WHERE t.tgrelid = r.oid AND p.proname = 'citus_truncate_trigger'
+       ) AS distributed,
+       EXISTS (
            SELECT FROM pg_publication_tables p
            WHERE p.schemaname = n.nspname
              AND (p.tablename = r.relname

@@ -48,6 +48,7 @@ use self::shards::Shards;
 pub use self::statistics::Statistics;
 pub use self::tables::{RowsAre, Table};
 pub use self::workflow_history::{WorkflowHistory, Workflows};
+use crate::catalog::IS_DISTRIBUTED;
 use crate::error::{Doing, Result};
 use crate::id::CustomerId;
 use crate::raw::{RunSql, sql};
@@ -171,7 +172,7 @@ fn gather(conn: &mut PgConnection, options: &Options) -> Result<Report> {
         sql::<Text>("split_part(current_setting('server_version'), ' ', 1)"),
         sql::<Bool>("pg_is_in_recovery()"),
         sql::<Timestamptz>("now()"),
-        sql::<Bool>(shards::IS_DISTRIBUTED),
+        sql::<Bool>(IS_DISTRIBUTED),
     ))
     .get_result(conn)
     .doing("ask for the name of the database")?;

@@ -65,11 +65,6 @@ pub(super) struct Shards {
     figures: Vec<Figures>,
 }
 
-/// Whether Citus keeps hot tables of the current schema. They have a trigger of its then.
-pub(super) const IS_DISTRIBUTED: &str = "EXISTS (
-    SELECT 1 FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
-    WHERE t.tgrelid = to_regclass('resource_metrics') AND p.proname = 'citus_truncate_trigger')";
-
 /// The parts of the tables of a schema, those of partitions included: table, its part, number.
 fn parts(schema: &str) -> Sql {
     raw!(
