@@ -13,7 +13,9 @@ pub fn hint(error: &Error) -> Option<String> {
         }
         Error::NoTable(_) => "run `optiinfra-dbctl migrate`",
         Error::Partman(_) => "let pg_partman make its partitions, or take the table out of part_config first",
-        Error::Distributed(_) => "`optiinfra-dbctl cluster disable` brings the tables back to one server; `cluster enable` keeps their partitions",
+        Error::Distributed(_) => {
+            "`optiinfra-dbctl cluster disable` brings the tables back to one server; `cluster enable` keeps their partitions"
+        }
         Error::OtherShape { .. } => "this table was partitioned in another way: make it plain by hand first",
         Error::OtherPeriod { found, .. } => return Some(format!("pass --by {found}, or disable first")),
         Error::Obstacles { .. } => {

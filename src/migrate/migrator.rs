@@ -168,7 +168,8 @@ impl<'a> Migrator<'a> {
         let status = self.status(conn)?;
         let route = route::to(goal, self.set, &status)?;
         refuse_distributed(conn, &route)?;
-        let reverts = route.into_iter().filter(|(direction, _)| *direction == Direction::Revert).map(|(_, migration)| migration);
+        let reverts =
+            route.into_iter().filter(|(direction, _)| *direction == Direction::Revert).map(|(_, migration)| migration);
         loss::of_reverting(conn, &reverts.collect::<Vec<_>>())
     }
 

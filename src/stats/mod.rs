@@ -183,7 +183,11 @@ fn gather(conn: &mut PgConnection, options: &Options) -> Result<Report> {
     } else {
         Observation::Done { found: Shards::default() }
     };
-    let mut tables = tables::read(conn, options.exact, &shards)?;
+    let mut tables = tables::read(conn, options.exact, |tables| {
+        if let Some(shards) = shards.found() {
+            shards.add_to(tables);
+        }
+    })?;
     let layers = layers::read(conn, options, &pending, is_distributed)?;
     layers.reconcile(&mut tables, options);
     Ok(Report {

@@ -7,7 +7,6 @@ use diesel::sql_types::{Array, BigInt, Double, Nullable, Text, Timestamptz};
 use serde::Serialize;
 
 use super::observation::{Observation, Unavailable, observe};
-use super::shards::Shards;
 use crate::error::{Doing, Result};
 use crate::layer::{self, Layer};
 use crate::raw::{Sql, raw, sql_query};
@@ -80,8 +79,8 @@ pub(super) fn names() -> Vec<&'static str> {
     layer::tables().map(|(_, table)| table).collect()
 }
 
-/// Measures every table that is there.
-pub(super) fn read(conn: &mut PgConnection, exact: bool, shards: &Observation<Shards>) -> Result<Vec<Table>> {
+/// Measures every table that is there; `add_parts` adds what is of them on other nodes.
+pub(super) fn read(conn: &mut PgConnection, exact: bool, add_parts: impl FnOnce(&mut [Table])) -> Result<Vec<Table>> {
     let activity: Vec<Activity> = sql_query(include_str!("tables.sql"))
         .bind::<Array<Text>, _>(names())
         .load(conn)
@@ -92,9 +91,7 @@ pub(super) fn read(conn: &mut PgConnection, exact: bool, shards: &Observation<Sh
     };
     let mut tables: Vec<Table> = layer::tables().filter_map(table).collect();
     measure(conn, &mut tables)?;
-    if let Some(shards) = shards.found() {
-        shards.add_to(&mut tables);
-    }
+    add_parts(&mut tables);
     count(conn, &mut tables, exact)?;
     Ok(tables)
 }

@@ -23,7 +23,7 @@ const SAMPLES: usize = 5;
 const NODES: (&str, &str) = ("nodes", "every node of the cluster is in use, knows the tables, and answers");
 const PLACEMENTS: (&str, &str) = ("placements", "every part of a distributed table is on its node");
 const COLOCATION: (&str, &str) =
-    ("colocation", "the parts of the hot tables with the same rows' owners are on the same node");
+    ("colocation", "the parts of the hot tables that have a customer's rows are on one node");
 const SHARDS: (&str, &str) =
     ("shards", "every part has the columns, keys, valid indexes, row security and policies of its table");
 const BALANCE: (&str, &str) = ("balance", "every node that may have parts has some");
@@ -203,13 +203,17 @@ impl Cluster {
     /// A question that joins two tables by customer is answered by one node only then.
     fn colocation(&self, found: &Catalog) -> Check {
         let mut findings = Vec::new();
-        let groups: BTreeSet<_> =
-            HOT_TABLES.iter().filter_map(|hot| Some(found.distribution(hot.name)?.colocation)).collect();
+        let of_customers = |hot: &&HotTable| hot.distributed_by() == "customer_id";
+        let groups: BTreeSet<_> = HOT_TABLES
+            .iter()
+            .filter(of_customers)
+            .filter_map(|hot| Some(found.distribution(hot.name)?.colocation))
+            .collect();
         if groups.len() > 1 {
             findings.push(Finding::new("tables", format!("are in {} groups, and not in one", groups.len())));
         }
         let mut nodes_by_begin = BTreeMap::<_, BTreeSet<_>>::new();
-        let of_hot = |placement: &&Placement| HotTable::named(&placement.table).is_some();
+        let of_hot = |placement: &&Placement| HotTable::named(&placement.table).as_ref().is_some_and(of_customers);
         for Placement { begins, node, .. } in self.placements.iter().filter(of_hot) {
             nodes_by_begin.entry(begins).or_default().extend(node);
         }

@@ -275,10 +275,10 @@ impl fmt::Display for Finding {
 /// Apart from that only when the database cannot be asked at all; whatever is wrong with it is in the report.
 pub fn run(conn: &mut PgConnection, options: &Options) -> Result<Report> {
     let observed = conn.build_transaction().read_only().repeatable_read().run(|conn| observe(conn, options))?;
-    let Observation { database, status, state, mut checks } = observed;
+    let Observation { database, status, state, is_distributed, mut checks } = observed;
     if options.probes {
         checks.extend(match state {
-            SchemaState::Current => probes::run(conn, options.limit)?,
+            SchemaState::Current => probes::run(conn, options.limit, is_distributed)?,
             _ => probes::skipped(state.reason()),
         });
     }
@@ -290,6 +290,7 @@ struct Observation {
     database: String,
     status: Status,
     state: SchemaState,
+    is_distributed: bool,
     checks: Vec<Check>,
 }
 
@@ -329,7 +330,7 @@ fn observe(conn: &mut PgConnection, options: &Options) -> Result<Observation> {
             checks.extend(cluster::skipped(&found, state.reason()));
         }
     }
-    Ok(Observation { database, status, state, checks })
+    Ok(Observation { database, status, state, is_distributed: found.is_distributed(), checks })
 }
 
 /// How the database stands to the migrations of this code.

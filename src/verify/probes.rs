@@ -14,7 +14,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{Check, Finding, row_access};
-use crate::catalog::{Column, Constraint, DataType, ForeignKey, OnDelete, Trigger, contract};
+use crate::catalog::{Column, Constraint, DataType, ForeignKey, HotTable, OnDelete, Trigger, contract};
 use crate::error::{Doing, Error, Result};
 use crate::layer;
 use crate::raw::{RunSql, Sql, raw, sql, sql_query};
@@ -26,6 +26,8 @@ struct Probe {
     word: &'static str,
     title: &'static str,
     source: &'static str,
+    /// Whether a distributed table is tried too: its references are no foreign keys, and a worker has a clock of its own.
+    of_distributed: bool,
     /// The objects that it is about.
     cases: fn() -> Vec<Case>,
 }
@@ -47,6 +49,7 @@ const PROBES: [Probe; 8] = [
         word: "cascades",
         title: "a row goes with the row that it belongs to",
         source: "0.2a, 0.2b, 0.2c, 0.2d part 1, 0.2e part 2",
+        of_distributed: true,
         cases: || {
             deletions(OnDelete::Cascade, |key, child| {
                 raw!("NOT EXISTS (SELECT 1 FROM {table} WHERE id = {child})", table = key.table, child)
@@ -57,6 +60,7 @@ const PROBES: [Probe; 8] = [
         word: "set_null",
         title: "a row loses its reference with the row that it refers to, and stays",
         source: "0.2a, 0.2b, 0.2c, 0.2d part 1, 0.2e part 2",
+        of_distributed: true,
         cases: || {
             deletions(OnDelete::SetNull, |key, child| {
                 let (table, column) = (key.table, key.column);
@@ -68,36 +72,42 @@ const PROBES: [Probe; 8] = [
         word: "references",
         title: "a reference to a row that is not there is refused",
         source: "deployed schema 005",
+        of_distributed: false,
         cases: dangling_references,
     },
     Probe {
         word: "uniques",
         title: "a second row with the same values is refused",
         source: "deployed schema 005",
+        of_distributed: false,
         cases: uniques,
     },
     Probe {
         word: "checks",
         title: "a value out of its range is refused",
         source: "deployed schema 005",
+        of_distributed: true,
         cases: out_of_range,
     },
     Probe {
         word: "enums",
         title: "a column of an enum type takes its labels and no other word",
         source: "0.2a, 0.2b, 0.2c, 0.2d part 1, 0.2e part 2",
+        of_distributed: true,
         cases: enum_columns,
     },
     Probe {
         word: "defaults",
         title: "a new row has the defaults in the columns that were left out",
         source: "deployed schema 005",
+        of_distributed: false,
         cases: defaults,
     },
     Probe {
         word: "updated_at",
         title: "updated_at moves when a row is changed, and only then",
         source: "0.2a",
+        of_distributed: true,
         cases: updates,
     },
 ];
@@ -133,11 +143,11 @@ pub(super) fn refuse_read_only(conn: &mut PgConnection) -> Result<()> {
 /// # Errors
 ///
 /// Only when the transaction cannot go on.
-pub(super) fn run(conn: &mut PgConnection, limit: Duration) -> Result<Vec<Check>> {
+pub(super) fn run(conn: &mut PgConnection, limit: Duration, is_distributed: bool) -> Result<Vec<Check>> {
     let mut checks = None;
     let rolled_back = conn.build_transaction().read_write().run::<(), Error, _>(|conn| {
         row_access::limit_statements(conn, limit)?;
-        checks = Some(PROBES.iter().map(|probe| probe.check(conn)).collect::<Result<Vec<_>>>()?);
+        checks = Some(PROBES.iter().map(|probe| probe.check(conn, is_distributed)).collect::<Result<Vec<_>>>()?);
         Err(Error::Diesel(DieselError::RollbackTransaction))
     });
     match (checks, rolled_back) {
@@ -152,8 +162,9 @@ impl Probe {
         Check::new(format!("probe.{}", self.word), None, self.source, self.title.to_owned())
     }
 
-    fn check(&self, conn: &mut PgConnection) -> Result<Check> {
-        let cases = (self.cases)();
+    fn check(&self, conn: &mut PgConnection, is_distributed: bool) -> Result<Check> {
+        let mut cases = (self.cases)();
+        cases.retain(|case| self.of_distributed || !is_distributed || !case.is_of_hot_table());
         let mut findings = Vec::new();
         for case in &cases {
             if let Err(problem) = case.outcome(conn)? {
@@ -166,6 +177,10 @@ impl Probe {
 }
 
 impl Case {
+    fn is_of_hot_table(&self) -> bool {
+        self.object.split([' ', '.']).any(|word| HotTable::named(word).is_some())
+    }
+
     fn new(object: String, run: impl Fn(&mut PgConnection) -> QueryResult<Outcome> + 'static) -> Self {
         Self { object, run: Box::new(run) }
     }
