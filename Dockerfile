@@ -4,9 +4,10 @@ WORKDIR /src
 COPY . .
 # For --version, where the build context has no .git: docker build --build-arg OPTIINFRA_COMMIT=$(git rev-parse --short HEAD) .
 ARG OPTIINFRA_COMMIT
-# libpq and OpenSSL are linked into the binary.
-ENV OPENSSL_STATIC=1
-RUN cargo build --profile dist --locked --features bundled,parquet --bin optiinfra-dbctl
+# libpq and OpenSSL are linked into the binary; openssl-sys takes a static library below /usr only where it is told the folders.
+RUN OPENSSL_STATIC=1 OPENSSL_LIB_DIR=$(pkg-config --variable=libdir openssl) OPENSSL_INCLUDE_DIR=$(pkg-config --variable=includedir openssl) \
+    cargo build --profile dist --locked --features bundled,parquet --bin optiinfra-dbctl \
+    && ! ldd target/dist/optiinfra-dbctl | grep -E 'libpq|libssl'
 
 FROM debian:bookworm-slim
 # The certificates that sslrootcert=system trusts.
