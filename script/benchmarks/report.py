@@ -227,7 +227,8 @@ million rows with more samples of each instance. The aim is at most 1.5 from one
 An average over all samples of an instance reads all of them, so it grows with the history, and with nothing else.
 
 Whole processes, {rounds(section['rounds'])}; what is skipped took longer than its limit of 5 s, and says so. `stats` sums up the newest 250 000 samples
-and answers; `--exact` reads them all. `verify` looks for impossible values in every row.
+and answers; `--exact` reads them all. `verify` looks for impossible values in every row. The page's bands of percentiles came later:
+with them, `stats` of 945 000 samples of 768 instances takes 258 ms (256 to 305, 11 rounds, 27 November 2026).
 
 {table(['command', *columns], whole)}"""
 
