@@ -79,6 +79,29 @@ fn the_binary_killed_at_any_moment_leaves_what_the_next_one_finishes() {
 }
 
 #[test]
+fn nodes_that_die_during_a_change_leave_what_the_next_run_finishes() {
+    let Some(citus) = own_citus(54_530) else { return };
+    let db = Db::seeded(citus);
+    let rows = db.rows();
+    let mut failed = 0;
+    for (round, (node, verb)) in
+        [(0, "enable"), (1, "enable"), (2, "enable"), (0, "disable"), (1, "disable")].iter().enumerate()
+    {
+        let child = db.dbctl().spawn(&format!("cluster {verb}"));
+        std::thread::sleep(std::time::Duration::from_millis(400 + 200 * round as u64));
+        citus.kill(*node);
+        let run = Run::of(child);
+        citus.revive(*node);
+        failed += usize::from(run.code != Some(0));
+    }
+    figures(&format!("{failed} of 5 changes failed because a node died"));
+    db.bring(ENABLED);
+    assert_eq!(db.rows(), rows);
+    db.bring(Goal::Disabled);
+    assert_eq!(db.rows(), rows);
+}
+
+#[test]
 fn a_worker_that_dies_again_and_again_loses_no_row_of_an_import_and_doubles_none() {
     let Some(citus) = own_citus(54_520) else { return };
     let db = Db::seeded(citus);
