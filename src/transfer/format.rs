@@ -17,7 +17,7 @@ pub enum Format {
     Parquet,
     /// What Prometheus scrapes: its text format, or OpenMetrics.
     PrometheusText,
-    /// `nvidia-smi --query-gpu=... --format=csv`, with units or without.
+    /// `nvidia-smi --query-gpu=... --format=csv`, with units or without, and `nvidia-smi -q -x`.
     NvidiaSmi,
     /// Answers of `aws cloudwatch get-metric-data` and `get-metric-statistics`.
     Cloudwatch,

@@ -46,6 +46,8 @@ pub(super) struct Input<'a> {
     pub looks_like: Format,
     /// What it is where it looks like JSON that is not one object a line.
     pub other_json: Option<OtherJson>,
+    /// Whether it looks like XML.
+    pub is_xml: bool,
     /// The other format that it is in, where it looks like one.
     pub other_format: Option<Format>,
 }
@@ -74,9 +76,10 @@ pub(super) fn open<'a>(mut input: impl Read + 'a) -> Result<Input<'a>> {
     }
     let head = head.strip_prefix(&BYTE_ORDER_MARK[..]).map(<[u8]>::to_vec).unwrap_or(head);
     let (other_json, other_format) = (other_json(&head), recognize::format_of(&head));
+    let is_xml = head.trim_ascii_start().starts_with(b"<");
     let looks_like = if head.trim_ascii_start().starts_with(b"{") { Format::Ndjson } else { Format::Csv };
     let text = Box::new(BufReader::with_capacity(BUFFER, io::Cursor::new(head).chain(text)));
-    Ok(Input { text, looks_like, other_json, other_format })
+    Ok(Input { text, looks_like, other_json, is_xml, other_format })
 }
 
 /// Reads so many bytes, fewer only at the end of the input.

@@ -14,7 +14,7 @@ use super::error::{Error, Result};
 use super::format::Format;
 #[cfg(feature = "parquet")]
 use super::formats::ParquetRows;
-use super::formats::{Cloudwatch, NvidiaSmi, PrometheusJson, PrometheusText, SampleRecords, Samples};
+use super::formats::{Cloudwatch, NvidiaSmi, NvidiaSmiXml, PrometheusJson, PrometheusText, SampleRecords, Samples};
 use super::input;
 use super::mapping::{Mapping, Plan};
 use super::names::Names;
@@ -141,6 +141,7 @@ impl<'a> Reader<'a> {
             _ if table.position("metric_name").is_none() => return Err(Error::NoSamples { format, table }),
             Format::PrometheusJson => samples(Box::new(PrometheusJson::new(input))),
             Format::PrometheusText => samples(Box::new(PrometheusText::new(input))),
+            Format::NvidiaSmi if input.is_xml => samples(Box::new(NvidiaSmiXml::new(input))),
             Format::NvidiaSmi => samples(Box::new(NvidiaSmi::new(input, plan.fields())?)),
             Format::Cloudwatch => samples(Box::new(Cloudwatch::new(input))),
         };

@@ -13,6 +13,9 @@ pub(super) fn format_of(beginning: &[u8]) -> Option<Format> {
     if text.starts_with('{') {
         return of_json(&text.split_ascii_whitespace().collect::<String>());
     }
+    if text.starts_with('<') {
+        return text.contains("<nvidia_smi_log>").then_some(Format::NvidiaSmi);
+    }
     let line = text.lines().next().unwrap_or_default();
     if ["# HELP ", "# TYPE ", "# UNIT "].iter().any(|begin| line.starts_with(begin)) || is_sample(line) {
         return Some(Format::PrometheusText);
@@ -63,6 +66,8 @@ mod tests {
             ("DCGM_FI_DEV_GPU_UTIL{gpu=\"0\"} 45\n", Some(Format::PrometheusText)),
             ("timestamp, index, utilization.gpu [%]\n", Some(Format::NvidiaSmi)),
             ("memory.used [MiB]\r\n", Some(Format::NvidiaSmi)),
+            ("<?xml version=\"1.0\" ?>\n<nvidia_smi_log>\n", Some(Format::NvidiaSmi)),
+            ("<html>\n", None),
             ("{\"status\":\"active\",\"metric_value\":1}\n", None),
             ("{\"Label\":\"a\"}\n", None),
             ("PAR1\u{15}\u{4}", Some(Format::Parquet)),

@@ -3,6 +3,7 @@
 mod cloudwatch;
 mod document;
 mod nvidia_smi;
+mod nvidia_smi_xml;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod prometheus_json;
@@ -15,6 +16,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 
 pub(super) use self::cloudwatch::Cloudwatch;
 pub(super) use self::nvidia_smi::NvidiaSmi;
+pub(super) use self::nvidia_smi_xml::NvidiaSmiXml;
 #[cfg(feature = "parquet")]
 pub(super) use self::parquet::ParquetRows;
 #[cfg(feature = "parquet")]

@@ -14,7 +14,12 @@ use super::super::sample::Sample;
 use super::Samples;
 
 /// What stands for no value where the GPU does not measure it.
-const ABSENT: [&str; 3] = ["[N/A]", "N/A", "[Not Supported]"];
+const ABSENT: [&str; 4] = ["[N/A]", "N/A", "[Not Supported]", "Requested functionality has been deprecated"];
+
+/// Whether a value says that there is none.
+pub(super) fn is_absent(value: &str) -> bool {
+    ABSENT.contains(&value)
+}
 
 pub struct NvidiaSmi<'a> {
     records: Records<'a>,
@@ -93,9 +98,8 @@ impl<'a> NvidiaSmi<'a> {
     /// What a line says besides its metrics.
     fn labels(&self) -> BTreeMap<String, String> {
         let named = self.columns.iter().zip(&self.values);
-        let is_label = |(column, value): &(&Column, &String)| {
-            !column.is_metric && column.name != "timestamp" && !ABSENT.contains(&value.as_str())
-        };
+        let is_label =
+            |(column, value): &(&Column, &String)| !column.is_metric && column.name != "timestamp" && !is_absent(value);
         named.filter(is_label).map(|(column, value)| (column.name.clone(), value.clone())).collect()
     }
 }
@@ -112,7 +116,7 @@ impl Samples for NvidiaSmi<'_> {
             };
             let value = &self.values[self.next];
             self.next += 1;
-            if !column.is_metric || ABSENT.contains(&value.as_str()) {
+            if !column.is_metric || is_absent(value) {
                 continue;
             }
             let unit = column.unit.as_deref();
