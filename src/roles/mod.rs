@@ -36,8 +36,8 @@ const ATTEMPTS: usize = 5;
 const MET_ANOTHER_RUN: [&str; 4] = ["23505", "42710", "XX000", DEADLOCK_DETECTED];
 
 /// Waits for another run in the same database. Anyone who can connect can hold this lock, so the wait has an end.
-const ALONE: &str = "SET LOCAL lock_timeout = '60s'; \
-                     SELECT pg_advisory_xact_lock(hashtextextended('optiinfra roles', 8062025))";
+const WAIT: &str = "SET LOCAL lock_timeout = '60s'";
+const ALONE: &str = "SELECT pg_advisory_xact_lock(hashtextextended('optiinfra roles', 8062025))";
 
 /// How long a table in use is waited for, on every node.
 fn lock_timeout() -> Sql {
@@ -217,7 +217,8 @@ pub fn apply(conn: &mut PgConnection, options: &Options) -> Result<Report> {
 }
 
 fn apply_once(conn: &mut PgConnection, options: &Options) -> Result<Report> {
-    conn.batch(ALONE).doing("wait for another run of `roles apply`")?;
+    // Not in one batch: the nodes of a cluster repeat it.
+    [WAIT, ALONE].into_iter().try_for_each(|statement| conn.batch(statement)).doing("wait for another run of `roles apply`")?;
     conn.batch(lock_timeout()).doing("limit the wait for a table")?;
     let place = place(conn, &options.prefix)?;
     let (mut report, statements) = difference(conn, options, &place)?;
