@@ -218,7 +218,10 @@ pub fn apply(conn: &mut PgConnection, options: &Options) -> Result<Report> {
 
 fn apply_once(conn: &mut PgConnection, options: &Options) -> Result<Report> {
     // Not in one batch: the nodes of a cluster repeat it.
-    [WAIT, ALONE].into_iter().try_for_each(|statement| conn.batch(statement)).doing("wait for another run of `roles apply`")?;
+    [WAIT, ALONE]
+        .into_iter()
+        .try_for_each(|statement| conn.batch(statement))
+        .doing("wait for another run of `roles apply`")?;
     conn.batch(lock_timeout()).doing("limit the wait for a table")?;
     let place = place(conn, &options.prefix)?;
     let (mut report, statements) = difference(conn, options, &place)?;

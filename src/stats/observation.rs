@@ -145,6 +145,8 @@ pub(super) fn observe<T>(
     let message = match (source, sqlstate::refusal(source)) {
         (_, Some(refusal)) => refusal.message().to_owned(),
         (DieselError::DeserializationError(cause), None) => cause.to_string(),
+        // Another node of a cluster is lost, and not this session.
+        (lost @ DieselError::DatabaseError(..), None) if conn.batch("SELECT 1").is_ok() => lost.to_string(),
         _ => return Err(error),
     };
     let reason = match took {

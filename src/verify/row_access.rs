@@ -63,6 +63,10 @@ impl RowAccess {
             Ok(answer) => Ok(Ok(answer)),
             Err(error) => match sqlstate::refusal(&error) {
                 Some(refusal) => Ok(Err(self.unavailable(refusal.message(), begin.elapsed()))),
+                // Another node of a cluster is lost, and not this session.
+                None if conn.batch("SELECT 1").is_ok() => {
+                    Ok(Err(self.unavailable(&error.to_string(), begin.elapsed())))
+                }
                 None => Err(error).doing("query the rows"),
             },
         }

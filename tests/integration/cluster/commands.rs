@@ -15,9 +15,17 @@ fn every_command_works_in_the_third_shape_or_says_why_not() {
         assert_eq!(run.code, Some(0), "{arguments}: {run:#?}");
         run
     };
-    assert_eq!(run("migrate").stdout.lines().next(), Some("nothing to do: the newest migration is 2025-10-25-090000_hourly_rollups"));
+    assert_eq!(
+        run("migrate").stdout.lines().next(),
+        Some("nothing to do: the newest migration is 2025-10-25-090000_hourly_rollups")
+    );
     let figure = |arguments: &str, name: &str| {
-        run(arguments).json()["tables"].as_array().unwrap().iter().map(|table| table[name].as_i64().unwrap()).sum::<i64>()
+        run(arguments).json()["tables"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|table| table[name].as_i64().unwrap())
+            .sum::<i64>()
     };
     assert!(figure("seed --all --format json", "inserted") > 500);
     assert_eq!(figure("seed --all --format json", "inserted"), 0);
@@ -45,25 +53,33 @@ fn every_command_works_in_the_third_shape_or_says_why_not() {
     let parts = stats["operations"]["shards"]["found"].as_array().unwrap();
     assert_eq!(parts.len(), 32);
     assert!(parts.iter().all(|part| part["available"] == true));
-    let of_table = |name: &str| stats["tables"].as_array().unwrap().iter().find(|it| it["table"] == name).unwrap().clone();
+    let of_table =
+        |name: &str| stats["tables"].as_array().unwrap().iter().find(|it| it["table"] == name).unwrap().clone();
     assert_eq!(of_table("resource_metrics")["rows"], 126);
     assert!(of_table("resource_metrics")["total_bytes"].as_i64().unwrap() > 8 * 100_000);
     let indexes = stats["operations"]["indexes"]["found"].as_array().unwrap();
-    let scans: i64 = indexes.iter().filter(|it| it["index"] == "resource_metrics_pkey").map(|it| it["scans"].as_i64().unwrap()).sum();
+    let scans: i64 = indexes
+        .iter()
+        .filter(|it| it["index"] == "resource_metrics_pkey")
+        .map(|it| it["scans"].as_i64().unwrap())
+        .sum();
     assert!(scans > 0, "the parts were looked at by id");
 
     run("partitions maintain");
     run("retention apply --yes --keep resource_metrics=30d --rollup 1h");
     run("verify");
-    for (refused, why) in [
-        ("partitions enable --by week", "distributed"),
-        ("migrate revert --steps 3 --yes", "distributed"),
-    ] {
+    for (refused, why) in
+        [("partitions enable --by week", "distributed"), ("migrate revert --steps 3 --yes", "distributed")]
+    {
         let run = db.dbctl().run(refused);
         assert!(run.code != Some(0) && run.stderr.contains(why), "{refused}: {run:#?}");
     }
-    let worker = Dbctl::new().env("DATABASE_URL", &db.url().replace(
-        &format!("port={}", citus.port_of(0)), &format!("port={}", citus.port_of(1)))).run("migrate status");
+    let worker = Dbctl::new()
+        .env(
+            "DATABASE_URL",
+            &db.url().replace(&format!("port={}", citus.port_of(0)), &format!("port={}", citus.port_of(1))),
+        )
+        .run("migrate status");
     assert!(worker.stderr.contains("a worker of a cluster"), "{worker:#?}");
 
     run("cluster disable");

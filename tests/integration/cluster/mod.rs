@@ -2,8 +2,11 @@
 //! folder of a PostgreSQL with Citus; without it these tests say so and do nothing else.
 
 mod bad_input;
+mod commands;
 mod kills;
 mod round_trip;
+mod tenants;
+mod verify;
 mod without;
 mod writes;
 

@@ -40,7 +40,9 @@ fn no_statement_of_a_customer_reaches_a_row_of_another() {
     let mut conn = session(&db, &prefix);
     let (own, foreign) = (own.customer.id, foreign.customer.id);
     let run = |conn: &mut PgConnection, statement: &str| {
-        tenant::scoped(conn, CustomerId::new(own), |conn| -> Result<usize> { Ok(diesel::sql_query(statement).execute(conn)?) })
+        tenant::scoped(conn, CustomerId::new(own), |conn| -> Result<usize> {
+            Ok(diesel::sql_query(statement).execute(conn)?)
+        })
     };
     for table in tables_of_customers() {
         let count = format!("SELECT count(*) FROM {table}");
@@ -48,15 +50,27 @@ fn no_statement_of_a_customer_reaches_a_row_of_another() {
         let seen = tenant::scoped(&mut conn, CustomerId::new(own), |conn| -> Result<i64> { Ok(number(conn, &count)) });
         assert_eq!((all, seen.unwrap()), (2, 1), "{table}");
         let Some(owner) = owner(table) else { continue };
-        assert_eq!(run(&mut conn, &format!("SELECT 1 FROM {table} WHERE {owner} = '{foreign}'")).unwrap(), 0, "{table}");
+        assert_eq!(
+            run(&mut conn, &format!("SELECT 1 FROM {table} WHERE {owner} = '{foreign}'")).unwrap(),
+            0,
+            "{table}"
+        );
         let update = format!("UPDATE {table} SET created_at = created_at WHERE {owner} = '{foreign}'");
         if !update.contains("scaling_events") && !update.contains("quality_regressions") {
-            let has_it = number(&mut db.conn(), &format!(
-                "SELECT count(*) FROM pg_attribute WHERE attrelid = '{table}'::regclass AND attname = 'created_at'"));
+            let has_it = number(
+                &mut db.conn(),
+                &format!(
+                    "SELECT count(*) FROM pg_attribute WHERE attrelid = '{table}'::regclass AND attname = 'created_at'"
+                ),
+            );
             assert!(has_it == 0 || run(&mut conn, &update).unwrap() == 0, "{table}");
         }
         if HotTable::named(table).is_some() {
-            assert_eq!(run(&mut conn, &format!("DELETE FROM {table} WHERE {owner} = '{foreign}'")).unwrap(), 0, "{table}");
+            assert_eq!(
+                run(&mut conn, &format!("DELETE FROM {table} WHERE {owner} = '{foreign}'")).unwrap(),
+                0,
+                "{table}"
+            );
             let copy = format!(
                 "INSERT INTO {table} SELECT (jsonb_populate_record(NULL::{table}, to_jsonb(t) || '{{\"customer_id\": \"{foreign}\"}}')).* \
                  FROM {table} t WHERE customer_id = '{own}' RETURNING true"
@@ -67,7 +81,6 @@ fn no_statement_of_a_customer_reaches_a_row_of_another() {
     }
     // Nothing of the customer stays with the connection.
     assert_eq!(number(&mut conn, "SELECT count(*) FROM resource_metrics"), 0);
-    db.execute(&format!("DROP OWNED BY {prefix}_app, {prefix}_owner, {prefix}_migrator, {prefix}_readonly, {prefix}_monitor, {prefix}_operator"));
 }
 
 #[test]

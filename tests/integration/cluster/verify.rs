@@ -1,9 +1,9 @@
 //! Faults on the nodes of a cluster, and what `verify` says of them.
 
-use diesel::connection::SimpleConnection;
+use optiinfra_db::stats;
 use optiinfra_db::verify::{self, Options};
 
-use super::{Db, ENABLED, NODES, citus};
+use super::{Db, ENABLED, citus, own_citus};
 
 /// The findings of the checks of the cluster.
 fn findings(db: &Db) -> Vec<String> {
@@ -29,11 +29,9 @@ fn every_fault_of_a_part_is_found_and_nothing_else() {
     db.bring(ENABLED);
     assert_eq!(findings(&db), Vec::<String>::new());
     let on_worker = |statement: String| {
-        let mut worker = citus.connect(1, &db.name);
         let may = "SET citus.enable_manual_changes_to_shards = on; SET citus.enable_ddl_propagation = off;
                    SET search_path = optiinfra_test";
-        worker.batch_execute(may).unwrap();
-        worker.batch_execute(&statement).unwrap_or_else(|error| panic!("{statement}: {error}"));
+        citus.execute(1, &db.name, &format!("{may}; {statement}"));
     };
     let part = |table| shard(&db, table);
     let (events, metrics, answers) = (part("events"), part("resource_metrics"), part("quality_metrics"));
@@ -55,8 +53,14 @@ fn every_fault_of_a_part_is_found_and_nothing_else() {
             "lacks index btree (event_type)",
         ),
         (
-            format!("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'idx_event_type_{}'::regclass", number(&events)),
-            format!("UPDATE pg_index SET indisvalid = true WHERE indexrelid = 'idx_event_type_{}'::regclass", number(&events)),
+            format!(
+                "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'idx_event_type_{}'::regclass",
+                number(&events)
+            ),
+            format!(
+                "UPDATE pg_index SET indisvalid = true WHERE indexrelid = 'idx_event_type_{}'::regclass",
+                number(&events)
+            ),
             "has index btree (event_type), invalid",
         ),
         (
@@ -78,18 +82,25 @@ fn every_fault_of_a_part_is_found_and_nothing_else() {
     }
     db.execute("INSERT INTO events (customer_id, event_type) VALUES (gen_random_uuid(), 'orphan')");
     let found = findings(&db);
-    assert!(matches!(&found[..], [one] if one.starts_with("cluster.orphans.events: table events: 1 rows")), "{found:?}");
+    assert!(
+        matches!(&found[..], [one] if one.starts_with("cluster.orphans.events: table events: 1 rows")),
+        "{found:?}"
+    );
 }
 
 #[test]
 fn a_node_that_does_not_answer_is_named() {
-    let Some(citus) = citus() else { return };
-    let _alone = NODES.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let Some(citus) = own_citus(54_530) else { return };
     let db = Db::migrated(citus);
     db.bring(ENABLED);
     citus.kill(2);
     let found = findings(&db);
+    let stats = stats::run(&mut db.conn(), &stats::Options::default()).expect("a report");
     citus.revive(2);
     let port = citus.port_of(2).to_string();
     assert!(found.iter().any(|it| it.starts_with("cluster.nodes: node") && it.contains(&port)), "{found:#?}");
+    let parts = stats.operations.shards.found().expect("the parts");
+    assert!(parts.iter().any(|part| part.available) && parts.iter().any(|part| !part.available), "{parts:?}");
+    let metrics = stats.tables.iter().find(|table| table.table == "resource_metrics").unwrap();
+    assert!(metrics.rows.is_none() && metrics.skipped.is_some(), "{metrics:?}");
 }
