@@ -2,9 +2,12 @@
 
 use diesel::connection::Connection;
 use diesel::pg::PgConnection;
-use diesel::result::{Error as Diesel, QueryResult};
+use diesel::result::Error as Diesel;
+#[cfg(feature = "ingest")]
+use diesel::result::QueryResult;
 
 /// Does something in a transaction, or savepoint, that is rolled back: nothing of it stays, no lock either.
+#[cfg(feature = "ingest")]
 pub(crate) fn undone<T>(
     conn: &mut PgConnection,
     work: impl FnOnce(&mut PgConnection) -> QueryResult<T>,
@@ -17,5 +20,24 @@ pub(crate) fn undone<T>(
     match ended {
         Ok(()) | Err(Diesel::RollbackTransaction) => done,
         Err(failed) => Err(failed),
+    }
+}
+
+/// Reads on one state of the database, in a transaction that is rolled back: to commit it fails where a node of a cluster was
+/// lost meanwhile, although nothing was written.
+#[cfg(any(feature = "stats", feature = "verify"))]
+pub(crate) fn read<T, E: From<Diesel>>(
+    conn: &mut PgConnection,
+    work: impl FnOnce(&mut PgConnection) -> Result<T, E>,
+) -> Result<T, E> {
+    let mut done = None;
+    let ended = conn.build_transaction().read_only().repeatable_read().run(|conn| {
+        done = Some(work(conn)?);
+        Result::<(), E>::Err(Diesel::RollbackTransaction.into())
+    });
+    match (done, ended) {
+        (Some(done), _) => Ok(done),
+        (None, Err(failed)) => Err(failed),
+        (None, Ok(())) => Err(Diesel::RollbackTransaction.into()),
     }
 }

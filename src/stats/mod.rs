@@ -52,7 +52,7 @@ use crate::catalog::IS_DISTRIBUTED;
 use crate::error::{Doing, Result};
 use crate::id::CustomerId;
 use crate::raw::{RunSql, sql};
-use crate::{migrate, tenant};
+use crate::{migrate, rollback, tenant};
 
 /// How many of the newest samples are summed up, and of the newest answers, unless the options say otherwise.
 pub const NEWEST: i64 = 250_000;
@@ -158,7 +158,7 @@ pub fn find_customer(conn: &mut PgConnection, wanted: &str) -> Result<CustomerId
 /// [`migrate::Error::Behind`] when no migration has been applied, [`crate::Error::Query`] when the database cannot be asked
 /// at all.
 pub fn run(conn: &mut PgConnection, options: &Options) -> Result<Report> {
-    conn.build_transaction().read_only().repeatable_read().run(|conn| gather(conn, options))
+    rollback::read(conn, |conn| gather(conn, options))
 }
 
 fn gather(conn: &mut PgConnection, options: &Options) -> Result<Report> {

@@ -137,6 +137,7 @@ impl Shards {
             if let Some(lost) = shards.find(|shard| !shard.available) {
                 let words = format!("part {} is not available on {}", lost.shard, lost.node);
                 table.skipped = Some(Unavailable::Refused(words));
+                (table.rows, table.rows_are) = (None, RowsAre::Unknown);
                 (table.total_bytes, table.heap_bytes, table.index_bytes, table.toast_bytes) = (None, None, None, None);
                 continue;
             }

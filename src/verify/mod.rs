@@ -34,6 +34,7 @@ use crate::error::{Doing, Result, plural};
 use crate::layer::{self, Layer};
 use crate::migrate::{self, Status};
 use crate::raw::sql;
+use crate::rollback;
 
 /// What to verify.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -274,7 +275,7 @@ impl fmt::Display for Finding {
 /// [`Error::ReadOnlySession`] when probes are asked of a session that may not write.
 /// Apart from that only when the database cannot be asked at all; whatever is wrong with it is in the report.
 pub fn run(conn: &mut PgConnection, options: &Options) -> Result<Report> {
-    let observed = conn.build_transaction().read_only().repeatable_read().run(|conn| observe(conn, options))?;
+    let observed = rollback::read(conn, |conn| observe(conn, options))?;
     let Observation { database, status, state, is_distributed, mut checks } = observed;
     if options.probes {
         checks.extend(match state {
