@@ -1,5 +1,6 @@
 //! Work that is looked at and does not stay.
 
+#[cfg(feature = "ingest")]
 use diesel::connection::Connection;
 use diesel::pg::PgConnection;
 use diesel::result::Error as Diesel;

@@ -27,10 +27,12 @@ use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Text};
 
+#[cfg(feature = "verify")]
+pub(crate) use self::ask::Answer;
 #[cfg(feature = "stats")]
 pub(crate) use self::ask::IS_DISTRIBUTED;
 #[cfg(any(feature = "stats", feature = "verify"))]
-pub(crate) use self::ask::{Answer, ask_nodes};
+pub(crate) use self::ask::ask_nodes;
 pub use self::column::{Column, DataType};
 pub use self::constraint::{Constraint, ForeignKey, OnDelete, Rule};
 pub use self::difference::{Difference, Entry, diff};

@@ -120,9 +120,10 @@ fn extensions(facts: &Facts) -> Check {
     let has = |name: &str| facts.extensions.iter().any(|extension| extension.split(' ').next() == Some(name));
     Check::of("extensions", facts.extensions.join(", "))
         .note_if(has("pg_partman"), "keep pg_partman away from tables that this program partitions")
+        .note_if(has("timescaledb"), "tables that it partitions are not what verification expects")
         .note_if(
-            has("citus") || has("timescaledb"),
-            "tables that it distributes or partitions are not what verification expects",
+            has("citus"),
+            "let `cluster enable` distribute the hot tables: another shape is not what verification expects",
         )
         .note_if(
             !has("pg_stat_statements"),
