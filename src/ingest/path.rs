@@ -160,17 +160,36 @@ impl WritePath {
                 returning
             );
         }
-        // Its keys include the time, which a row may get anew each time that it is written.
+        // Its keys include the time, which a row may get anew each time that it is written. A distributed table is not asked
+        // for each row.
+        let is_new = |column: &'static str| {
+            if self.is_distributed {
+                return raw!(
+                    "{column} NOT IN (SELECT there.{column} FROM {table} there
+                     WHERE there.{column} IN (SELECT {column} FROM pg_temp.{staging}))",
+                    column,
+                    table,
+                    staging
+                );
+            }
+            raw!(
+                "NOT EXISTS (SELECT 1 FROM {table} there WHERE there.{column} = {staging}.{column})",
+                column,
+                table,
+                staging
+            )
+        };
         let word = if only.is_empty() { "WHERE" } else { "AND" };
         raw!(
             "INSERT INTO {table} ({columns}) SELECT DISTINCT ON ({key}) {columns} FROM pg_temp.{staging}{only}
-             {word} NOT EXISTS (SELECT 1 FROM {table} there WHERE there.id = {staging}.id)
-             AND NOT EXISTS (SELECT 1 FROM {table} there WHERE there.{key} = {staging}.{key}) ORDER BY {key}, ctid{skip}{returning}",
+             {word} {new_id} AND {new_key} ORDER BY {key}, ctid{skip}{returning}",
             table,
             columns,
             staging,
             only,
             word,
+            new_id = is_new("id"),
+            new_key = is_new(key),
             key,
             skip,
             returning

@@ -99,3 +99,22 @@ fn roles_are_applied_once_and_then_as_they_should_be() {
     let checked = run("check");
     assert_eq!(checked.code, Some(0), "{checked:#?}");
 }
+
+#[test]
+fn rows_that_partitions_of_a_cluster_have_are_left_out() {
+    let Some(citus) = citus() else { return };
+    let db = Db::seeded(citus);
+    let tables: Vec<_> = optiinfra_db::catalog::HOT_TABLES.iter().collect();
+    let wait = std::time::Duration::from_secs(60);
+    optiinfra_db::partitions::run(&mut db.conn(), &tables, crate::partitions::WEEKS, wait, |_| ()).expect("partitions");
+    db.bring(ENABLED);
+    let rows = db.rows();
+    let directory = tempfile::tempdir().unwrap();
+    for table in HOT {
+        let file = directory.path().join(format!("{table}.csv"));
+        std::fs::write(&file, db.dbctl().run(&format!("export {table}")).stdout).unwrap();
+        let import = db.dbctl().run(&format!("import {table} {} --on-conflict skip --format json", file.display()));
+        assert_eq!(import.json()["written"], 0, "{import:#?}");
+    }
+    assert_eq!(db.rows(), rows);
+}
