@@ -7,6 +7,9 @@ use super::server;
 pub fn hint(error: &Error) -> Option<&'static str> {
     match error {
         Error::TableTwice(_) => Some("give each table one --keep"),
+        Error::ArchiveOfDistributed(_) => {
+            Some("`optiinfra-dbctl export --until TIME` writes them to a file; then run it without --archive")
+        }
         Error::ClocksDiffer { .. } => Some("set both clocks by the same time server; nothing was removed"),
         Error::ClockUnconfirmed { .. } => Some(
             "see that the server's clock is right: `SELECT now()`; where it is, and the table got no rows for days, pass \

@@ -43,6 +43,9 @@ pub struct Shard {
     /// The shard's number.
     #[diesel(sql_type = BigInt)]
     pub shard: i64,
+    /// The least hash of its rows: parts of partitions with the same one are together a part of the table.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub begins: Option<String>,
     /// The host of the node that has it; `None` where none has.
     #[diesel(sql_type = Nullable<Text>)]
     pub host: Option<String>,
@@ -91,7 +94,7 @@ pub fn shards(conn: &mut PgConnection) -> Result<Vec<Shard>> {
     sql_query(
         "SELECT coalesce(parent.relname, c.relname)::text AS \"table\",
              CASE WHEN parent.oid IS NOT NULL THEN c.relname::text END AS partition,
-             s.shardid AS shard, n.nodename AS host, n.nodeport::bigint AS port, z.size::bigint AS bytes
+             s.shardid AS shard, s.shardminvalue AS begins, n.nodename AS host, n.nodeport::bigint AS port, z.size::bigint AS bytes
          FROM pg_catalog.pg_dist_shard s
          JOIN pg_class c ON c.oid = s.logicalrelid
          JOIN pg_namespace own ON own.oid = c.relnamespace AND own.nspname = current_schema()

@@ -1,6 +1,6 @@
 //! The hot tables spread over the nodes of a Citus cluster, and back; workers added, shards moved.
 //!
-//! As [`partitions`](crate::partitions) does, it looks at what is there and plans the steps that are left: an interrupted run
+//! As [`partitions`] does, it looks at what is there and plans the steps that are left: an interrupted run
 //! is finished by the next one, and what a plan prints is what a run runs. [`crate::catalog::Catalog::distributed`] says what
 //! the schema is then. All other tables stay as they are, on the coordinator.
 

@@ -1,5 +1,7 @@
 //! How the cluster is: its nodes, and where the tables' rows are.
 
+use std::collections::BTreeMap;
+
 use diesel::pg::PgConnection;
 use serde::Serialize;
 
@@ -83,7 +85,9 @@ pub fn status(conn: &mut PgConnection) -> Result<Status> {
         let own: Vec<_> = hot.iter().copied().filter(|shard| shard.table == table.name).collect();
         let distribution = catalog.distribution(table.name);
         let (count, all) = (distribution.map_or(0, |it| it.shards), bytes(&own));
-        let largest = own.iter().filter_map(|shard| shard.bytes).max();
+        let mut by_begin = BTreeMap::<_, i64>::new();
+        own.iter().for_each(|shard| *by_begin.entry(&shard.begins).or_default() += shard.bytes.unwrap_or_default());
+        let largest = by_begin.into_values().max();
         TableStatus {
             table: table.name,
             distributed_by: distribution.and_then(|it| it.by.clone()),

@@ -12,6 +12,10 @@ pub enum Error {
     #[error("{0} is named twice")]
     TableTwice(&'static str),
 
+    /// Rows over the nodes of a cluster cannot be deleted by what they were when they were archived.
+    #[error("{0} is distributed, and rows of such a table are not archived")]
+    ArchiveOfDistributed(&'static str),
+
     /// One of the two clocks is wrong, and nothing says which.
     #[error("the server's clock says {server} and this machine's {here}")]
     ClocksDiffer {

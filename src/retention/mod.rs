@@ -126,8 +126,9 @@ pub fn run(conn: &mut PgConnection, options: &Options, mut observer: impl FnMut(
     // Rows that it hides would stay without a word.
     conn.batch("SET row_security = off").doing("turn off row security")?;
     let removed: Result<()> = tables.iter_mut().zip(&options.keep).try_for_each(|(table, (hot, _))| {
-        let (folder, cutoff, observer) = (folder.as_ref(), table.cutoff, &mut observer);
-        let mut run = Run { options, folder, deadline, hot, cutoff, observer };
+        let (folder, observer) = (folder.as_ref(), &mut observer);
+        let TablePlan { cutoff, is_distributed, .. } = *table;
+        let mut run = Run { options, folder, deadline, hot, is_distributed, cutoff, observer };
         let is_summed = run.roll_up(conn, table)?;
         table.parts.iter_mut().try_for_each(|part| run.remove(conn, part, is_summed))
     });

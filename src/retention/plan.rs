@@ -30,6 +30,8 @@ pub struct TablePlan {
     pub table: &'static str,
     /// Nothing of this time or later is removed.
     pub cutoff: DateTime<Utc>,
+    #[serde(skip)]
+    pub(super) is_distributed: bool,
     /// Why the table is left alone.
     pub left_alone: Option<LeftAlone>,
     /// What goes, the oldest first.
@@ -101,6 +103,9 @@ pub(super) fn read(conn: &mut PgConnection, options: &Options) -> Result<Plan> {
         if tables.iter().any(|planned| planned.table == hot.name) {
             return Err(Error::TableTwice(hot.name).into());
         }
+        if options.archive.is_some() && live.catalog.is_distributed() {
+            return Err(Error::ArchiveOfDistributed(hot.name).into());
+        }
         let is_partitioned = live.is_partitioned(hot)?;
         // Hours go whole, because they are summed whole.
         let cutoff = clock::before(live.now, *keep).duration_trunc(TimeDelta::hours(1)).unwrap_or(live.now);
@@ -109,6 +114,7 @@ pub(super) fn read(conn: &mut PgConnection, options: &Options) -> Result<Plan> {
         let mut table = TablePlan {
             table: hot.name,
             cutoff,
+            is_distributed: live.catalog.is_distributed(),
             left_alone,
             parts: Vec::new(),
             unknown: Vec::new(),

@@ -22,6 +22,7 @@ pub(super) struct Run<'a> {
     pub folder: Option<&'a Folder<'a>>,
     pub deadline: Deadline,
     pub hot: &'static HotTable,
+    pub is_distributed: bool,
     /// Rows before this time go.
     pub cutoff: DateTime<Utc>,
     pub observer: &'a mut dyn FnMut(Event<'_>),
@@ -101,6 +102,7 @@ impl Run<'_> {
 
     pub fn trim<'t>(&self, table: &'t str) -> Trim<'t> {
         let lock_wait = self.options.lock_wait;
-        Trim { hot: self.hot, table, cutoff: self.cutoff, deadline: self.deadline, lock_wait }
+        let Self { hot, is_distributed, cutoff, deadline, .. } = *self;
+        Trim { hot, table, is_distributed, cutoff, deadline, lock_wait }
     }
 }

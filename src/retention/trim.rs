@@ -28,6 +28,8 @@ const LOCK_TIMEOUT: Duration = Duration::from_millis(500);
 pub(super) struct Trim<'a> {
     pub hot: &'static HotTable,
     pub table: &'a str,
+    /// Over the nodes of a cluster.
+    pub is_distributed: bool,
     pub cutoff: DateTime<Utc>,
     pub deadline: Deadline,
     pub lock_wait: Duration,
@@ -72,7 +74,10 @@ impl Trim<'_> {
         let mut from = "-infinity".to_owned();
         while !self.deadline.has_passed() {
             let begun = Instant::now();
-            let Deleted { rows, newest } = self.delete(conn, &from, pace.batch())?;
+            let Deleted { rows, newest } = match self.is_distributed {
+                true => self.delete_up_to_a_time(conn, &from, pace.batch())?,
+                false => self.delete(conn, &from, pace.batch())?,
+            };
             deleted += rows;
             of_pass += rows;
             match newest {
@@ -103,6 +108,32 @@ impl Trim<'_> {
         );
         self.in_transaction(conn, |conn| {
             sql_query(query.clone()).bind::<Text, _>(from).bind::<Timestamptz, _>(self.cutoff).get_result(conn)
+        })
+    }
+
+    /// Where a row has no place by which it is found: those of one time go together, and locked ones are waited for.
+    fn delete_up_to_a_time(&self, conn: &mut PgConnection, from: &str, batch: u32) -> Result<Deleted, Error> {
+        let (table, time) = (Sql::identifier(self.table), self.hot.time_in_sql());
+        let newest = raw!(
+            "SELECT 0::bigint AS rows, max({time})::text AS newest
+             FROM (SELECT {time} FROM {table} WHERE {time} >= $1::timestamptz AND {time} < $2 ORDER BY {time} LIMIT {batch}) AS batch",
+            table = &table,
+            time,
+            batch
+        );
+        let delete = raw!(
+            "DELETE FROM {table} WHERE {time} >= $1::timestamptz AND {time} <= $3::timestamptz AND {time} < $2",
+            table,
+            time
+        );
+        self.in_transaction(conn, |conn| {
+            let mut found: Deleted =
+                sql_query(newest.clone()).bind::<Text, _>(from).bind::<Timestamptz, _>(self.cutoff).get_result(conn)?;
+            if let Some(newest) = &found.newest {
+                let delete = sql_query(delete.clone()).bind::<Text, _>(from).bind::<Timestamptz, _>(self.cutoff);
+                found.rows = i64::try_from(delete.bind::<Text, _>(newest).execute(conn)?).unwrap_or(i64::MAX);
+            }
+            Ok(found)
         })
     }
 

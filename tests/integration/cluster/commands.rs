@@ -118,3 +118,31 @@ fn rows_that_partitions_of_a_cluster_have_are_left_out() {
     }
     assert_eq!(db.rows(), rows);
 }
+
+#[test]
+fn rows_that_are_past_their_time_go_from_every_node_and_into_no_archive() {
+    let Some(citus) = citus() else { return };
+    let db = Db::migrated(citus);
+    db.bring(ENABLED);
+    assert_eq!(db.dbctl().run("seed core").code, Some(0));
+    let fleet = db.dbctl().run("seed fleet --customers 2 --instances 2 --hours 72");
+    assert_eq!(fleet.code, Some(0), "{fleet:#?}");
+    let rows = |condition: &str| -> i64 {
+        db.text(&format!("(SELECT count(*) FROM resource_metrics WHERE {condition})::text")).parse().unwrap()
+    };
+    let before = rows("true");
+    let retention = "retention apply --yes --keep resource_metrics=1d --rollup 1h --format json";
+    let directory = tempfile::tempdir().unwrap();
+    let archived = db.dbctl().run(&format!("{retention} --archive {}", directory.path().display()));
+    assert!(archived.code == Some(2) && archived.stderr.contains("is distributed"), "{archived:#?}");
+    assert_eq!(rows("true"), before);
+
+    let run = db.dbctl().run(retention);
+    assert_eq!(run.code, Some(0), "{run:#?}");
+    let table = run.json()["tables"][0].clone();
+    let removed = table["parts"][0]["rows"].as_i64().unwrap();
+    assert!(removed > 0 && rows("true") == before - removed, "{table:#}");
+    assert_eq!(rows(&format!("\"timestamp\" < '{}'", table["cutoff"].as_str().unwrap())), 0);
+    let verified = db.dbctl().run("verify");
+    assert_eq!(verified.code, Some(0), "{verified:#?}");
+}

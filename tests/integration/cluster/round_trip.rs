@@ -28,6 +28,7 @@ fn round_trip(db: &Db) {
     assert!(db.bring(ENABLED).is_empty());
     let status = cluster::status(&mut db.conn()).expect("the status");
     assert!(status.done && status.nodes.iter().all(|node| node.active), "{status:?}");
+    assert!(status.tables.iter().all(|table| table.skew_percent.is_some_and(|skew| skew >= 100)), "{status:?}");
     // Nothing is left on the coordinator.
     let hidden = HOT_TABLES.map(|hot| db.text(&format!("pg_relation_size('{}')::text", hot.name)));
     assert_eq!(hidden, ["0", "0", "0", "0"]);
