@@ -38,6 +38,8 @@ pub use self::constraint::{Constraint, ForeignKey, OnDelete, Rule};
 pub use self::difference::{Difference, Entry, diff};
 pub use self::distributed::{Cascade, Distribution, cascades};
 pub use self::index::Index;
+#[cfg(feature = "verify")]
+pub(crate) use self::nodes::read_nodes;
 pub use self::nodes::{Node, Shard, nodes, shards};
 pub use self::object::{Kind, Object};
 pub(crate) use self::partition::index_on;

@@ -73,13 +73,17 @@ pub fn nodes(conn: &mut PgConnection) -> Result<Vec<Node>> {
     if !has_citus(conn)? {
         return Ok(Vec::new());
     }
+    read_nodes(conn).doing("read the nodes of the cluster")
+}
+
+/// The nodes of a database that has Citus, the coordinator first.
+pub(crate) fn read_nodes(conn: &mut PgConnection) -> QueryResult<Vec<Node>> {
     sql_query(
         "SELECT nodename AS host, nodeport::bigint AS port, groupid = 0 AS coordinator, shouldhaveshards AS takes_shards,
              isactive AS active, hasmetadata AND metadatasynced AS synced
          FROM pg_catalog.pg_dist_node WHERE noderole = 'primary' ORDER BY groupid",
     )
     .load(conn)
-    .doing("read the nodes of the cluster")
 }
 
 /// The shards of the distributed tables of the current schema, with their sizes, which are asked of every node.

@@ -6,13 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Bool, Nullable, Text};
+use diesel::sql_types::{Array, BigInt, Nullable, Text};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::row_access::{Answer, RowAccess, Unavailable};
 use super::{Check, Finding};
-use crate::catalog::{self, Catalog, HOT_TABLES, HotTable, ask_nodes, contract};
+use crate::catalog::{self, Catalog, HOT_TABLES, HotTable, Node, ask_nodes, contract, read_nodes};
 use crate::error::Result;
 use crate::layer::Layer;
 use crate::raw::{Sql, raw, sql, sql_query};
@@ -67,19 +67,6 @@ fn reason(unavailable: Unavailable) -> String {
     }
 }
 
-/// A node, as the coordinator knows it.
-#[derive(QueryableByName)]
-struct Node {
-    #[diesel(sql_type = Text)]
-    node: String,
-    #[diesel(sql_type = Bool)]
-    takes_shards: bool,
-    #[diesel(sql_type = Bool)]
-    active: bool,
-    #[diesel(sql_type = Bool)]
-    synced: bool,
-}
-
 /// Where a part of a table is.
 #[derive(QueryableByName)]
 struct Placement {
@@ -114,12 +101,7 @@ impl Cluster {
     fn read(conn: &mut PgConnection) -> QueryResult<Self> {
         let schema: String = diesel::select(sql::<Text>("quote_ident(current_schema())")).get_result(conn)?;
         let schema = Sql::literal(&schema);
-        let nodes = sql_query(
-            "SELECT nodename || ':' || nodeport AS node, shouldhaveshards AS takes_shards, isactive AS active,
-                 hasmetadata AND metadatasynced AS synced
-             FROM pg_catalog.pg_dist_node WHERE noderole = 'primary' ORDER BY nodeid",
-        )
-        .load(conn)?;
+        let nodes = read_nodes(conn)?;
         let placements = sql_query(
             "SELECT l.relname::text AS \"table\", s.shardid AS shard, s.shardminvalue AS begins,
                  n.nodename || ':' || n.nodeport AS node
@@ -162,12 +144,12 @@ impl Cluster {
 
     fn nodes(&self) -> Check {
         let mut findings = Vec::new();
-        for Node { node, active, synced, .. } in &self.nodes {
-            let mut problem = |problem: &str| findings.push(Finding::new(format!("node {node}"), problem));
-            if !active {
+        for node in &self.nodes {
+            let mut problem = |problem: &str| findings.push(Finding::new(format!("node {}", node.address()), problem));
+            if !node.active {
                 problem("is not in use");
             }
-            if !synced {
+            if !node.synced {
                 problem("does not know the tables");
             }
         }
@@ -246,9 +228,9 @@ impl Cluster {
     fn balance(&self) -> Check {
         let takes_shards = || self.nodes.iter().filter(|node| node.takes_shards && node.active);
         let has_some =
-            |node: &&Node| self.placements.iter().any(|placement| placement.node.as_ref() == Some(&node.node));
+            |node: &&Node| self.placements.iter().any(|placement| placement.node.as_ref() == Some(&node.address()));
         let empty = |node: &Node| {
-            Finding::new(format!("node {}", node.node), "has no part of any table")
+            Finding::new(format!("node {}", node.address()), "has no part of any table")
                 .next_step("spread the parts over the nodes again")
         };
         check(BALANCE)
